@@ -2,4 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the provider to Airflow (entry point ``apache_airflow_provider``)."""
+    from airflow_provider_veo3.connection_form import CONNECTION_TYPE
+
+    package = __name__
+    integration = "VEO3"
+    return {
+        "package-name": "airflow-provider-veo3",
+        "name": "VEO3",
+        "description": "Generate videos with the VEO3 API: pay once, wait for almost nothing, store every video whole.",
+        "integrations": [
+            {
+                "integration-name": integration,
+                "external-doc-url": "https://www.veo3gen.co/docs/endpoints",
+                "tags": ["service", "ai"],
+            }
+        ],
+        "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.veo3"]}],
+        "operators": [
+            {
+                "integration-name": integration,
+                "python-modules": [f"{package}.operators.generate", f"{package}.operators.download"],
+            }
+        ],
+        "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.generation"]}],
+        "triggers": [{"integration-name": integration, "python-modules": [f"{package}.triggers.generation"]}],
+        "connection-types": [CONNECTION_TYPE],
+        "extra-links": [
+            f"{package}.links.Veo3GenerationLink",
+            f"{package}.links.Veo3StoredVideoLink",
+        ],
+    }
