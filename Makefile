@@ -1,0 +1,76 @@
+# Two commands: `make demo` shows the provider at work, `make test` checks all of it.
+# Both need Python 3.11 or newer and make, and build what else they need in .venv here.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PY := $(BIN)/python
+STAMP := .venv/.installed
+TYPED := airflow_provider_veo3 example_dags demo
+
+.PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z0-9]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+demo: $(STAMP)  ## make videos with the example DAGs, on a real local Airflow; no key, no credits
+	@$(PY) -m demo.run
+
+ui: $(STAMP)  ## the same Airflow in your browser, until Ctrl-C
+	@$(PY) -m demo.ui
+
+test: lint typecheck coverage  ## everything: linter, types, all tests with coverage, the end-to-end run
+	@echo 'make test: all passed'
+
+lint: $(STAMP)  ## ruff: rules and format
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(STAMP)  ## let ruff format and mend what it can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+typecheck: $(STAMP)  ## mypy --strict
+	$(PY) -m mypy --strict $(TYPED)
+
+unit: $(STAMP)  ## the tests without a scheduler: the quick ones
+	$(PY) -m pytest -q --ignore=tests/e2e --ignore=tests/test_packaging.py --ignore=tests/test_example_dags.py
+
+dags: $(STAMP)  ## the example DAGs with dag.test() against the emulator
+	$(PY) -m pytest tests/test_example_dags.py
+
+e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
+	$(PY) -m pytest tests/e2e
+
+coverage: $(STAMP)  ## all tests, with the coverage of the package
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
+
+install: $(STAMP)  ## only build .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; found=; \
+	for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.11 or newer is needed, and neither '$(PYTHON)' nor python3.13, python3.12 or python3.11 is one." >&2; \
+		echo "Name one like this: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; fi; \
+	echo "Building .venv with $$("$$found" --version); the first time this takes about a minute ..."; \
+	"$$found" -m venv .venv || { \
+		echo "'$$found' cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[emulator,dev]'
+	@touch $(STAMP)
+
+constraints:  ## take the newest versions that work into constraints.txt (then: make test)
+	@rm -rf build/constraints
+	@"$(PYTHON)" -m venv build/constraints
+	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev]'
+	@{ sed -n '/^#/p' constraints.txt; \
+		build/constraints/bin/python -m pip freeze --exclude-editable | grep -v '^#' | LC_ALL=C sort -f; \
+		sed -n '/;/p' constraints.txt; } > build/constraints.txt
+	@mv build/constraints.txt constraints.txt
+
+clean:  ## remove what the other targets have built; videos/ stays
+	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,121 @@
+"""The few calls of Airflow's REST API that the demo and the end-to-end tests need."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FINISHED: Final = frozenset({"success", "failed"})
+
+
+class NotReadyError(Exception):
+    """Airflow was used before it was healthy."""
+
+
+class AirflowApiError(Exception):
+    """The REST API refused a call."""
+
+
+class RunTimeoutError(Exception):
+    """A DAG run did not end in time."""
+
+
+class AirflowApi:
+    """A signed-in client for ``/api/v2``.
+
+    :param url: where the API server answers.
+    :param user: user name of the simple auth manager.
+    :param password: that user's password.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._login = {"username": user, "password": password}
+        # Loopback never goes through a proxy, whatever the environment says.
+        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def healthy(self) -> bool:
+        """Say whether every component has reported to be well."""
+        try:
+            answer = self._http.get("/api/v2/monitor/health")
+        except httpx.TransportError:
+            return False
+        if answer.status_code != httpx.codes.OK:
+            return False
+        parts = answer.json()
+        return all(
+            (parts.get(part) or {}).get("status") == "healthy"
+            for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        )
+
+    def call(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Make one call and give the parsed answer."""
+        if "Authorization" not in self._http.headers:
+            token = self._http.post("/auth/token", json=self._login)
+            token.raise_for_status()
+            self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+        answer = self._http.request(method, f"/api/v2/{path}", **kwargs)
+        if answer.is_error:
+            raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json()
+
+    def set_pool(self, name: str, slots: int, *, include_deferred: bool) -> None:
+        """Create a pool."""
+        self.call("POST", "pools", json={"name": name, "slots": slots, "include_deferred": include_deferred})
+
+    def dag_ids(self) -> set[str]:
+        """Name the DAGs that have been read so far."""
+        return {dag["dag_id"] for dag in self.call("GET", "dags", params={"limit": 100})["dags"]}
+
+    def import_errors(self) -> list[str]:
+        """Give what went wrong while DAG files were read."""
+        return [error["stack_trace"] for error in self.call("GET", "importErrors")["import_errors"]]
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run and give its id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        return str(self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Give the state of a run."""
+        return str(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Give the task instances of a run, mapped ones each by itself, as the API describes them."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = self.call("GET", path, params={"limit": 100})["task_instances"]
+        return found
+
+    def xcom(
+        self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1
+    ) -> Any:
+        """Give the value that a task left under a key."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.call("GET", path, params={"map_index": map_index, "deserialize": False})["value"]
+
+    def wait(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        timeout: float,
+        progress: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+    ) -> str:
+        """Wait until a run has ended and give its state; ``progress`` sees the task instances on the way."""
+        deadline = time.monotonic() + timeout
+        while True:
+            state = self.run_state(dag_id, run_id)
+            progress(self.task_instances(dag_id, run_id))
+            if state in FINISHED:
+                return state
+            if time.monotonic() > deadline:
+                raise RunTimeoutError(f"{dag_id} {run_id} is still {state} after {timeout:.0f} seconds")
+            time.sleep(0.5)

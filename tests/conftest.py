@@ -1,0 +1,36 @@
+"""A private Airflow for the whole test run, settled before any test imports Airflow, which reads it at its import."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# The space is on purpose: people have them in their paths.
+HOME = Path(tempfile.mkdtemp(prefix="veo3 tests "))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "VEO3_"))]:
+    del os.environ[name]
+os.environ.update(
+    AIRFLOW_HOME=str(HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(CHECKOUT / "example_dags"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__HOSTNAME_CALLABLE="socket.gethostname",  # the default asks the name server
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+    VEO3_DESTINATION=f"file://{HOME}/videos",
+)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Airflow's tables, for tests that use ``dag.test()``, connections or XComs."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
