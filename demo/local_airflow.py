@@ -1,8 +1,8 @@
 """A private Airflow on this machine: scheduler, DAG processor, triggerer and API server.
 
-Four processes of its own instead of ``airflow standalone``, which starts the same four, but finds them on the
-``PATH``, mixes their output and cannot be told where each writes its log. Everything lives in one home folder:
-nothing of an Airflow that is already installed or running here is read, changed or disturbed.
+Four processes of its own instead of ``airflow standalone``, which starts the same four, but finds them on
+the ``PATH``, mixes their output and cannot be told where each writes its log. Everything lives in one home
+folder: nothing of an Airflow that is already installed or running here is read, changed or disturbed.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class LocalAirflow:
         return self._api
 
     def __enter__(self) -> Self:
+        """Start it, and wait until it is healthy."""
         try:
             self._start()
         except BaseException:
@@ -90,6 +91,7 @@ class LocalAirflow:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End it; its home goes too when all went well."""
         self.stop()
         if kind is None and not self.keep_home:
             shutil.rmtree(self.home, ignore_errors=True)
@@ -140,8 +142,9 @@ class LocalAirflow:
             check=False,
         )
         if migration.returncode:
+            log = tail(self.log_file("migrate"))
             raise AirflowDidNotStartError(
-                f"`airflow db migrate` ended with status {migration.returncode}:\n{tail(self.log_file('migrate'))}"
+                f"`airflow db migrate` ended with status {migration.returncode}:\n{log}"
             )
         for name in COMPONENTS:
             self.processes[name] = psutil.Popen(

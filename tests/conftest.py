@@ -1,4 +1,4 @@
-"""A private Airflow for the whole test run, settled before any test imports Airflow, which reads it at its import."""
+"""A private Airflow for the whole test run, settled before any test imports Airflow."""
 
 from __future__ import annotations
 
