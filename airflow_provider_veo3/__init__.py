@@ -16,7 +16,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-veo3",
         "name": "VEO3",
-        "description": "Generate videos with the VEO3 API: pay once, wait for almost nothing, store every video whole.",
+        "description": "Generate videos with the VEO3 API: pay once, store every video whole.",
         "integrations": [
             {
                 "integration-name": integration,

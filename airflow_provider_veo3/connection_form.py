@@ -13,9 +13,13 @@ CONNECTION_TYPE: Final[dict[str, Any]] = {
     "hook-name": "VEO3",
     "hook-class-name": "airflow_provider_veo3.hooks.veo3.Veo3Hook",
     "ui-field-behaviour": {
-        "hidden-fields": ["login", "schema", "extra"],
-        "relabeling": {"password": "API key", "host": "Base URL"},
-        "placeholders": {"password": "veo3_...", "host": "https://api.veo3gen.co"},
+        "hidden-fields": ["login"],
+        "relabeling": {"password": "API key", "host": "Base URL", "schema": "Scheme"},
+        "placeholders": {
+            "password": "veo3_...",
+            "host": "https://api.veo3gen.co",
+            "schema": "https",
+        },
     },
     "conn-fields": {
         "request_timeout": {
@@ -25,7 +29,7 @@ CONNECTION_TYPE: Final[dict[str, Any]] = {
         },
         "requests_per_minute": {
             "label": "Requests per minute",
-            "description": "Requests that one process sends in a minute. Default 60, the vendor's limit per key.",
+            "description": "Requests one process sends in a minute. Default 60, the vendor's limit.",
             "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 100000},
         },
         "poll_interval": {

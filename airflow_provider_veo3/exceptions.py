@@ -23,7 +23,7 @@
     │   ├── Veo3GenerationFailedError          the API says failed; the credits were refunded
     │   │   └── Veo3GenerationRefusedError     ... for its content                                    x
     │   ├── Veo3GenerationTimeoutError         still running at our deadline
-    │   │   └── Veo3SensorTimeoutError         ... of a sensor                                        (AirflowSensorTimeout)
+    │   │   └── Veo3SensorTimeoutError         ... of a sensor (AirflowSensorTimeout)
     │   └── Veo3SensorFailedError              a sensor found it failed: asking again changes nothing x
     └── Veo3StorageError                       the video could not be fetched or stored
         └── Veo3CorruptVideoError              what came is not the video that was announced

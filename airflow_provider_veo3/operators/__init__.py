@@ -1,0 +1,3 @@
+"""Tasks that generate and store videos."""
+
+from __future__ import annotations

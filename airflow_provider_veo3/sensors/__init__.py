@@ -1,0 +1,3 @@
+"""Tasks that wait for videos."""
+
+from __future__ import annotations

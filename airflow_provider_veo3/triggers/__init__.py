@@ -1,0 +1,3 @@
+"""Waits that hold no worker."""
+
+from __future__ import annotations

@@ -1,0 +1,48 @@
+"""How long the API asks to wait, wherever it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from airflow_provider_veo3.api.reading import read_number
+
+RATE_LIMIT_FALLBACK: Final = 60.0
+"""Seconds to wait after a 429 that does not say how long: the length of the vendor's window."""
+
+
+def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any], now: float) -> float | None:
+    """Return the seconds the API asks to wait, ``None`` where it asks for nothing.
+
+    For a 429 the vendor's own header first, then the standard one, the body, the end of the rate window;
+    for any other answer the standard header alone, since the vendor sends his own on every answer.
+
+    :param headers: names in lower case.
+    :param now: Unix seconds when the answer came.
+    """
+    standard = read_number(_delay(headers.get("retry-after"), now))
+    if status != HTTPStatus.TOO_MANY_REQUESTS:
+        return standard if standard is not None and standard >= 0 else None
+    error = body.get("error")
+    inner = error.get("details") if isinstance(error, Mapping) else None
+    told = inner if isinstance(inner, Mapping) else {}
+    own = read_number(headers.get("x-ratelimit-retry-after"))
+    for seconds in (own, standard, read_number(told.get("retry_after"))):
+        if seconds is not None and seconds >= 0:
+            return seconds
+    reset = read_number(headers.get("x-ratelimit-reset")) or read_number(told.get("reset"))
+    left = reset - now if reset is not None else RATE_LIMIT_FALLBACK
+    # a reset that is past, or far off, is a clock that differs from ours, or another unit
+    return left if 0 <= left <= 24 * 3600 else RATE_LIMIT_FALLBACK
+
+
+def _delay(header: str | None, now: float) -> float | str | None:
+    """Turn the date form of ``Retry-After`` into seconds; leave the number form."""
+    if header is None or read_number(header) is not None:
+        return header
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now)
+    except (ValueError, OverflowError, TypeError):
+        return None

@@ -1,0 +1,265 @@
+"""What the API answers, typed.
+
+Every contradiction of the vendor's pages is absorbed here, so that no other file knows of it: two names for
+the cost, ``error`` as a string or an object, ``videos`` as files or as tasks, statuses in any spelling,
+fields that are missing, null or of another type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_veo3.api.reading import (
+    UnusableError,
+    read_count,
+    read_error,
+    read_list,
+    read_number,
+    read_text,
+    read_time,
+)
+from airflow_provider_veo3.api.redact import redact_text
+from airflow_provider_veo3.api.request import check_generation_id
+from airflow_provider_veo3.api.urls import safe_join
+from airflow_provider_veo3.exceptions import Veo3ValidationError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Json = Mapping[str, Any]
+
+
+class Status(StrEnum):
+    """Where a generation stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it stays as it is."""
+        return self in (Status.COMPLETED, Status.FAILED)
+
+
+_STATUSES = {
+    "pending": Status.PENDING,
+    "queued": Status.PENDING,
+    "completed": Status.COMPLETED,
+    "complete": Status.COMPLETED,
+    "success": Status.COMPLETED,
+    "succeeded": Status.COMPLETED,
+    "failed": Status.FAILED,
+    "failure": Status.FAILED,
+    "error": Status.FAILED,
+}
+
+
+def read_status(value: object) -> Status:
+    """Read a status in any case; what is unknown is not finished yet."""
+    label = value.strip().lower() if isinstance(value, str) else ""
+    return _STATUSES.get(label, Status.PROCESSING)
+
+
+@dataclass(frozen=True)
+class Video:
+    """One file of a finished generation, for as long as its link lives."""
+
+    url: str = field(repr=False)
+    """Signed link, absolute; fetched without the key, its query kept."""
+    mime_type: str = "video/mp4"
+    """As the API says."""
+    expires_at: datetime | None = None
+    """When the link stops working, UTC; about 24 hours after completion. ``None`` when not said."""
+
+    @property
+    def shown_url(self) -> str:
+        """The link without its signature, for logs."""
+        return redact_url(self.url)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generation, as far as the API has told."""
+
+    id: str
+    """The API's ``taskId``."""
+    status: Status
+    """Where it stands."""
+    type: str | None = None
+    """``text-to-video``, ``image-to-video`` or ``first-last-frame``."""
+    model: str | None = None
+    """Model id; may be spelt otherwise than it was sent (``-preview`` for ``-001``)."""
+    prompt: str | None = None
+    """As the API repeats it, perhaps shortened."""
+    credits_used: int | None = None
+    """Credits the generation cost; refunded when it failed."""
+    credits_remaining: int | None = None
+    """Credits left in the account; told only when a generation is accepted."""
+    created_at: datetime | None = None
+    """When it was accepted, UTC."""
+    completed_at: datetime | None = None
+    """When it finished, UTC."""
+    processing_seconds: float | None = None
+    """Seconds from acceptance to the finish."""
+    video_count: int | None = None
+    """Number of files; fewer than asked for when the vendor's filter dropped one."""
+    videos: tuple[Video, ...] = ()
+    """The files, where it lists them; history does not."""
+    error_code: str | None = None
+    """The vendor's code for the failure."""
+    error: str | None = None
+    """Why it failed, in the vendor's words."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what is worth keeping, as JSON: no link, no key."""
+        return {
+            "version": 1,
+            "id": self.id,
+            "type": self.type,
+            "model": self.model,
+            "status": self.status.value,
+            "credits_used": self.credits_used,
+            "credits_remaining": self.credits_remaining,
+            "created_at": self.created_at.isoformat() if self.created_at else None,
+            "completed_at": self.completed_at.isoformat() if self.completed_at else None,
+        }
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Some of the account's generations, and where they stand among all."""
+
+    generations: tuple[Generation, ...]
+    """In the API's order, which it does not document."""
+    total: int | None
+    """How many there are on all pages; ``None`` when not said."""
+    next_skip: int | None
+    """Where the next page starts; ``None`` on the last."""
+
+
+@dataclass(frozen=True)
+class VideoModel:
+    """A model that makes videos, and its price."""
+
+    id: str
+    """What ``model`` takes."""
+    name: str
+    """As the vendor calls it."""
+    description: str
+    """The vendor's one line on it."""
+    capabilities: tuple[str, ...]
+    """Such as ``text-to-video``, ``first-last-frame``, ``audio-generation``."""
+    credits_per_video: int | None
+    """Credits for one video with sound; ``None`` when not said."""
+    credits_per_video_no_audio: int | None
+    """Credits for one silent video; ``None`` when not said."""
+    is_default: bool
+    """Whether the API takes it when no model is sent."""
+
+
+def parse_generation(body: Json, base_url: str) -> Generation:
+    """Read an acceptance, a status or an item of the history.
+
+    :raises UnusableError: it has no id, or one that cannot be an id.
+    """
+    try:
+        generation_id = check_generation_id(
+            body.get("taskId") or body.get("task_id") or body.get("id"), "taskId"
+        )
+    except Veo3ValidationError as error:
+        raise UnusableError("it names no generation") from error
+    status = read_status(body.get("status"))
+    videos = parse_videos(body, base_url) if status is Status.COMPLETED else ()
+    code, message = read_error(body) if status is Status.FAILED else (None, None)
+    used = read_count(body.get("creditsUsed"))
+    return Generation(
+        id=generation_id,
+        status=status,
+        type=read_text(body.get("type")),
+        model=read_text(body.get("model")),
+        prompt=read_text(body.get("prompt")),
+        credits_used=read_count(body.get("creditsCost")) if used is None else used,
+        credits_remaining=read_count(body.get("remainingCredits")),
+        created_at=read_time(body.get("createdAt")),
+        completed_at=read_time(body.get("completedAt")),
+        processing_seconds=read_number(body.get("processingTime")),
+        video_count=len(videos) or read_count(body.get("videoCount")),
+        videos=videos,
+        error_code=code,
+        error=message and redact_text(message),
+    )
+
+
+def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
+    """Read the files of a status or download answer, in order; nothing when there are none.
+
+    :raises UnusableError: a link that is neither https nor http to this machine.
+    """
+    result = body.get("result")
+    items = read_list(body.get("videos")) or [body, result if isinstance(result, Mapping) else {}]
+    videos = []
+    for item in items:
+        url = next((u for name in ("url", "videoUrl", "video_url") if (u := read_text(item.get(name)))), None)
+        if url is not None:
+            mime_type = read_text(item.get("mimeType")) or "video/mp4"
+            videos.append(Video(safe_join(base_url, url), mime_type, read_time(item.get("expiresAt"))))
+    return tuple(videos)
+
+
+def parse_history_page(body: Json, base_url: str, limit: int, skip: int) -> HistoryPage:
+    """Read one page of the history; an item that cannot be read is left out, not fatal.
+
+    :raises UnusableError: there is no list, which must not be taken for an empty one.
+    """
+    if not isinstance(body.get("videos"), list):
+        raise UnusableError("it has no list of generations")
+    items = read_list(body["videos"])
+    generations = []
+    for item in items:
+        try:
+            generations.append(parse_generation(item, base_url))
+        except UnusableError:
+            continue
+    told = body.get("pagination")
+    paging = told if isinstance(told, Mapping) else {}
+    total = read_count(paging.get("total"))
+    more = paging.get("hasMore")
+    if not isinstance(more, bool):
+        more = skip + len(items) < total if total is not None else len(items) >= limit
+    return HistoryPage(tuple(generations), total, skip + len(items) if more and items else None)
+
+
+def parse_models(body: Json) -> tuple[VideoModel, ...]:
+    """Read the models and their prices.
+
+    :raises UnusableError: there is no model in it.
+    """
+    default = read_text(body.get("defaultModel"))
+    models = []
+    for item in read_list(body.get("models")):
+        model_id = read_text(item.get("id"))
+        pricing = item.get("pricing")
+        prices = pricing if isinstance(pricing, Mapping) else {}
+        abilities = item.get("capabilities")
+        if model_id is not None:
+            models.append(
+                VideoModel(
+                    id=model_id,
+                    name=read_text(item.get("name")) or model_id,
+                    description=read_text(item.get("description")) or "",
+                    capabilities=tuple(filter(None, map(read_text, abilities)))
+                    if isinstance(abilities, list)
+                    else (),
+                    credits_per_video=read_count(prices.get("creditsPerVideo")),
+                    credits_per_video_no_audio=read_count(prices.get("creditsPerVideoNoAudio")),
+                    is_default=model_id == default,
+                )
+            )
+    if not models:
+        raise UnusableError("it lists no model")
+    return tuple(models)

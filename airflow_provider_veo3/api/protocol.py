@@ -1,0 +1,225 @@
+"""The VEO3 protocol as data: endpoints become requests, answers become errors. No I/O, no clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api.hints import retry_after
+from airflow_provider_veo3.api.reading import read_count, read_error
+from airflow_provider_veo3.api.redact import redact_text
+from airflow_provider_veo3.api.request import IMAGE_ROLES, GenerationRequest, check_generation_id
+
+HISTORY_PAGE_LIMIT: Final = 100
+"""Most generations the API lists on a page."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a multipart form."""
+
+    name: str
+    data: bytes = field(repr=False)
+    mime_type: str
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """A request to the API, before it has a host or a key."""
+
+    endpoint: str
+    """Name of the endpoint, for messages and metrics."""
+    method: Literal["GET", "POST"]
+    path: str
+    subject: str = ""
+    """The generation it is about; empty for the others."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
+    files: Mapping[str, File] | None = None
+
+    @property
+    def spends(self) -> bool:
+        """Whether its acceptance costs credits, so that it must not be repeated blindly."""
+        return self.method == "POST"
+
+
+@dataclass(frozen=True)
+class ApiResponse:
+    """An answer, whatever HTTP library read it."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    received_at: float
+    """Unix seconds, for hints that name a time."""
+
+    def json(self) -> Any:
+        """Return the decoded body, ``None`` when it is no JSON."""
+        try:
+            return json.loads(self.body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return None
+
+    def json_object(self) -> Mapping[str, Any]:
+        """Return the decoded body, empty when it is no JSON object."""
+        body = self.json()
+        return body if isinstance(body, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """A request that got no answer."""
+
+    reason: str
+    sent: bool
+    """Whether the API may have received it."""
+
+
+Outcome = ApiResponse | NoAnswer
+
+
+def submission(request: GenerationRequest, file_fields: Mapping[str, str]) -> ApiRequest:
+    """Return the POST that asks for a generation, and spends credits when it is accepted.
+
+    :param file_fields: name of the form field by image role, where it is not the role itself.
+    """
+    path = f"/api/veo/{request.type}"
+    options = request.wire_options()
+    if not IMAGE_ROLES[request.type]:
+        return ApiRequest(request.type, "POST", path, json=options)
+    return ApiRequest(
+        request.type,
+        "POST",
+        path,
+        form={name: _form_text(value) for name, value in options.items()},
+        files={
+            file_fields.get(image.field, image.field): File(image.file_name, image.data, image.mime_type)
+            for image in request.images
+        },
+    )
+
+
+def status(generation_id: str) -> ApiRequest:
+    """Return the request for one generation."""
+    return _about("status", generation_id)
+
+
+def download(generation_id: str) -> ApiRequest:
+    """Return the request for the links to a generation's files."""
+    return _about("download", generation_id)
+
+
+def history(limit: int, skip: int, status: str | None) -> ApiRequest:
+    """Return the request for one page of the account's generations."""
+    query = {"limit": str(limit), "skip": str(skip)}
+    if status is not None:
+        query["status"] = status
+    return ApiRequest("history", "GET", "/api/veo/history", query=query)
+
+
+def models() -> ApiRequest:
+    """Return the request for the models and their prices, the cheapest that needs a key."""
+    return ApiRequest("models", "GET", "/api/veo/models")
+
+
+def _about(endpoint: str, generation_id: str) -> ApiRequest:
+    subject = check_generation_id(generation_id)
+    return ApiRequest(endpoint, "GET", f"/api/veo/{endpoint}/{quote(subject, safe='')}", subject)
+
+
+def _form_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | None:
+    """Return what went wrong, ``None`` for a JSON object. The HTTP status decides, then the vendor's code."""
+    call = _call_name(request)
+    if isinstance(outcome, NoAnswer):
+        told = _spent_unknown(request) if outcome.sent else "It was never sent; no credits were spent."
+        return errors.Veo3NoAnswerError(
+            f"{call}: no answer from the VEO3 API ({outcome.reason}). {told}", sent=outcome.sent
+        )
+    body = outcome.json_object()
+    if 200 <= outcome.status < 300:  # noqa: PLR2004 - HTTP
+        return None if body else unreadable(request, outcome, "it is no JSON object")
+    code, message = read_error(body)
+    said = " ".join(filter(None, (str(outcome.status), code, redact_text(message) if message else None)))
+    details = {
+        "status": outcome.status,
+        "code": code,
+        "body": _shown_body(outcome),
+        "retry_after": retry_after(outcome.status, outcome.headers, body, outcome.received_at),
+    }
+    return _refusal(request, f"{call}: the VEO3 API answered {said}.", outcome.status, body, details)
+
+
+def unreadable(request: ApiRequest, response: ApiResponse, what: str) -> errors.Veo3UnreadableAnswerError:
+    """Say that an answer which should have been a good one makes no sense."""
+    return errors.Veo3UnreadableAnswerError(
+        f"{_call_name(request)}: the VEO3 API's answer ({response.status}) cannot be used: {what}. "
+        f"{_spent_unknown(request)}",
+        status=response.status,
+        body=_shown_body(response),
+    )
+
+
+def _call_name(request: ApiRequest) -> str:
+    about = f" about generation {request.subject}" if request.subject else ""
+    return f"{request.method} {request.endpoint}{about}"
+
+
+def _shown_body(response: ApiResponse) -> str:
+    return redact_text(response.body[:2000].decode("utf-8", "replace"))
+
+
+def _refusal(
+    request: ApiRequest, sentence: str, status: int, body: Mapping[str, Any], details: dict[str, Any]
+) -> errors.Veo3ApiError:
+    code = details["code"]
+    unspent = f"{sentence} No credits were spent." if request.spends else sentence
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return errors.Veo3RateLimitError(f"{unspent} Try again later.", **details)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        return errors.Veo3ServerError(f"{sentence} {_spent_unknown(request)}", **details)
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        details |= {
+            "required": read_count(body.get("required")),
+            "available": read_count(body.get("available")),
+        }
+        needs = "It needs {required} credits and the account has {available}. ".format_map(details)
+        hint = "Buy credits, or choose a cheaper model or no audio."
+        return errors.Veo3InsufficientCreditsError(f"{unspent} {needs}{hint}", **details)
+    if code == "CONTENT_POLICY_VIOLATION":
+        return errors.Veo3ContentPolicyError(f"{unspent} Change the prompt or image.", **details)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        hint = "Check the API key: the password of the Airflow connection."
+        return errors.Veo3AuthenticationError(f"{unspent} {hint}", **details)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return errors.Veo3FileTooLargeError(f"{unspent} Send a smaller image.", **details)
+    if code == "VIDEO_NOT_READY":
+        return errors.Veo3VideoNotReadyError(f"{sentence} Wait for the generation first.", **details)
+    if code == "NO_VIDEOS":
+        return errors.Veo3NoVideosError(f"{sentence} The vendor's filter may have dropped them.", **details)
+    if status == HTTPStatus.NOT_FOUND and request.subject:
+        hint = "Check the id, and that the connection is of the account that submitted it."
+        return errors.Veo3GenerationNotFoundError(f"{sentence} {hint}", **details)
+    return errors.Veo3BadRequestError(f"{unspent}{_field(body)}", **details)
+
+
+def _field(body: Mapping[str, Any]) -> str:
+    name = body.get("field")
+    value = body.get("value")
+    return f" The field is {redact_text(f'{name}={value!r}')}." if isinstance(name, str) else ""
+
+
+def _spent_unknown(request: ApiRequest) -> str:
+    if request.spends:
+        return "It may have been accepted and charged: look in the history before submitting again."
+    return "No credits were spent by asking."

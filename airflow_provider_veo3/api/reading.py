@@ -1,0 +1,62 @@
+"""Read values that may be missing, null or of another type, and never fail at it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+class UnusableError(Exception):
+    """An answer lacks what it must have; says what. Whoever made the call says of which."""
+
+
+def read_text(value: object) -> str | None:
+    """Return non-empty text, else ``None``."""
+    return value if isinstance(value, str) and value else None
+
+
+def read_number(value: object) -> float | None:
+    """Read a finite number, also one written as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def read_count(value: object) -> int | None:
+    """Read a whole number from 0 up."""
+    number = read_number(value)
+    return int(number) if number is not None and number >= 0 else None
+
+
+def read_time(value: object) -> datetime | None:
+    """Read an ISO 8601 time; one without a zone is UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_list(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a list, else nothing."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def read_error(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the vendor's code and message from either error envelope."""
+    error = body.get("error")
+    inner = error if isinstance(error, Mapping) else {}
+    text = read_text(error)
+    code = read_text(inner.get("code")) or read_text(body.get("code"))
+    if code is None and text is not None and text.replace("_", "").isalnum() and text.isupper():
+        code, text = text, None
+    candidates = (inner.get("message"), text, body.get("message"), body.get("details"), inner.get("details"))
+    return code, next((found for found in map(read_text, candidates) if found), None)

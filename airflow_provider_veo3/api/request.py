@@ -1,0 +1,235 @@
+"""What a generation is asked to be: checked here, before anything is sent or spent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, Final, Literal
+
+from airflow_provider_veo3.exceptions import Veo3ValidationError
+
+GenerationType = Literal["text-to-video", "image-to-video", "first-last-frame"]
+
+DEFAULT_MODEL: Final = "veo-3.1-fast-generate-001"
+"""Always sent: the vendor's pages disagree on the default, and one of them costs 2.6 times as much."""
+
+MAX_PROMPT_LENGTH: Final = 1000
+MAX_NEGATIVE_PROMPT_LENGTH: Final = 500
+MAX_IMAGE_BYTES: Final = 20 * 1024 * 1024
+"""The vendor says 20 MB and not which: the wider reading; the API decides on the rest."""
+
+ASPECT_RATIOS: Final = ("16:9", "9:16")
+PERSON_GENERATIONS: Final = ("allow_adult", "dont_allow")
+SAMPLE_COUNTS: Final = range(1, 3)
+DURATIONS: Final = range(4, 9)
+"""Seconds. The vendor says 5 to 8, the model behind it knows 4, 6 and 8: the wider range."""
+SEEDS: Final = range(2**32)
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+_EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
+
+
+def check_generation_id(value: object, field: str = "generation_id") -> str:
+    """Return ``value`` if it can be a generation id; it becomes part of a URL and of file names."""
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    raise Veo3ValidationError.of(
+        field, value, "the id a generating task returned, such as 'veo_1703123456789_abc123def'"
+    )
+
+
+@dataclass(frozen=True)
+class Image:
+    """A JPEG or PNG file, its type read from its content.
+
+    :param field: the parameter it came from, for errors and as its role (``image``, ``first_frame`` ...).
+    :param data: the file, 1 byte to 20 MiB.
+    :param source: where it was read, for errors.
+    :raises Veo3ValidationError: empty, too large, or neither JPEG nor PNG.
+    """
+
+    field: str
+    data: bytes = dataclasses.field(repr=False)
+    source: str = ""
+    mime_type: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check size and type."""
+        self.check_size(self.field, self.source, len(self.data))
+        for signature, mime_type in _SIGNATURES.items():
+            if self.data.startswith(signature):
+                object.__setattr__(self, "mime_type", mime_type)
+                return
+        start = self.data[:8].hex(" ")
+        raise Veo3ValidationError.of(
+            self.field, self.source, f"a JPEG or PNG file (this one starts with {start})"
+        )
+
+    @staticmethod
+    def check_size(field: str, source: str, size: int) -> None:
+        """Refuse an empty or too large file, which can be known before it is read."""
+        if not 0 < size <= MAX_IMAGE_BYTES:
+            allowed = f"a JPEG or PNG file of 1 to {MAX_IMAGE_BYTES} bytes (this one has {size})"
+            raise Veo3ValidationError.of(field, source, allowed)
+
+    @property
+    def file_name(self) -> str:
+        """A name for the upload that gives nothing away about where the file lies."""
+        return f"{self.field}.{_EXTENSIONS[self.mime_type]}"
+
+
+IMAGE_ROLES: Final[dict[GenerationType, tuple[str, ...]]] = {
+    "text-to-video": (),
+    "image-to-video": ("image",),
+    "first-last-frame": ("first_frame", "last_frame"),
+}
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One generation, complete and acceptable by every published limit.
+
+    Numbers and booleans may come as text (``"8"``, ``"true"``), as templates and CSV files give them.
+
+    :param type: which endpoint serves it.
+    :param prompt: what the video shows; 1 to 1000 characters.
+    :param model: model id, see :meth:`Veo3Hook.list_models`; unknown ids are left to the API.
+    :param sample_count: videos to make, 1 or 2; each is charged.
+    :param duration_seconds: length in seconds, 4 to 8; charged as 8 whatever it is.
+    :param aspect_ratio: ``16:9`` or ``9:16``.
+    :param generate_audio: whether the video has sound; changes the price.
+    :param enhance_prompt: whether the API may rewrite the prompt.
+    :param negative_prompt: what the video must not show; at most 500 characters.
+    :param seed: 0 to 4294967295; ``None`` lets the API choose.
+    :param person_generation: ``allow_adult`` or ``dont_allow``.
+    :param images: the files for the endpoints that take some.
+    :param extra_options: further options by their API names, sent as they are; may not repeat one above.
+    :raises Veo3ValidationError: on the first option that is not acceptable.
+    """
+
+    type: GenerationType
+    prompt: str
+    _: KW_ONLY
+    model: str = DEFAULT_MODEL
+    sample_count: int = 1
+    duration_seconds: int = 8
+    aspect_ratio: str = "16:9"
+    generate_audio: bool = True
+    enhance_prompt: bool = True
+    negative_prompt: str | None = None
+    seed: int | None = None
+    person_generation: str = "allow_adult"
+    images: tuple[Image, ...] = ()
+    extra_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Bring every option to its type, or refuse it."""
+        checked = {
+            "prompt": _text("prompt", self.prompt, MAX_PROMPT_LENGTH),
+            "model": _text("model", self.model, 200),
+            "sample_count": _integer("sample_count", self.sample_count, SAMPLE_COUNTS),
+            "duration_seconds": _integer("duration_seconds", self.duration_seconds, DURATIONS),
+            "aspect_ratio": _choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS),
+            "generate_audio": _boolean("generate_audio", self.generate_audio),
+            "enhance_prompt": _boolean("enhance_prompt", self.enhance_prompt),
+            "person_generation": _choice("person_generation", self.person_generation, PERSON_GENERATIONS),
+        }
+        if self.negative_prompt is not None:
+            checked["negative_prompt"] = _optional_text(
+                "negative_prompt", self.negative_prompt, MAX_NEGATIVE_PROMPT_LENGTH
+            )
+        if self.seed is not None:
+            checked["seed"] = _integer("seed", self.seed, SEEDS)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        _check_extra_options(self.extra_options)
+        roles = IMAGE_ROLES[self.type]
+        if tuple(image.field for image in self.images) != roles:
+            raise Veo3ValidationError.of(
+                "images", [image.field for image in self.images], f"for {self.type}: {roles or 'none'}"
+            )
+
+    def wire_options(self) -> dict[str, Any]:
+        """Return the options by the API's names, what is ``None`` left out."""
+        options = {
+            wire: value for name, wire in WIRE_NAMES.items() if (value := getattr(self, name)) is not None
+        }
+        extra = {name: value for name, value in self.extra_options.items() if value is not None}
+        return {**options, **extra}
+
+
+WIRE_NAMES: Final = {
+    "prompt": "prompt",
+    "model": "model",
+    "sample_count": "sampleCount",
+    "duration_seconds": "durationSeconds",
+    "aspect_ratio": "aspectRatio",
+    "generate_audio": "generateAudio",
+    "enhance_prompt": "enhancePrompt",
+    "negative_prompt": "negativePrompt",
+    "seed": "seed",
+    "person_generation": "personGeneration",
+}
+"""Our name of each option, and the API's."""
+
+OPTION_NAMES: Final = tuple(f.name for f in fields(GenerationRequest) if f.name in WIRE_NAMES)
+"""The documented options in the order the API documents them."""
+
+
+def _text(field: str, value: object, longest: int) -> str:
+    allowed = f"text of 1 to {longest} characters"
+    if not isinstance(value, str) or not value.strip():
+        raise Veo3ValidationError.of(field, value, allowed)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise Veo3ValidationError.of(field, value, f"{allowed}, without lone surrogates")
+    if len(value) > longest:
+        raise Veo3ValidationError.of(field, value, f"{allowed} (this has {len(value)})")
+    return value
+
+
+def _optional_text(field: str, value: object, longest: int) -> str | None:
+    # a CSV column that is left empty in one row
+    return None if value == "" else _text(field, value, longest)
+
+
+def _integer(field: str, value: object, allowed: range) -> int:
+    shown = f"a whole number from {allowed.start} to {allowed.stop - 1}"
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise Veo3ValidationError.of(field, value, shown)
+    return value
+
+
+def _boolean(field: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise Veo3ValidationError.of(field, value, "true or false")
+
+
+def _choice(field: str, value: object, allowed: tuple[str, ...]) -> str:
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise Veo3ValidationError.of(field, value, " or ".join(allowed))
+
+
+def _check_extra_options(options: object) -> None:
+    field = "extra_options"
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) and name for name in options):
+        raise Veo3ValidationError.of(field, options, "a mapping from the API's option names to values")
+    taken = sorted(set(options) & {*WIRE_NAMES, *WIRE_NAMES.values()})
+    if taken:
+        raise Veo3ValidationError.of(
+            field, taken[0], f"options that have no parameter of their own ({taken})"
+        )
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Veo3ValidationError.of(f"{field}[{name!r}]", value, "a JSON value") from error

@@ -1,0 +1,245 @@
+"""The two transports that drive a flow: the only file that opens a socket to the API and its file host."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import httpx
+import requests
+import urllib3.exceptions
+
+from airflow_provider_veo3 import __version__
+from airflow_provider_veo3.api.flows import Flow, Pause
+from airflow_provider_veo3.api.limits import TokenBucket
+from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
+from airflow_provider_veo3.api.reading import UnusableError
+from airflow_provider_veo3.api.redact import redact_text, redact_url
+from airflow_provider_veo3.api.urls import safe_join
+from airflow_provider_veo3.exceptions import Veo3NoAnswerError, Veo3StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+T = TypeVar("T")
+
+USER_AGENT: Final = f"airflow-provider-veo3/{__version__}"
+MAX_FILE_REDIRECTS: Final = 5
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the API is and who asks.
+
+    :param base_url: scheme, host and port, no path behind them needed.
+    :param api_key: sent as a header with each request to ``base_url``, and nowhere else.
+    :param timeout: seconds to wait for the connection and for each part of the answer.
+    :param requests_per_minute: most requests one transport sends in a minute.
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+    timeout: float = 30.0
+    requests_per_minute: float = 60.0
+
+    def url(self, request: ApiRequest) -> str:
+        """Return the whole URL."""
+        return self.base_url.rstrip("/") + request.path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request to the API."""
+        return {"X-API-Key": self.api_key, "Accept": "application/json", "User-Agent": USER_AGENT}
+
+    def no_answer(self, error: Exception, *, sent: bool) -> NoAnswer:
+        """Describe a failure without anything secret."""
+        return NoAnswer(f"{type(error).__name__}: {redact_text(str(error), self.api_key)}", sent)
+
+
+def _files(request: ApiRequest) -> dict[str, tuple[str, bytes, str]] | None:
+    files = request.files
+    return {name: (f.name, f.data, f.mime_type) for name, f in files.items()} if files else None
+
+
+def _response(status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
+    return ApiResponse(status, {name.lower(): value for name, value in headers.items()}, body, time.time())
+
+
+class SyncTransport:
+    """Drives flows with requests, blocking; for workers. One connection is kept open between requests."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._session = requests.Session()
+        self._bucket = TokenBucket(endpoint.requests_per_minute)
+        self._lock = threading.Lock()
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its result."""
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            if isinstance(step, Pause):
+                time.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = self._send(step)
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._session.close()
+
+    def _send(self, request: ApiRequest) -> Outcome:
+        with self._lock:
+            wait = self._bucket.reserve(time.monotonic())
+        time.sleep(wait)
+        try:
+            answer = self._session.request(
+                request.method,
+                self._endpoint.url(request),
+                params=request.query,
+                json=request.json,
+                data=request.form,
+                files=_files(request),
+                headers=self._endpoint.headers,
+                timeout=self._endpoint.timeout,
+                allow_redirects=False,  # the key must not follow to another host
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return self._endpoint.no_answer(error, sent=not _never_connected(error))
+        return _response(answer.status_code, answer.headers, answer.content)
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether requests failed before it had a connection to send over."""
+    if isinstance(
+        error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.InvalidURL
+    ):
+        return True
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, requests.ConnectionError) and isinstance(
+        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+    )
+
+
+class AsyncTransport:
+    """Drives flows with httpx, never blocking the event loop; for the triggerer."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._client = httpx.AsyncClient(timeout=endpoint.timeout, follow_redirects=False)
+        self._bucket = TokenBucket(endpoint.requests_per_minute)
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its result."""
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = await self._send(step)
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        await self._client.aclose()
+
+    async def _send(self, request: ApiRequest) -> Outcome:
+        await asyncio.sleep(self._bucket.reserve(time.monotonic()))
+        try:
+            answer = await self._client.request(
+                request.method,
+                self._endpoint.url(request),
+                params=request.query,
+                json=request.json,
+                data=request.form,
+                files=_files(request),
+                headers=self._endpoint.headers,
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL) as error:
+            return self._endpoint.no_answer(error, sent=False)
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            return self._endpoint.no_answer(error, sent=True)
+        return _response(answer.status_code, answer.headers, answer.content)
+
+
+@dataclass(frozen=True)
+class FileResponse:
+    """An answer of the file host, its body still to be read."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    _answer: requests.Response
+
+    def iter_bytes(self, chunk_size: int) -> Iterator[bytes]:
+        """Yield the body as it was sent, at most ``chunk_size`` bytes at a time.
+
+        :raises Veo3NoAnswerError: the body ended early or stalled.
+        """
+        try:
+            yield from self._answer.raw.stream(chunk_size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _file_error(self._answer.url, error) from None
+
+
+@contextmanager
+def open_file(
+    url: str, *, timeout: float, offset: int = 0, if_match: str | None = None
+) -> Iterator[FileResponse]:
+    """Ask the file host for a file, or for what comes behind ``offset``; never with the API key.
+
+    :param timeout: seconds to wait for the connection and for each part of the body.
+    :param offset: bytes that are there already.
+    :param if_match: entity tag those bytes came with; where the file has changed, it comes whole again.
+    :raises Veo3NoAnswerError: no answer came.
+    :raises Veo3StorageError: the host redirects to where it must not.
+    """
+    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+        if if_match is not None:
+            headers["If-Range"] = if_match
+    with requests.Session() as session:
+        for _ in range(MAX_FILE_REDIRECTS):
+            try:
+                answer = session.get(
+                    url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
+                )
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                raise _file_error(url, error) from None
+            with answer:
+                target = answer.headers.get("location") if answer.is_redirect else None
+                if target is None:
+                    lower = {name.lower(): value for name, value in answer.headers.items()}
+                    yield FileResponse(answer.status_code, lower, answer)
+                    return
+            url = _followed(url, target)
+    raise Veo3StorageError(
+        f"The file host redirects more than {MAX_FILE_REDIRECTS} times: {redact_url(url)}."
+    )
+
+
+def _followed(url: str, target: str) -> str:
+    try:
+        return safe_join(url, target)
+    except UnusableError as error:
+        raise Veo3StorageError(f"The file host redirects where it must not: {error}.") from error
+
+
+def _file_error(url: str, error: Exception) -> Veo3NoAnswerError:
+    """Describe a failure by its kind alone: the text of these errors holds the signed link."""
+    return Veo3NoAnswerError(f"No answer from the file host for {redact_url(url)} ({type(error).__name__}).")
