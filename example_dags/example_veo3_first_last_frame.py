@@ -1,0 +1,63 @@
+"""
+### From one picture to another
+
+Two pictures of the same scene become the first and the last frame, and the model films what lies between:
+here a lake from sunrise into the night, as a silent 6-second shot.
+
+**Costs** one video without sound of the default model `veo-3.1-fast-generate-001`: 120 credits. Only the
+models `veo-3.1-generate-001` and `veo-3.1-fast-generate-001` can do this.
+
+**To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
+trigger it.
+
+**To make it yours**, name your own two images: paths that the workers can read, or addresses in object
+storage.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+from airflow_provider_veo3.operators.generate import Veo3FirstLastFrameOperator
+
+INPUTS = Path(__file__).resolve().parent / "inputs"
+DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-videos")
+
+with DAG(
+    dag_id="example_veo3_first_last_frame",
+    schedule=None,
+    catchup=False,
+    params={
+        "first_frame": Param(
+            str(INPUTS / "lake_at_sunrise.png"), type="string", description="How it begins."
+        ),
+        "last_frame": Param(str(INPUTS / "lake_at_night.png"), type="string", description="How it ends."),
+        "prompt": Param(
+            "Time lapse: the day passes over the lake, the light turns golden and blue, the moon comes up, "
+            "and a lamp is lit in the cabin. Locked-off camera.",
+            type="string",
+            format="multiline",
+            minLength=1,
+            description="What happens between the two pictures.",
+        ),
+        "destination": Param(DESTINATION, type="string", description="Folder or bucket for the video."),
+    },
+    tags=["veo3", "example"],
+    doc_md=__doc__,
+):
+    film = Veo3FirstLastFrameOperator(
+        task_id="film",
+        first_frame="{{ params.first_frame }}",
+        last_frame="{{ params.last_frame }}",
+        prompt="{{ params.prompt }}",
+        duration_seconds=6,
+        generate_audio=False,
+        wait_for_completion=True,
+        deferrable=True,
+    )
+    Veo3DownloadOperator(
+        task_id="download", generation_id=film.output, destination="{{ params.destination }}"
+    )

@@ -1,0 +1,55 @@
+"""
+### From one prompt to one video file
+
+Three tasks: **submit** the prompt, **wait** until the video is made, **download** it. While it waits, the
+run holds no worker: the triggerer watches.
+
+**Costs** one video of the model, when it is accepted: 190 credits for `veo-3.1-fast-generate-001`, or 65
+for `veo-3.1-lite-generate-001`, which the free credits of a new account cover. A failed generation is
+refunded.
+
+**To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
+trigger the DAG; the form asks for the prompt.
+
+**To make it yours**, set the destination to a folder or a bucket
+(`s3://my_aws_connection@bucket/videos/`), here or with `VEO3_DESTINATION` in Airflow's environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
+
+DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-videos")
+
+with DAG(
+    dag_id="example_veo3_quickstart",
+    schedule=None,
+    catchup=False,
+    params={
+        "prompt": Param(
+            "A red fox trots through fresh snow at dawn, its breath a small cloud in the cold. "
+            "Low tracking shot, soft light, quiet footsteps.",
+            type="string",
+            format="multiline",
+            minLength=1,
+            description="What happens, how the camera sees it, and what is heard.",
+        ),
+        "model": Param("veo-3.1-fast-generate-001", type="string", description="It decides the price."),
+        "destination": Param(DESTINATION, type="string", description="Folder or bucket for the video."),
+    },
+    tags=["veo3", "example"],
+    doc_md=__doc__,
+):
+    submit = Veo3TextToVideoOperator(
+        task_id="submit", prompt="{{ params.prompt }}", model="{{ params.model }}", deferrable=True
+    )
+    wait = Veo3GenerationSensor(task_id="wait", generation_id=submit.output, deferrable=True)
+    Veo3DownloadOperator(
+        task_id="download", generation_id=wait.output, destination="{{ params.destination }}"
+    )
