@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 FINISHED: Final = frozenset({"success", "failed"})
 
@@ -71,6 +70,11 @@ class AirflowApi:
         """Create a pool."""
         self.call("POST", "pools", json={"name": name, "slots": slots, "include_deferred": include_deferred})
 
+    def add_connection(self, connection_id: str, conn_type: str, *, host: str, password: str) -> None:
+        """Create a connection."""
+        body = {"connection_id": connection_id, "conn_type": conn_type, "host": host, "password": password}
+        self.call("POST", "connections", json=body)
+
     def dag_ids(self) -> set[str]:
         """Name the DAGs that have been read so far."""
         return {dag["dag_id"] for dag in self.call("GET", "dags", params={"limit": 100})["dags"]}
@@ -99,23 +103,4 @@ class AirflowApi:
     ) -> Any:
         """Give the value that a task left under a key."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.call("GET", path, params={"map_index": map_index, "deserialize": False})["value"]
-
-    def wait(
-        self,
-        dag_id: str,
-        run_id: str,
-        *,
-        timeout: float,
-        progress: Callable[[list[dict[str, Any]]], None] = lambda _: None,
-    ) -> str:
-        """Wait until a run has ended and give its state; ``progress`` sees the task instances on the way."""
-        deadline = time.monotonic() + timeout
-        while True:
-            state = self.run_state(dag_id, run_id)
-            progress(self.task_instances(dag_id, run_id))
-            if state in FINISHED:
-                return state
-            if time.monotonic() > deadline:
-                raise RunTimeoutError(f"{dag_id} {run_id} is still {state} after {timeout:.0f} seconds")
-            time.sleep(0.5)
+        return self.call("GET", path, params={"map_index": map_index, "stringify": False})["value"]

@@ -19,16 +19,18 @@ import time
 from base64 import urlsafe_b64encode
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import psutil
 
 from demo.airflow_api import AirflowApi, NotReadyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import IO
+
+T = TypeVar("T")
 
 COMPONENTS: Final = ("api-server", "dag-processor", "scheduler", "triggerer")
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -104,6 +106,11 @@ class LocalAirflow:
                     f"Airflow's {name} ended with status {process.returncode}:\n{tail(self.log_file(name))}"
                 )
 
+    def wait_for_dags(self, dag_ids: Iterable[str]) -> None:
+        """Wait until the DAG processor has read these DAGs."""
+        wanted = set(dag_ids)
+        self._until(f"read {sorted(wanted)}", lambda: wanted <= self.api.dag_ids() or None)
+
     def log_file(self, component: str) -> Path:
         """Where a component writes what it has to say."""
         return self.home / f"{component}.log"
@@ -166,7 +173,7 @@ class LocalAirflow:
         api.close()
         return None
 
-    def _until(self, what: str, ask: Callable[[], AirflowApi | None], timeout: float = 180) -> AirflowApi:
+    def _until(self, what: str, ask: Callable[[], T | None], timeout: float = 180) -> T:
         deadline = time.monotonic() + timeout
         while (answer := ask()) is None:
             self.alive()

@@ -1,0 +1,81 @@
+"""The VEO3 emulator in a process of its own, as a user would start it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import httpx
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+API_KEY: Final = "veo3_demo_0123456789abcdef"
+
+
+class EmulatorDidNotStartError(Exception):
+    """The emulator ended early; the message carries what it said."""
+
+
+class EmulatorProcess:
+    """Start the emulator on free ports on entry, end it on exit.
+
+    :param options: options of ``python -m airflow_provider_veo3.emulator``: ``processing_seconds=5``.
+    """
+
+    def __init__(self, **options: str | float) -> None:
+        self.options = {
+            "port": 0,
+            "files_port": 0,
+            "api_key": API_KEY,
+            "seed": time.time_ns() % 2**31,
+        } | options
+        self.api_key = API_KEY
+        self.base_url = ""
+        self._folder = tempfile.TemporaryDirectory(prefix="veo3 emulator ")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start it, and wait until it answers."""
+        folder = Path(self._folder.name)
+        ready, log = folder / "ready.json", folder / "log"
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "airflow_provider_veo3.emulator", *words, f"--ready-file={ready}"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us: we end it in order
+            )
+        while not ready.is_file():
+            if self._process.poll() is not None:
+                raise EmulatorDidNotStartError(log.read_text(errors="replace"))
+            time.sleep(0.05)
+        self.base_url = json.loads(ready.read_text())["base_url"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._folder.cleanup()
+
+    def ledger(self) -> dict[str, Any]:
+        """Give what was accepted, charged, refunded, fetched and asked."""
+        answer = httpx.get(f"{self.base_url}/__emulator__/ledger", trust_env=False)
+        answer.raise_for_status()
+        ledger: dict[str, Any] = answer.json()
+        return ledger
