@@ -1,6 +1,6 @@
 """`make demo`: videos from the example DAGs, on a real local Airflow.
 
-Without a key, the emulator answers for VEO3, and nothing is paid. With ``VEO3_API_KEY`` set, the quickstart DAG
+Without a key, the emulator answers for VEO3, and nothing is paid. With ``VEO3_API_KEY`` set, the quickstart
 makes one real video; ``VEO3_BASE_URL`` names another address for the API. ``VEO3_DESTINATION`` names another
 place for the videos than ``videos/``.
 """
