@@ -1,0 +1,158 @@
+"""What a user gets from the package index: the wheel, installed apart from this checkout."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from airflow_provider_veo3 import __version__
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NAME = "airflow-provider-veo3"
+PACKAGE = "airflow_provider_veo3"
+DIST_INFO = f"{PACKAGE}-{__version__}.dist-info"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution as an installer would build it."""
+    folder = tmp_path_factory.mktemp("dist")
+    build(CHECKOUT, "sdist", folder)
+    source = tmp_path_factory.mktemp("source")
+    run(sys.executable, "-m", "tarfile", "-e", str(next(folder.glob("*.tar.gz"))), str(source))
+    build(next(source.iterdir()), "wheel", folder)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the installed wheel and nothing else."""
+    folder = tmp_path_factory.mktemp("installed")
+    words = ["install", "--quiet", "--no-index", "--no-deps", "--target", str(folder), str(wheel)]
+    run(sys.executable, "-m", "pip", *words)
+    return folder
+
+
+def build(project: Path, target: str, folder: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder), cwd=project)
+
+
+def run(*words: str, cwd: Path | None = None, **env: str) -> str:
+    done = subprocess.run(words, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words} ended with status {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def python(installed: Path, *words: str) -> str:
+    """Run Python with the installed wheel before this checkout, and away from it."""
+    return run(sys.executable, *words, cwd=installed.parent, PYTHONPATH=str(installed))
+
+
+def airflow_json(installed: Path, *words: str) -> list[dict[str, Any]]:
+    printed = python(installed, "-m", "airflow", *words, "--output", "json")
+    rows: list[dict[str, Any]] = json.loads(printed[printed.index("[") :])
+    return rows
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {PACKAGE, DIST_INFO}
+    files = {
+        str(path.relative_to(CHECKOUT))
+        for path in (CHECKOUT / PACKAGE).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert f"{PACKAGE}/py.typed" in files
+    assert {name for name in names if name.startswith(f"{PACKAGE}/")} == files
+
+
+def test_metadata(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = HeaderParser().parsestr(archive.read(f"{DIST_INFO}/METADATA").decode())
+        entry_points = archive.read(f"{DIST_INFO}/entry_points.txt").decode()
+        licence = archive.read(f"{DIST_INFO}/licenses/LICENSE").decode()
+    assert metadata["Name"] == NAME
+    assert metadata["Version"] == __version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert "Apache License" in licence
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert entry_points.split() == [
+        "[apache_airflow_provider]",
+        "provider_info",
+        "=",
+        f"{PACKAGE}:get_provider_info",
+    ]
+    required = [line for line in metadata.get_all("Requires-Dist") or () if "extra ==" not in line]
+    assert {line.split(">")[0] for line in required} == {
+        "apache-airflow",
+        "apache-airflow-providers-common-compat",
+        "httpx",
+        "pendulum",
+        "requests",
+    }
+
+
+def test_provider_info_has_the_shape_that_airflow_demands() -> None:
+    (entry_point,) = [
+        point
+        for point in importlib.metadata.entry_points(group="apache_airflow_provider")
+        if point.module == PACKAGE
+    ]
+    info = entry_point.load()()
+    airflow = Path(next(iter(__import__("airflow").__path__)))
+    jsonschema.validate(info, json.loads((airflow / "provider_info.schema.json").read_text()))
+    # Airflow's own schema of the fields of connection forms, which it reads but does not check at run time.
+    full = json.loads((airflow / "provider.yaml.schema.json").read_text())
+    jsonschema.validate(
+        info["connection-types"],
+        full["properties"]["connection-types"] | {"definitions": full.get("definitions", {})},
+    )
+
+
+def test_every_module_and_class_that_it_names_is_there(installed: Path) -> None:
+    script = """
+import importlib, airflow_provider_veo3
+from airflow.utils.module_loading import import_string
+info = airflow_provider_veo3.get_provider_info()
+for kind in ("hooks", "operators", "sensors", "triggers"):
+    for entry in info[kind]:
+        for module in entry["python-modules"]:
+            print(importlib.import_module(module).__file__)
+for entry in info["connection-types"]:
+    import_string(entry["hook-class-name"])
+for link in info["extra-links"]:
+    import_string(link)()
+"""
+    files = python(installed, "-c", script).splitlines()
+    assert [file for file in files if not file.startswith(str(installed))] == []
+    assert len(files) == 5
+
+
+def test_airflow_lists_the_provider(installed: Path) -> None:
+    listed = {row["package_name"]: row for row in airflow_json(installed, "providers", "list")}
+    assert listed[NAME]["version"] == __version__
+    (got,) = airflow_json(installed, "providers", "get", NAME)
+    assert got["Version"] == __version__
+
+
+def test_airflow_lists_hook_links_and_triggers(installed: Path) -> None:
+    hooks = {row["connection_type"]: row for row in airflow_json(installed, "providers", "hooks")}
+    assert hooks["veo3"]["class"] == "airflow_provider_veo3.hooks.veo3.Veo3Hook"
+    assert hooks["veo3"]["conn_id_attribute_name"] == "veo3_conn_id"
+    links = {row["extra_link_class_name"] for row in airflow_json(installed, "providers", "links")}
+    triggers = airflow_json(installed, "providers", "triggers")
+    info = json.loads(
+        python(installed, "-c", f"import json, {PACKAGE}; print(json.dumps({PACKAGE}.get_provider_info()))")
+    )
+    assert set(info["extra-links"]) <= links
+    assert [row for row in triggers if row["package_name"] == NAME] != []
