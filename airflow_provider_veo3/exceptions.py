@@ -43,7 +43,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.api.models import Generation
+    from collections.abc import Mapping
 
 
 class Veo3Error(AirflowException):
@@ -73,6 +73,16 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
             shown = f"{shown[:77]}... ({len(shown)} characters)"
         message = f"{field}={shown} is not acceptable; allowed: {allowed}. Nothing was submitted or spent."
         return cls(message, field=field, value=shown, allowed=allowed)
+
+
+def check_positive(field: str, value: object) -> None:
+    """Refuse what is neither ``None`` nor a number above 0.
+
+    :raises Veo3ValidationError: it is something else.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < float(str(value)) < float("inf")):
+        raise Veo3ValidationError.of(field, value, "a number of seconds above 0")
 
 
 class Veo3ConnectionConfigError(Veo3Error, AirflowFailException):
@@ -179,12 +189,16 @@ class Veo3GenerationNotFoundError(Veo3PermanentApiError):
 class Veo3GenerationError(Veo3Error):
     """A generation did not become a video.
 
-    :param generation: what the API last said of it; ``None`` when it said nothing.
+    :param generation_id: which one.
+    :param manifest: what the API last said of it, as :meth:`Generation.manifest`; empty when it said nothing.
     """
 
-    def __init__(self, message: str, *, generation: Generation | None = None) -> None:
+    def __init__(
+        self, message: str, *, generation_id: str = "", manifest: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
-        self.generation = generation
+        self.generation_id = generation_id
+        self.manifest = dict(manifest or {})
 
 
 class Veo3GenerationFailedError(Veo3GenerationError):

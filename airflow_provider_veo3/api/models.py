@@ -21,7 +21,7 @@ from airflow_provider_veo3.api.reading import (
     read_text,
     read_time,
 )
-from airflow_provider_veo3.api.redact import redact_text
+from airflow_provider_veo3.api.redact import redact_text, redact_url
 from airflow_provider_veo3.api.request import check_generation_id
 from airflow_provider_veo3.api.urls import safe_join
 from airflow_provider_veo3.exceptions import Veo3ValidationError

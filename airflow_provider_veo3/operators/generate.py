@@ -1,0 +1,247 @@
+"""The operators that submit generations."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_veo3.exceptions import check_positive
+from airflow_provider_veo3.links import (
+    MANIFEST_KEY,
+    Veo3GenerationLink,
+    publish_link,
+    publish_manifest,
+)
+from airflow_provider_veo3.triggers.generation import defer_until_done
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.waiting import WaitResult
+
+_OPTIONS = (
+    "prompt",
+    "model",
+    "sample_count",
+    "duration_seconds",
+    "aspect_ratio",
+    "generate_audio",
+    "enhance_prompt",
+    "negative_prompt",
+    "seed",
+    "person_generation",
+    "extra_options",
+)
+
+
+class Veo3TextToVideoOperator(BaseOperator):
+    """Generate a video from text.
+
+    Returns the generation id, so that ``.output`` feeds a sensor or a download. The XCom key
+    ``generation`` holds a small manifest: id, type, model, status, credits used and remaining, times.
+    Numbers and booleans may come as text, as templates and CSV files give them. Every option is checked
+    before anything is sent: a bad one fails the task with the field, the value and what is allowed.
+
+    :param prompt: what the video shows; 1 to 1000 characters (templated, as all options are).
+    :param model: model id. Default ``veo-3.1-fast-generate-001``: 190 credits a video, 120 without sound.
+    :param sample_count: videos to make, 1 or 2; each is charged. Default 1.
+    :param duration_seconds: length in seconds, 4 to 8; charged as 8 whatever it is. Default 8.
+    :param aspect_ratio: ``16:9`` or ``9:16``. Default ``16:9``.
+    :param generate_audio: whether the video has sound; changes the price. Default ``True``.
+    :param enhance_prompt: whether the API may rewrite the prompt. Default ``True``.
+    :param negative_prompt: what the video must not show; at most 500 characters. Default none.
+    :param seed: 0 to 4294967295. Default ``None``: the API chooses.
+    :param person_generation: ``allow_adult`` or ``dont_allow``. Default ``allow_adult``.
+    :param extra_options: options the vendor adds later, by their API names, sent as they are.
+    :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
+    :param wait_for_completion: submit and wait in this one task, the shape for campaigns: with a pool that
+        includes deferred tasks its slots are the generations in flight. Default ``False``: submit only, and
+        let a :class:`~airflow_provider_veo3.sensors.generation.Veo3GenerationSensor` wait.
+    :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
+        default_deferrable``.
+    :param poll_interval: seconds between two looks while waiting. Default ``None``: the connection's, 10
+        unless set there.
+    :param timeout: seconds to wait for the video. Default 1800; a video typically takes 45 to 120.
+    :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
+    :raises Veo3PermanentApiError: the API refuses (key, credits, content, options); not retried.
+    :raises Veo3GenerationFailedError: waited for, it failed and was refunded; a retry submits anew.
+    :raises Veo3GenerationTimeoutError: waited for, it was still running after ``timeout``.
+    """
+
+    generation_type: ClassVar[GenerationType] = "text-to-video"
+    image_fields: ClassVar[tuple[str, ...]] = ()
+
+    template_fields: Sequence[str] = (*_OPTIONS, "veo3_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"extra_options": "json"}
+    operator_extra_links = (Veo3GenerationLink(),)
+    ui_color = "#d9cdf5"
+
+    def __init__(
+        self,
+        *,
+        prompt: str,
+        model: str = "veo-3.1-fast-generate-001",
+        sample_count: int = 1,
+        duration_seconds: int = 8,
+        aspect_ratio: str = "16:9",
+        generate_audio: bool = True,
+        enhance_prompt: bool = True,
+        negative_prompt: str | None = None,
+        seed: int | None = None,
+        person_generation: str = "allow_adult",
+        extra_options: Mapping[str, Any] | None = None,
+        veo3_conn_id: str = "veo3_default",
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | None = None,
+        timeout: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.prompt = prompt
+        self.model = model
+        self.sample_count = sample_count
+        self.duration_seconds = duration_seconds
+        self.aspect_ratio = aspect_ratio
+        self.generate_audio = generate_audio
+        self.enhance_prompt = enhance_prompt
+        self.negative_prompt = negative_prompt
+        self.seed = seed
+        self.person_generation = person_generation
+        self.extra_options = extra_options
+        self.veo3_conn_id = veo3_conn_id
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self._generation_id: str | None = None
+        check_positive("timeout", timeout)
+        check_positive("poll_interval", poll_interval)
+
+    def execute(self, context: Context) -> str:
+        """Submit, and wait where that is asked for."""
+        request = self._request()
+        generation = self._hook.submit(request)
+        self._generation_id = generation.id
+        publish_manifest(context, generation.manifest())
+        publish_link(context, self._hook.settings.base_url, generation.id)
+        self.log.info(
+            "Generation %s was accepted: %s, model %s, %s credits used, %s left.",
+            generation.id,
+            request.type,
+            request.model,
+            _or_unknown(generation.credits_used),
+            _or_unknown(generation.credits_remaining),
+        )
+        if not self.wait_for_completion:
+            return generation.id
+        if self.deferrable:
+            defer_until_done(self, generation.id, self.veo3_conn_id, self.timeout, self.poll_interval)
+        return self._finish(context, self._wait_here(generation.id))
+
+    def execute_complete(self, context: Context, event: Any = None) -> str:
+        """Take up the trigger's event."""
+        from airflow_provider_veo3.waiting import WaitResult
+
+        return self._finish(context, WaitResult.from_event(event, self._accepted(context).get("id")))
+
+    def on_kill(self) -> None:
+        """Say what a person who ends the task should know."""
+        if self._generation_id is not None:
+            self.log.warning(
+                "The API has no way to cancel a generation: %s goes on and stays paid for. Store it with "
+                "Veo3DownloadOperator within 24 hours of its completion.",
+                self._generation_id,
+            )
+
+    @cached_property
+    def _hook(self) -> Veo3Hook:
+        from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+        return Veo3Hook(self.veo3_conn_id)
+
+    def _request(self) -> GenerationRequest:
+        """Read the images and check every option."""
+        from airflow_provider_veo3.api.request import GenerationRequest
+        from airflow_provider_veo3.images import read_image
+
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        options["extra_options"] = self.extra_options or {}
+        images = tuple(read_image(name, getattr(self, name)) for name in self.image_fields)
+        return GenerationRequest(self.generation_type, images=images, **options)
+
+    def _wait_here(self, generation_id: str) -> WaitResult:
+        """Wait in this worker."""
+        from airflow_provider_veo3.poller import wait_blocking
+        from airflow_provider_veo3.waiting import Wait
+
+        interval = self.poll_interval or self._hook.settings.poll_interval
+        return wait_blocking(self._hook, Wait(generation_id, time.time() + self.timeout, interval))
+
+    def _accepted(self, context: Context) -> dict[str, Any]:
+        """Return the manifest from when the generation was accepted, which a deferral outlives."""
+        ti = context["ti"]
+        manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
+        return manifest if isinstance(manifest, dict) else {}
+
+    def _finish(self, context: Context, result: WaitResult) -> str:
+        """Publish a completed generation, fail on any other end."""
+        self._generation_id = result.generation_id
+        manifest = result.manifest_or_raise()
+        # only the acceptance tells the balance
+        manifest["credits_remaining"] = self._accepted(context).get("credits_remaining")
+        publish_manifest(context, manifest)
+        self.log.info("%s", result.message)
+        return result.generation_id
+
+
+def _or_unknown(number: int | None) -> str:
+    return "an unknown number of" if number is None else str(number)
+
+
+class Veo3ImageToVideoOperator(Veo3TextToVideoOperator):
+    """Generate a video that starts from an image.
+
+    Takes everything that :class:`Veo3TextToVideoOperator` takes, with the same XComs and errors, and:
+
+    :param image: JPEG or PNG file of at most 20 MB, its type read from its content: a local path or any URI
+        that ``ObjectStoragePath`` opens, such as ``s3://conn@bucket/key.png`` (templated).
+    """
+
+    generation_type = "image-to-video"
+    image_fields = ("image",)
+    template_fields: Sequence[str] = ("image", *Veo3TextToVideoOperator.template_fields)
+
+    def __init__(self, *, image: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+
+
+class Veo3FirstLastFrameOperator(Veo3TextToVideoOperator):
+    """Generate a video that runs from one image to another.
+
+    Veo 3.1 Quality and Fast can do this. The vendor names the endpoint but not its form fields: where the
+    defaults are refused, set ``first_frame_field`` and ``last_frame_field`` in the connection's extra.
+
+    Takes everything that :class:`Veo3TextToVideoOperator` takes, with the same XComs and errors, and:
+
+    :param first_frame: JPEG or PNG file of at most 20 MB: a local path or any URI that
+        ``ObjectStoragePath`` opens (templated).
+    :param last_frame: the same for the end.
+    """
+
+    generation_type = "first-last-frame"
+    image_fields = ("first_frame", "last_frame")
+    template_fields: Sequence[str] = ("first_frame", "last_frame", *Veo3TextToVideoOperator.template_fields)
+
+    def __init__(self, *, first_frame: str, last_frame: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.first_frame = first_frame
+        self.last_frame = last_frame

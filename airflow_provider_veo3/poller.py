@@ -1,0 +1,141 @@
+"""Ask how generations stand until they are done: without blocking for triggers, blocking for workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3Error
+from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+from airflow_provider_veo3.waiting import Wait, WaitResult
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.api.transport import AsyncTransport
+
+log = logging.getLogger(__name__)
+
+CONNECTION_PAUSES = (1.0, 3.0, 9.0, 27.0)
+"""Seconds between tries to read the Airflow connection in the triggerer."""
+
+JITTER = 0.1
+"""Share of the poll interval by which looks are spread: tasks deferred together do not ask together."""
+
+ONCE = Retries(attempts=1)
+"""A look that fails is judged by the wait, which knows its deadline; the call itself does not insist."""
+
+
+@dataclass
+class _Line:
+    """The one transport that everyone who waits on a connection in an event loop asks through."""
+
+    hook: Veo3Hook
+    transport: AsyncTransport
+    waiters: int = 0
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Line]] = WeakKeyDictionary()
+
+
+async def wait_for_generation(
+    veo3_conn_id: str, generation_id: str, deadline: float, poll_interval: float | None
+) -> WaitResult:
+    """Wait until a generation has ended or the deadline passes, without blocking the event loop.
+
+    :param deadline: Unix seconds.
+    :param poll_interval: seconds between two looks; ``None`` takes the connection's.
+    """
+    try:
+        line = await _join_line(veo3_conn_id)
+    except Veo3Error as error:
+        return Wait(generation_id, deadline, 0.0).end_with(error)
+    try:
+        interval = poll_interval or line.hook.settings.poll_interval
+        return await _poll(line, Wait(generation_id, deadline, interval))
+    finally:
+        await _leave_line(veo3_conn_id, line)
+
+
+async def _poll(line: _Line, wait: Wait) -> WaitResult:
+    base_url = line.hook.settings.base_url
+    verdict: WaitResult | float = wait.first_look(time.time())
+    while not isinstance(verdict, WaitResult):
+        await asyncio.sleep(verdict + random.uniform(0, JITTER * wait.poll_interval))  # noqa: S311
+        try:
+            generation = await line.transport.run(flows.get_generation(wait.generation_id, base_url, ONCE))
+        except Veo3Error as error:
+            verdict = wait.on_error(error, time.time())
+        else:
+            verdict = wait.on_generation(generation, time.time())
+    return verdict
+
+
+async def _join_line(veo3_conn_id: str) -> _Line:
+    lines = _lines.setdefault(asyncio.get_running_loop(), {})
+    if veo3_conn_id not in lines:
+        hook, transport = await _connect(veo3_conn_id)
+        if veo3_conn_id in lines:  # another waiter was faster
+            await transport.close()
+        else:
+            lines[veo3_conn_id] = _Line(hook, transport)
+    line = lines[veo3_conn_id]
+    line.waiters += 1
+    return line
+
+
+async def _leave_line(veo3_conn_id: str, line: _Line) -> None:
+    line.waiters -= 1
+    if line.waiters == 0:
+        _lines[asyncio.get_running_loop()].pop(veo3_conn_id, None)
+        await line.transport.close()
+
+
+async def _connect(veo3_conn_id: str) -> tuple[Veo3Hook, AsyncTransport]:
+    """Read the connection; where Airflow cannot give it just now, ask again for a while.
+
+    A worker has used this connection before the wait began, so that one which is gone in the triggerer most
+    likely cannot be read at the moment: Airflow reports both alike.
+    """
+    hook = Veo3Hook(veo3_conn_id)
+    pauses = list(CONNECTION_PAUSES)
+    while True:
+        try:
+            return hook, await hook.aget_conn()
+        except Veo3Error:
+            raise
+        except Exception as error:  # whatever a secrets backend raises
+            if not pauses:
+                raise Veo3ConnectionConfigError(
+                    f"The Airflow connection {veo3_conn_id!r} cannot be read in the triggerer: {error}"
+                ) from error
+            log.warning("Cannot read the connection %s (%s); trying again.", veo3_conn_id, error)
+        await asyncio.sleep(pauses.pop(0))
+
+
+def wait_blocking(hook: Veo3Hook, wait: Wait) -> WaitResult:
+    """Wait in a worker until a generation has ended or the deadline passes."""
+    verdict: WaitResult | float = wait.first_look(time.time())
+    while not isinstance(verdict, WaitResult):
+        time.sleep(verdict)
+        verdict = look(hook, wait)
+    return verdict
+
+
+def look(hook: Veo3Hook, wait: Wait) -> WaitResult | float:
+    """Ask once: the end of the wait, or the seconds until it makes sense to ask again."""
+    try:
+        generation = hook.get_conn().run(
+            flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
+        )
+    except Veo3Error as error:
+        verdict = wait.on_error(error, time.time())
+        if not isinstance(verdict, WaitResult):
+            log.warning("%s Asking again in %.0f s.", error, verdict)
+        return verdict
+    return wait.on_generation(generation, time.time())

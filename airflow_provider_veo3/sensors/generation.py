@@ -1,0 +1,135 @@
+"""The sensor that waits for a generation somebody else submitted."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_veo3.exceptions import Veo3SensorTimeoutError
+from airflow_provider_veo3.links import Veo3GenerationLink, publish_link, publish_manifest
+from airflow_provider_veo3.triggers.generation import defer_until_done
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.waiting import Wait, WaitResult
+
+
+class Veo3GenerationSensor(BaseSensorOperator):
+    """Wait until a generation is completed; returns its id.
+
+    It only asks, so that a retry never costs credits. The XCom key ``generation`` holds a small manifest of
+    the generation (id, type, model, status, credits, times).
+
+    :param generation_id: the id a generating task returned (templated). Format ``veo_...``.
+    :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
+    :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
+        default_deferrable``. Otherwise ``mode`` decides between ``poke`` and ``reschedule``.
+    :param poke_interval: seconds between two looks. Default 10, the vendor's limits allow 60 requests a
+        minute for all tasks on a key together.
+    :param timeout: seconds until the sensor gives up, from its first look. Default 1800; a video
+        typically takes 45 to 120.
+    :raises Veo3SensorFailedError: the generation failed; its credits were refunded.
+    :raises Veo3SensorTimeoutError: it was still running after ``timeout``; it goes on at the vendor.
+    :raises Veo3GenerationNotFoundError: the API does not know the id.
+    :raises Veo3ValidationError: what was given cannot be an id; nothing was asked.
+    """
+
+    template_fields: Sequence[str] = ("generation_id", "veo3_conn_id")
+    operator_extra_links = (Veo3GenerationLink(),)
+    ui_color = "#e8e0f7"
+
+    def __init__(
+        self,
+        *,
+        generation_id: str,
+        veo3_conn_id: str = "veo3_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = 10.0,
+        timeout: timedelta | float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.generation_id = generation_id
+        self.veo3_conn_id = veo3_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> str:
+        """Look once; then wait in the triggerer, or as ``mode`` says."""
+        from airflow_provider_veo3.waiting import WaitResult
+
+        publish_link(context, self._hook.settings.base_url, self._wait.generation_id)
+        if self.deferrable:
+            verdict = self._look()
+            if isinstance(verdict, WaitResult):
+                return self._finish(context, verdict)
+            defer_until_done(
+                self, self._wait.generation_id, self.veo3_conn_id, self.timeout, self.poke_interval
+            )
+        try:
+            generation_id: str = super().execute(context)
+        except Veo3SensorTimeoutError:
+            raise
+        except AirflowSensorTimeout:  # Airflow's, which does not say what became of the generation
+            return self._finish(context, self._wait.time_out())
+        return generation_id
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; trouble that passes means not yet."""
+        from airflow_provider_veo3.waiting import WaitResult
+
+        verdict = self._look()
+        if isinstance(verdict, WaitResult):
+            return PokeReturnValue(is_done=True, xcom_value=self._finish(context, verdict))
+        return PokeReturnValue(is_done=False)
+
+    def execute_complete(self, context: Context, event: Any = None) -> str:
+        """Take up the trigger's event."""
+        from airflow_provider_veo3.waiting import WaitResult
+
+        return self._finish(context, WaitResult.from_event(event, self.generation_id))
+
+    @cached_property
+    def _hook(self) -> Veo3Hook:
+        from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+        return Veo3Hook(self.veo3_conn_id)
+
+    @cached_property
+    def _wait(self) -> Wait:
+        """The wait of this process; Airflow keeps the time where it is not deferred."""
+        from airflow_provider_veo3.api.request import check_generation_id
+        from airflow_provider_veo3.waiting import Wait
+
+        return Wait(check_generation_id(self.generation_id), time.time() + self.timeout, self.poke_interval)
+
+    def _look(self) -> WaitResult | float:
+        from airflow_provider_veo3.poller import look
+
+        return look(self._hook, self._wait)
+
+    def _finish(self, context: Context, result: WaitResult) -> str:
+        """Publish a completed generation; fail, or skip where the user asked for that, on any other end."""
+        try:
+            manifest = result.manifest_or_raise(sensor=True)
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        publish_manifest(context, manifest)
+        self.log.info("%s", result.message)
+        return result.generation_id

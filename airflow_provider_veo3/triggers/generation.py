@@ -1,0 +1,88 @@
+"""The trigger that waits for a generation in the triggerer."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+
+class Veo3GenerationTrigger(BaseTrigger):
+    """Wait for a generation and tell its end in one event (``WaitResult.to_event``).
+
+    It only asks and never submits. Passing trouble (network, 429, 5xx, unreadable answers) is waited out
+    until the deadline; what will not pass (unknown id, refused key) ends the wait at once.
+
+    :param generation_id: what to wait for.
+    :param veo3_conn_id: Airflow connection of type ``veo3``.
+    :param deadline: Unix seconds at which the wait gives up; wall clock, so that a restarted triggerer does
+        not start anew.
+    :param poll_interval: seconds between two looks; ``None`` takes the connection's (10 unless set).
+    """
+
+    def __init__(
+        self, *, generation_id: str, veo3_conn_id: str, deadline: float, poll_interval: float | None = None
+    ) -> None:
+        super().__init__()
+        self.generation_id = generation_id
+        self.veo3_conn_id = veo3_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what the triggerer needs to make this trigger again: nothing secret."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "generation_id": self.generation_id,
+                "veo3_conn_id": self.veo3_conn_id,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield exactly one event."""
+        from airflow_provider_veo3.poller import wait_for_generation
+
+        result = await wait_for_generation(
+            self.veo3_conn_id, self.generation_id, self.deadline, self.poll_interval
+        )
+        self.log.info("%s", result.message)
+        yield TriggerEvent(result.to_event())
+
+    async def on_kill(self) -> None:
+        """Say what a person who ends the task should know (Airflow 3.3 and later)."""
+        self.log.warning(
+            "The wait for generation %s was ended. The API has no way to cancel a generation: it goes on and "
+            "stays paid for. Store it with Veo3DownloadOperator within 24 hours of its completion.",
+            self.generation_id,
+        )
+
+
+def defer_until_done(
+    task: BaseOperator, generation_id: str, veo3_conn_id: str, timeout: float, poll_interval: float | None
+) -> NoReturn:
+    """Hand a task's wait to the triggerer; the task goes on in its ``execute_complete``.
+
+    :param timeout: seconds from now until the wait gives up.
+    """
+    from airflow_provider_veo3.waiting import DEFERRAL_MARGIN
+
+    task.defer(
+        trigger=Veo3GenerationTrigger(
+            generation_id=generation_id,
+            veo3_conn_id=veo3_conn_id,
+            deadline=time.time() + timeout,
+            poll_interval=poll_interval,
+        ),
+        method_name="execute_complete",
+        timeout=timedelta(seconds=timeout + DEFERRAL_MARGIN),
+    )

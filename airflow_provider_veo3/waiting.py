@@ -1,0 +1,182 @@
+"""What each answer means for a task that waits, in every mode alike. Pure: no clock, no API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.request import check_generation_id
+from airflow_provider_veo3.api.retries import is_transient
+
+CONTENT_POLICY: Final = "CONTENT_POLICY_VIOLATION"
+DEFERRAL_MARGIN: Final = 120.0
+"""Seconds by which Airflow's own timeout of a deferral lies behind ours, so that our message wins."""
+
+LONGEST_BACKOFF: Final = 60.0
+"""Seconds between two looks while the API is in trouble and does not say how long."""
+
+
+class Ending(StrEnum):
+    """How a wait ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+_ERRORS: Final = {
+    kind.__name__: kind
+    for kind in (
+        errors.Veo3BadRequestError,
+        errors.Veo3AuthenticationError,
+        errors.Veo3InsufficientCreditsError,
+        errors.Veo3GenerationNotFoundError,
+        errors.Veo3ConnectionConfigError,
+        errors.Veo3ValidationError,
+    )
+}
+"""What an ``ERROR`` can be, by the name that travels in the event."""
+
+
+@dataclass(frozen=True)
+class WaitResult:
+    """The end of a wait; travels from the triggerer to the task as an event.
+
+    :param generation_id: what was waited for.
+    :param ending: how it ended.
+    :param message: the sentence for the task's log or error.
+    :param reason: name of the error class for ``ERROR``, the vendor's code for ``FAILED``.
+    :param manifest: what the API last said of the generation; empty when it said nothing.
+    """
+
+    generation_id: str
+    ending: Ending
+    message: str
+    reason: str | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_event(self) -> dict[str, Any]:
+        """Return the event's payload: plain JSON, nothing secret."""
+        return {"version": 1, **asdict(self), "ending": self.ending.value}
+
+    @classmethod
+    def from_event(cls, event: object, expected_id: str | None = None) -> WaitResult:
+        """Read an event as the untrusted input it is.
+
+        :param expected_id: the generation that was waited for, where the task knows.
+        :raises Veo3GenerationError: the event is not one of ours, or tells of another generation.
+        """
+        payload = event if isinstance(event, Mapping) else {}
+        try:
+            generation_id = check_generation_id(payload.get("generation_id"))
+            ending = Ending(payload.get("ending", ""))
+        except ValueError:
+            raise _bad_event(event) from None
+        message, reason, manifest = (payload.get(name) for name in ("message", "reason", "manifest"))
+        if not isinstance(message, str) or not isinstance(manifest, Mapping) or payload.get("version") != 1:
+            raise _bad_event(event)
+        if expected_id not in (None, generation_id) or manifest.get("id", generation_id) != generation_id:
+            raise _bad_event(event)
+        return cls(generation_id, ending, message, reason if isinstance(reason, str) else None, manifest)
+
+    def manifest_or_raise(self, *, sensor: bool = False) -> dict[str, Any]:
+        """Return the manifest of a completed generation, else raise what the ending means.
+
+        :param sensor: raise what Airflow does not retry, since asking again about a failed or timed out
+            generation changes nothing, while a generating task can submit anew.
+        """
+        about: dict[str, Any] = {"generation_id": self.generation_id, "manifest": self.manifest}
+        match self.ending:
+            case Ending.COMPLETED:
+                return dict(self.manifest)
+            case Ending.TIMEOUT:
+                timeout = errors.Veo3SensorTimeoutError if sensor else errors.Veo3GenerationTimeoutError
+                raise timeout(self.message, **about)
+            case Ending.FAILED:
+                failed = errors.Veo3SensorFailedError if sensor else errors.Veo3GenerationFailedError
+                raise (errors.Veo3GenerationRefusedError if self.reason == CONTENT_POLICY else failed)(
+                    self.message, **about
+                )
+            case Ending.ERROR:
+                raise _ERRORS.get(self.reason or "", errors.Veo3PermanentApiError)(self.message)
+
+
+def _bad_event(event: object) -> errors.Veo3GenerationError:
+    shown = repr(event)[:200]
+    return errors.Veo3GenerationError(
+        f"The trigger's event cannot be used: {shown}. The generation, if any, goes on and stays paid for."
+    )
+
+
+@dataclass
+class Wait:
+    """One wait for one generation.
+
+    :param generation_id: what is waited for.
+    :param deadline: Unix seconds; wall clock, so that a wait that moves to another process goes on there.
+    :param poll_interval: seconds between two looks.
+    """
+
+    generation_id: str
+    deadline: float
+    poll_interval: float
+    _last: Generation | None = None
+    _failures: int = 0
+    _state: str = "was not asked about"
+
+    def first_look(self, now: float) -> float:
+        """Return the seconds until the first look: whoever waits has just submitted, or just looked."""
+        return max(0.0, min(self.poll_interval, self.deadline - now))
+
+    def on_generation(self, generation: Generation, now: float) -> WaitResult | float:
+        """Judge an answer: the end, or the seconds until the next look."""
+        self._last, self._failures = generation, 0
+        if not generation.status.is_terminal:
+            return self._next_look(self.poll_interval, now, f"is still {generation.status.value}")
+        manifest = generation.manifest()
+        if generation.status is Status.COMPLETED:
+            message = f"Generation {generation.id} is completed."
+            return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
+        why = generation.error or generation.error_code or "the API gives no reason"
+        message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
+        return WaitResult(generation.id, Ending.FAILED, message, generation.error_code, manifest)
+
+    def on_error(self, error: errors.Veo3Error, now: float) -> WaitResult | float:
+        """Judge a failed look: trouble that passes is waited out, everything else ends the wait."""
+        if not isinstance(error, errors.Veo3ApiError) or not is_transient(error):
+            return self.end_with(error)
+        self._failures += 1
+        backoff = max(
+            self.poll_interval, min(LONGEST_BACKOFF, self.poll_interval * 2 ** min(self._failures - 1, 10))
+        )
+        return self._next_look(
+            max(backoff, error.retry_after or 0.0), now, f"cannot be asked about ({error})"
+        )
+
+    def end_with(self, error: errors.Veo3Error) -> WaitResult:
+        """End the wait for a reason that will not pass."""
+        return WaitResult(
+            self.generation_id, Ending.ERROR, str(error), type(error).__name__, self._manifest()
+        )
+
+    def time_out(self) -> WaitResult:
+        """End the wait at its deadline."""
+        message = (
+            f"Generation {self.generation_id} {self._state} at the deadline. It was paid for and goes on at "
+            "the vendor, which has no way to cancel it: wait for this id with Veo3GenerationSensor, or store "
+            "it with Veo3DownloadOperator, within 24 hours of its completion."
+        )
+        return WaitResult(self.generation_id, Ending.TIMEOUT, message, manifest=self._manifest())
+
+    def _next_look(self, pause: float, now: float, state: str) -> WaitResult | float:
+        self._state = state
+        left = self.deadline - now
+        return min(pause, left) if left > 0 else self.time_out()
+
+    def _manifest(self) -> dict[str, Any]:
+        return self._last.manifest() if self._last else {}
