@@ -1,0 +1,185 @@
+"""The example DAGs under a real scheduler, real workers and a real triggerer, as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil
+import pytest
+
+from demo.emulator import EmulatorProcess
+from demo.local_airflow import EXAMPLE_DAGS, POOL, LocalAirflow
+from demo.videos import decode
+from demo.watch import follow, task_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.timeout(300)
+
+T = TypeVar("T")
+
+QUICKSTART = "example_veo3_quickstart"
+CAMPAIGN = "example_veo3_campaign"
+POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
+WAIT = 120
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    with EmulatorProcess(processing_seconds=5, pending_seconds=0.5, height=90) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def destination(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stored videos")
+
+
+@pytest.fixture(scope="module")
+def airflow(emulator: EmulatorProcess, destination: Path) -> Iterator[LocalAirflow]:
+    connection = {
+        "conn_type": "veo3",
+        "host": emulator.base_url,
+        "password": emulator.api_key,
+        "extra": {"poll_interval": 1},
+    }
+    env = {
+        "AIRFLOW_CONN_VEO3_DEFAULT": json.dumps(connection),
+        "VEO3_DESTINATION": f"file://{destination}",
+        # What a user's own environment may hold must not matter.
+        "VEO3_API_KEY": "veo3_not_this_one",
+    }
+    with LocalAirflow(env, pool_slots=POOL_SLOTS) as airflow:
+        airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
+        assert airflow.api.import_errors() == []
+        yield airflow
+
+
+def until(what: str, ask: Callable[[], T | None]) -> T:
+    """Ask until there is an answer."""
+    deadline = time.monotonic() + WAIT
+    while (answer := ask()) is None:
+        assert time.monotonic() < deadline, f"{what}: not within {WAIT} seconds"
+        time.sleep(0.2)
+    return answer
+
+
+def tasks_at_work(airflow: LocalAirflow) -> list[psutil.Process]:
+    """The processes that run tasks now: a worker of the LocalExecutor forks one for each."""
+    scheduler = psutil.Process(airflow.processes["scheduler"].pid)
+    workers = scheduler.children()
+    found = []
+    for worker in workers:
+        try:
+            found += [child for child in worker.children() if child.status() != psutil.STATUS_ZOMBIE]
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def stored_files(
+    airflow: LocalAirflow, run_id: str, dag_id: str, task_id: str, map_index: int = -1
+) -> list[Path]:
+    stored = airflow.api.xcom(dag_id, run_id, task_id, map_index=map_index)
+    return [Path(entry["uri"].removeprefix("file://")) for entry in stored]
+
+
+def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path) -> None:
+    prompt = "A hummingbird in front of a red flower, wings in slow motion"
+    run_id = airflow.api.trigger(QUICKSTART, {"prompt": prompt})
+
+    def waiting() -> dict[str, Any] | None:
+        (task,) = [t for t in airflow.api.task_instances(QUICKSTART, run_id) if t["task_id"] == "wait"]
+        assert task["state"] != "success", "the generation was done before anybody saw it wait"
+        return task if task["state"] == "deferred" and (task["trigger"] or {}).get("triggerer_id") else None
+
+    def nobody_works() -> bool | None:
+        return tasks_at_work(airflow) == [] or None
+
+    task = until("the sensor waits in the triggerer", waiting)
+    assert task["trigger"]["classpath"].endswith("Veo3GenerationTrigger")
+    assert emulator.api_key not in json.dumps(task)
+    until("no task process is left", nobody_works)
+    task = until("and the sensor still waits", waiting)
+    first_leg = task["pid"]
+
+    assert follow(airflow.api, {QUICKSTART: run_id}, timeout=WAIT, alive=airflow.alive) == {
+        QUICKSTART: "success"
+    }
+    tasks = {task["task_id"]: task for task in airflow.api.task_instances(QUICKSTART, run_id)}
+    assert tasks["wait"]["pid"] != first_leg, "the wait went on in the process that began it"
+    assert tasks["wait"]["try_number"] == 1
+    folder = airflow.home / "logs" / f"dag_id={QUICKSTART}" / f"run_id={run_id}" / "task_id=wait"
+    (triggerer_log,) = folder.glob("*.trigger.*")
+    generation_id = airflow.api.xcom(QUICKSTART, run_id, "submit")
+    assert generation_id in triggerer_log.read_text()
+
+    accepted = [entry for entry in emulator.ledger()["tasks"] if entry["prompt"] == prompt]
+    assert [entry["id"] for entry in accepted] == [generation_id]
+    (path,) = stored_files(airflow, run_id, QUICKSTART, "download")
+    assert path == destination / f"{generation_id}_0.mp4"
+    assert decode(path).seconds == 8
+
+
+def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
+    airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path
+) -> None:
+    with (EXAMPLE_DAGS / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    before = emulator.ledger()
+    run_id = airflow.api.trigger(CAMPAIGN)
+    pools: list[dict[str, Any]] = []
+
+    def look_at_pool() -> None:
+        airflow.alive()
+        pools.append(airflow.api.call("GET", f"pools/{POOL}"))
+
+    assert follow(airflow.api, {CAMPAIGN: run_id}, timeout=240, alive=look_at_pool) == {CAMPAIGN: "success"}
+    assert max(pool["occupied_slots"] for pool in pools) == POOL_SLOTS
+    assert max(pool["deferred_slots"] for pool in pools) > 0
+
+    after = emulator.ledger()
+    known = {entry["id"] for entry in before["tasks"]}
+    accepted = [entry for entry in after["tasks"] if entry["id"] not in known]
+    assert Counter(entry["prompt"] for entry in accepted) == Counter(line["prompt"] for line in lines)
+    assert sum(entry["charged"] for entry in accepted) == 190 * len(lines)
+    assert sum(entry["refunded"] for entry in accepted) == 0
+    moments = [moment for entry in accepted for moment in ((entry["created"], 1), (entry["finished"], -1))]
+    in_flight, most = 0, 0
+    for _, change in sorted(moments):
+        in_flight += change
+        most = max(most, in_flight)
+    assert most <= POOL_SLOTS
+    assert set(after["requests"]["text-to-video"]) == {"202"}, "something was refused on the way"
+
+    for index, line in enumerate(lines):
+        generation_id = airflow.api.xcom(CAMPAIGN, run_id, "video.generate", map_index=index)
+        (path,) = stored_files(airflow, run_id, CAMPAIGN, "video.download", index)
+        assert path == destination / f"{generation_id}_0.mp4"
+        video = decode(path)
+        assert video.codec == "h264"
+        assert video.seconds == int(line["duration_seconds"])
+
+
+def test_a_failed_run_tells_why(airflow: LocalAirflow, emulator: EmulatorProcess) -> None:
+    before = emulator.ledger()["totals"]["accepted"]
+    run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
+    assert follow(airflow.api, {QUICKSTART: run_id}, timeout=WAIT, alive=airflow.alive) == {
+        QUICKSTART: "failed"
+    }
+    states = {task["task_id"]: task for task in airflow.api.task_instances(QUICKSTART, run_id)}
+    assert {name: task["state"] for name, task in states.items()} == {
+        "submit": "failed",
+        "wait": "upstream_failed",
+        "download": "upstream_failed",
+    }
+    log = task_log(airflow.home, QUICKSTART, run_id, states["submit"])
+    assert "veo-0.0-imagined" in log
+    assert emulator.api_key not in log
+    assert emulator.ledger()["totals"]["accepted"] == before
