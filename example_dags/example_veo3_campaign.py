@@ -28,6 +28,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
+
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 

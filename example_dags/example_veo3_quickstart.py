@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
+
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
