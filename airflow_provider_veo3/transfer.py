@@ -25,6 +25,7 @@ from airflow_provider_veo3.file_answer import (
     media_type,
     pause_after,
 )
+from airflow_provider_veo3.mp4 import ENOUGH, BoxWalk, begins_as_mp4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -158,6 +159,7 @@ class Transfer:
         self._pace = pace
         self._have = Have()
         self._hash = hashlib.sha256()
+        self._boxes = BoxWalk()
         self._sink: Sink | None = None
         self._mark = 0
         self._tries = 0
@@ -219,6 +221,7 @@ class Transfer:
         assert self._sink is not None  # noqa: S101 - for the type checker
         self._sink.write(data)
         self._hash.update(data)
+        self._boxes.feed(data)
         self._have = replace(self._have, offset=self._have.offset + len(data))
 
     def _finish(self, mime_type: str) -> Fetched:
@@ -229,6 +232,8 @@ class Transfer:
             short = have.offset < have.total
             text = f"it announced {have.total} bytes and sent {have.offset}"
             raise _FailedTryError(Problem(Cure.AGAIN if short else Cure.RESTART, text, corrupt=True))
+        if complaint := self._boxes.complaint():
+            raise _FailedTryError(Problem(Cure.RESTART, complaint, corrupt=True))
         assert self._sink is not None  # noqa: S101 - for the type checker
         self._sink.publish()
         self._sink = None
@@ -237,7 +242,7 @@ class Transfer:
     def _restart(self) -> None:
         if self._sink is not None:
             self._sink.discard()
-        self._sink, self._have, self._hash = None, Have(), hashlib.sha256()
+        self._sink, self._have, self._hash, self._boxes = None, Have(), hashlib.sha256(), BoxWalk()
 
     def _recover(self, problem: Problem) -> bool:
         """Make ready for another try; return whether there is to be one."""
@@ -285,9 +290,9 @@ def _read_head(chunks: Iterator[bytes], headers: Mapping[str, str]) -> bytes:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= 8:  # noqa: PLR2004 - the length and the name of the first box
+        if len(head) >= ENOUGH:
             break
-    if head[4:8] == b"ftyp":
+    if begins_as_mp4(head):
         return head
     shown = redact_text(head[:200].decode("ascii", "backslashreplace"))
     kind = media_type(headers) or "content of no stated type"

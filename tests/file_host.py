@@ -6,25 +6,27 @@ import hashlib
 import random
 import re
 import threading
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.api.transport import open_file
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
 
 def mp4(size: int, seed: int = 0) -> bytes:
-    """Bytes that begin as an MP4 file does."""
-    return b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42" + random.Random(seed).randbytes(size - 24)
+    """Boxes as a whole MP4 file has them, around bytes that mean nothing."""
+    begin = box("ftyp", b"mp42\x00\x00\x00\x00isommp42") + box("moov", b"\x00" * 8)
+    return begin + box("mdat", random.Random(seed).randbytes(size - len(begin) - 8))
 
 
-class Watcher(Protocol):
-    """Called with the bytes sent so far, between two pieces of a body."""
-
-    def __call__(self, sent: int) -> None: ...
+def box(kind: str, content: bytes) -> bytes:
+    """A box of an MP4 file."""
+    return (len(content) + 8).to_bytes(4, "big") + kind.encode() + content
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class FileHost:
         self.files: dict[str, bytes] = {}
         self.script: dict[str, list[Reply]] = {}
         self.asked: list[Asked] = []
-        self.watch: Watcher | None = None
+        self.watch: Callable[[int], object] | None = None
+        """Called with the bytes sent so far, between two pieces of a body."""
         self.piece = 64 * 1024
         self.url = ""
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from file_host import box
 
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 from airflow_provider_veo3.file_answer import (
@@ -15,6 +16,7 @@ from airflow_provider_veo3.file_answer import (
     pause_after,
 )
 from airflow_provider_veo3.file_name import name_file
+from airflow_provider_veo3.mp4 import BoxWalk
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HALF = Have(offset=500, total=1000, etag='"a"')
@@ -148,6 +150,32 @@ def test_a_template_names_a_file_below_the_destination(template: str, name: str)
     ],
 )
 def test_a_template_that_leads_elsewhere_is_refused_with_what_is_allowed(template: str) -> None:
-    with pytest.raises(Veo3ValidationError, match="filename=.*allowed.*generation_id") as caught:
+    with pytest.raises(Veo3ValidationError, match=r"filename=.*allowed.*generation_id") as caught:
         name_file(template, "veo_1", 0)
     assert caught.value.field == "filename"
+
+
+WHOLE = box("ftyp", b"mp42") + box("free", b"") + box("moov", b"m" * 9) + box("mdat", b"d" * 40)
+LONG = (1).to_bytes(4, "big") + b"mdat" + (36).to_bytes(8, "big") + b"d" * 20
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 8, 9, 16, 1000])
+@pytest.mark.parametrize(
+    ("file", "complaint"),
+    [
+        (WHOLE, None),
+        (WHOLE + LONG, None),
+        (WHOLE + b"\x00\x00\x00\x00mdat and so on", None),
+        (WHOLE + b"some bytes that are no box, whoever put them there", None),
+        (WHOLE[:-1], "its box 'mdat'"),
+        (WHOLE[:30], "its box 'moov'"),
+        ((WHOLE + LONG)[:-1], "its box 'mdat'"),
+        (box("ftyp", b"mp42") + box("mdat", b"d"), "no box 'moov'"),
+    ],
+)
+def test_boxes_tell_a_file_that_is_cut_off(file: bytes, complaint: str | None, piece: int) -> None:
+    walk = BoxWalk()
+    for start in range(0, len(file), piece):
+        walk.feed(file[start : start + piece])
+    found = walk.complaint()
+    assert found is None if complaint is None else complaint in (found or "")

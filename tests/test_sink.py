@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io.store import _STORE_CACHE, attach
-from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.spec import AbstractBufferedFile
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
 
 from airflow_provider_veo3.destination import Destination
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
 from airflow_provider_veo3.sink import BLOCK, STALE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MIME = "video/mp4"
 
@@ -230,7 +232,7 @@ def test_an_objects_uri_keeps_the_connection(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize("uri", ["", "  ", None, 7, "nonsense://bucket/x", "http://host/x", "s3://bucket/x"])
 def test_a_destination_nothing_serves_is_refused_before_anything_is_done(uri: Any) -> None:
-    with pytest.raises(Veo3ValidationError, match="destination=.*allowed: a local folder") as caught:
+    with pytest.raises(Veo3ValidationError, match=r"destination=.*allowed: a local folder") as caught:
         Destination(uri)
     assert caught.value.field == "destination"
 

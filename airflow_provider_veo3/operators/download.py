@@ -1,0 +1,122 @@
+"""The operator that puts finished videos into object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_veo3.exceptions import Veo3ValidationError
+from airflow_provider_veo3.links import Veo3StoredVideoLink
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_veo3.transfer import Pace
+
+
+class Veo3DownloadOperator(BaseOperator):
+    """Store every video of finished generations, and return what was stored.
+
+    Returns one ``{generation_id, index, uri, size, sha256, mime_type}`` per file, in the order of the ids and
+    of the files of each; ``uri`` opens with ``ObjectStoragePath``. The URIs are also pushed to the XCom
+    ``stored_video_uris``. A file becomes visible only when whole, and one that is there already with the size
+    the file host announces is not fetched again, so that a retry costs nothing and repeats nothing. Fetching
+    costs no credits, but links live only 24 hours from when a generation finished.
+
+    :param generation_id: id of a finished generation, or a list of them, as a generating task or the sensor
+        returns. Of a mapped task's ids, those of skipped instances are left out; ids given twice are fetched
+        once; an empty list stores nothing and returns an empty list. (templated)
+    :param destination: folder to store in: a local path or any URI that ``ObjectStoragePath`` takes, such as
+        ``s3://conn_id@bucket/prefix/``. Missing folders are made. (templated)
+    :param filename: path of a file below ``destination``, made of text and the fields ``{generation_id}`` and
+        ``{index}`` (from 0; ``{index:02d}`` pads it). It may have subfolders, but not lead out of
+        ``destination``. ``{generation_id}`` is needed with several ids, and for a file to be recognised as
+        stored already; ``{index}`` with several files of one generation.
+        Default ``{generation_id}_{index}.mp4``. (templated)
+    :param max_concurrency: files fetched at once, 1 to 16; default 4. Each takes 2 MB of memory, or about 12
+        MB where the destination is an object store.
+    :param veo3_conn_id: connection with the API key; default ``veo3_default``. (templated)
+    :raises Veo3ValidationError: a parameter is not acceptable; nothing was asked or stored.
+    :raises Veo3VideoNotReadyError: the generation has not finished; wait for it with the sensor.
+    :raises Veo3GenerationNotFoundError: the API does not know the id.
+    :raises Veo3NoVideosError: the generation finished without a file.
+    :raises Veo3CorruptVideoError: the file host sends something else than the video it announces.
+    :raises Veo3StorageError: a file could not be fetched or written; or of several files, some: the message
+        names those that failed and the URIs of those that are stored.
+    """
+
+    template_fields: Sequence[str] = ("generation_id", "destination", "filename", "veo3_conn_id")
+    ui_color = "#d5e8f0"
+    operator_extra_links = (Veo3StoredVideoLink(),)
+
+    def __init__(
+        self,
+        *,
+        generation_id: str | Iterable[str],
+        destination: str,
+        filename: str = "{generation_id}_{index}.mp4",
+        max_concurrency: int = 4,
+        veo3_conn_id: str = "veo3_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.generation_id = generation_id
+        self.destination = destination
+        self.filename = filename
+        self.max_concurrency = max_concurrency
+        self.veo3_conn_id = veo3_conn_id
+        self._pace: Pace | None = None
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Check everything, then store."""
+        from airflow_provider_veo3.destination import Destination
+        from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+        from airflow_provider_veo3.storage import VideoStore
+        from airflow_provider_veo3.transfer import Pace
+
+        hook = Veo3Hook(self.veo3_conn_id)
+        self._pace = Pace()
+        generation_ids = read_generation_ids(self.generation_id)
+        store = VideoStore(
+            Destination(self.destination),
+            filename=self.filename,
+            resolve=hook.get_videos,
+            fetch=hook.open_file,
+            max_concurrency=self.max_concurrency,
+            pace=self._pace,
+        )
+        if not generation_ids:
+            self.log.info("There is no generation to store; nothing was asked of the API.")
+        videos = store.store(generation_ids)
+        context["ti"].xcom_push(key="stored_video_uris", value=[video.uri for video in videos])
+        return [video.as_json() for video in videos]
+
+    def on_kill(self) -> None:
+        """End the transfers at their next chunk, so that they clean up after themselves."""
+        if self._pace is not None:
+            self._pace.stop()
+
+
+def read_generation_ids(value: object) -> list[str]:
+    """Return the ids in ``value``, each once, in order.
+
+    :raises Veo3ValidationError: something in it is no generation id, or there is none where one was meant.
+    """
+    from airflow_provider_veo3.api.request import check_generation_id
+
+    if value is None:
+        raise Veo3ValidationError.of(
+            "generation_id", value, "an id or a list of ids; the task it comes from returned nothing"
+        )
+    return list(dict.fromkeys(check_generation_id(each) for each in _flatten(value)))
+
+
+def _flatten(value: object) -> Iterator[object]:
+    """Yield what lists, and lists of lists, of mapped tasks hold; a skipped instance has ``None`` there."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        for each in value:
+            yield from _flatten(each)
+    elif value is not None:
+        yield value
