@@ -1,0 +1,41 @@
+"""A local VEO3 API: every endpoint, the file host, credits, limits, and faults on demand.
+
+``python -m airflow_provider_veo3.emulator`` runs it; tests write ``with Emulator(Settings()) as emulator``.
+What it needs beyond Airflow comes with the extra ``airflow-provider-veo3[emulator]`` and is imported only
+when one of the names below is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.emulator.clock import Clock, FrozenClock
+    from airflow_provider_veo3.emulator.emulator import Emulator
+    from airflow_provider_veo3.emulator.faults import Fault
+    from airflow_provider_veo3.emulator.settings import Settings
+
+__all__ = ["Clock", "Emulator", "Fault", "FrozenClock", "Settings"]
+
+_HOMES = {
+    "Clock": "clock",
+    "Emulator": "emulator",
+    "Fault": "faults",
+    "FrozenClock": "clock",
+    "Settings": "settings",
+}
+_EXTRA = {"av", "PIL", "multipart", "python_multipart", "starlette", "uvicorn", "h11"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        message = f"The emulator needs {error.name}: pip install 'airflow-provider-veo3[emulator]'"
+        raise ModuleNotFoundError(message, name=error.name) from error
+    return getattr(module, name)
