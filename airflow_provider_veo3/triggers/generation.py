@@ -30,7 +30,7 @@ class Veo3GenerationTrigger(BaseTrigger):
     def __init__(
         self, *, generation_id: str, veo3_conn_id: str, deadline: float, poll_interval: float | None = None
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
         self.deadline = deadline
