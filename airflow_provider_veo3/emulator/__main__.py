@@ -29,6 +29,8 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[Settings, Path | No
     """The settings, the ready file, and whether to be quiet."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
+        usage=f"{PROGRAM} [options]",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=110),
         description="A local VEO3 API with real videos, credits and limits, for tests and first steps. "
         "Everything is in memory and gone when it stops. The control API is at /__emulator__/.",
     )
@@ -39,14 +41,14 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[Settings, Path | No
         help="write the URLs and the key as JSON here as soon as requests are answered",
     )
     parser.add_argument("--quiet", action="store_true", help="log no requests")
-    add_arguments(parser, Settings)
-    parser.set_defaults(port=PORT, files_port=FILES_PORT)
+    add_arguments(parser, Settings, {"port": PORT, "files_port": FILES_PORT})
     values = vars(parser.parse_args(arguments))
     ready_file, quiet = values.pop("ready_file"), values.pop("quiet")
     try:
         return Settings(**values), ready_file, quiet
     except ValueError as error:
-        parser.error("--" + str(error))
+        name, _, rest = str(error).partition("=")
+        parser.error(f"--{name.replace('_', '-')}={rest}")
 
 
 def announce(emulator: Emulator, ready_file: Path | None) -> None:

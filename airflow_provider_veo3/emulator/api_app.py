@@ -17,14 +17,13 @@ from airflow_provider_veo3.emulator.intake import Submission, read_form, read_js
 from airflow_provider_veo3.emulator.ledger import CUT
 from airflow_provider_veo3.emulator.parameters import read_parameters
 from airflow_provider_veo3.emulator.reply import Reply
-from airflow_provider_veo3.emulator.tasks import Failure, State
+from airflow_provider_veo3.emulator.tasks import State
 from airflow_provider_veo3.emulator.videos import script_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_provider_veo3.emulator.accounts import Key
-    from airflow_provider_veo3.emulator.faults import Fault
     from airflow_provider_veo3.emulator.settings import Settings
     from airflow_provider_veo3.emulator.tasks import Task
     from airflow_provider_veo3.emulator.videos import Videos
@@ -121,7 +120,9 @@ class Api:
         target = Target(kind, key.secret, prompt=prompt if isinstance(prompt, str) else None)
         await exchange.meet_faults(target)
         task = exchange.task = await self._accept(submission, kind, key)
-        self._meet_task_faults(exchange, target, task)
+        fault = exchange.take(TASK, target)
+        if fault is not None:
+            world.afflict(task, fault)
         if task.file_size is None and task.failure is None:
             for index in range(task.samples):
                 self._videos.prepare(script_of(task, index))
@@ -142,11 +143,6 @@ class Api:
         parameters = read_parameters(submission.fields, kind, settings, form=kind != TEXT_TO_VIDEO)
         return self._world.submit(key, kind, parameters, submission.fields, uploads)
 
-    def _meet_task_faults(self, exchange: Exchange, target: Target, task: Task) -> None:
-        fault = exchange.take(TASK, target)
-        if fault is not None:
-            change_task(task, fault)
-
     # Reading back.
 
     async def _find(self, exchange: Exchange, key: Key) -> tuple[Task, Target]:
@@ -157,7 +153,7 @@ class Api:
         await exchange.meet_faults(target)
         fault = exchange.take(TASK, target)
         if fault is not None and known is not None:
-            change_task(known, fault)
+            self._world.afflict(known, fault)
         return self._world.find(key, task_id), target
 
     async def _status(self, exchange: Exchange, key: Key) -> Reply:
@@ -212,18 +208,6 @@ class Api:
         await exchange.meet_faults(target)
         answer = wire.models(self._world.settings)
         return exchange.meet_reply_faults(target, Reply.of_json(200, answer))
-
-
-def change_task(task: Task, fault: Fault) -> None:
-    """Let a fault decide what becomes of a task."""
-    if fault.kind == "fail_generation":
-        task.failure = Failure("GENERATION_FAILED", fault.error)
-    elif fault.kind == "lose_task":
-        task.lost = True
-    elif fault.kind == "no_videos":
-        task.samples = 0
-    else:
-        task.samples = max(0, task.samples - 1)
 
 
 def _number(text: str | None, name: str, default: int, *, minimum: int) -> int:

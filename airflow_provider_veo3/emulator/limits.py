@@ -79,13 +79,13 @@ class Meter:
         if settings.concurrent_requests is not None and self.in_flight >= settings.concurrent_requests:
             message = f"Maximum {settings.concurrent_requests} concurrent requests allowed."
             usage = Usage(settings.concurrent_requests, 0, now + 1)
-            raise rate_limited(message, usage, now, settings)
+            raise rate_limited(message, usage, now, settings, code="RATE_LIMIT_EXCEEDED", of_window=False)
         if counts:
             for usage, unit in self._usages(now, settings):
                 if usage.remaining == 0:
                     code = settings.daily_limit_code if unit == "day" else "RATE_LIMIT_EXCEEDED"
                     message = f"Maximum {usage.limit} requests per {unit} allowed."
-                    raise rate_limited(message, usage, now, settings, code=code)
+                    raise rate_limited(message, usage, now, settings, code=code, of_window=True)
             self._minute.add(now)
             self._day.add(now)
         self.in_flight += 1
@@ -113,15 +113,19 @@ class Meter:
 
 
 def rate_limited(
-    message: str, usage: Usage, now: float, settings: Settings, *, code: str = "RATE_LIMIT_EXCEEDED"
+    message: str, usage: Usage, now: float, settings: Settings, *, code: str, of_window: bool
 ) -> ApiError:
-    """A refusal with 429 that hints at the wait in the way the settings choose."""
+    """A refusal with 429 that hints at the wait in the way the settings choose.
+
+    :param of_window: the limit is that of a minute or a day, which the X-RateLimit headers describe;
+        other limits show in the body and in the hint alone.
+    """
     wait = max(1, math.ceil(usage.reset - now))
     hint = settings.retry_hint
     details = {"limit": usage.limit, "remaining": 0, "reset": math.ceil(usage.reset)}
     if hint in ("documented", "body"):
         details["retry_after"] = wait
-    headers = usage.headers() if settings.rate_headers else {}
+    headers = usage.headers() if of_window and settings.rate_headers else {}
     if hint in ("documented", "x-ratelimit"):
         headers["X-RateLimit-Retry-After"] = str(wait)
     if hint == "retry-after":

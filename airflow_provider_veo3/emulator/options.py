@@ -75,10 +75,17 @@ def _typed(value: Any, kind: Any) -> Any:
     raise ValueError(f"must be {names}")
 
 
-def add_arguments(parser: argparse.ArgumentParser, owner: type[Any]) -> None:
-    """Give the parser one argument for each option."""
+def add_arguments(parser: argparse.ArgumentParser, owner: type[Any], defaults: Mapping[str, Any]) -> None:
+    """Give the parser one argument for each option.
+
+    :param defaults: defaults that differ on the command line.
+    """
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for name, (rules, kind, default) in options_of(owner).items():
+    options = options_of(owner)
+    # What a class declares itself is of more interest than what it inherits, and comes first.
+    for name in sorted(options, key=lambda name: name not in owner.__annotations__):
+        rules, kind, default = options[name]
+        default = defaults.get(name, default)
         if rules.group not in groups:
             groups[rules.group] = parser.add_argument_group(rules.group)
         flag = "--" + name.replace("_", "-")
@@ -96,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser, owner: type[Any]) -> None:
 
 def _placeholder(rules: Option, kind: Any) -> str:
     if rules.choices and get_origin(kind) is not tuple:
-        return "{" + ",".join(str(choice) for choice in rules.choices) + "}"
+        return "|".join(str(choice) for choice in rules.choices)
     if get_origin(kind) is tuple:
         return "A,B"
     return "TEXT" if kind is str or str in get_args(kind) else "N"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 JSON_TYPE = "application/json; charset=utf-8"
 CORRUPT_LENGTH = 64
 GARBAGE = bytes(range(128, 256)) + b'{"success": tru'
+INJECTED = b'{"success": false, "error": "INJECTED_FAULT", "message": "Injected fault"}'
 WEB_PAGE = (
     "<!DOCTYPE html><html><head><title>Just a moment...</title></head>"
     "<body>Checking your browser.</body></html>"
@@ -63,7 +64,7 @@ def fault_reply(fault: Fault, expired: Reply) -> Reply:
         "html_instead": (200, "text/html; charset=utf-8", WEB_PAGE.encode()),
         "redirect": (302, "text/plain", b""),
     }
-    status, content_type, data = defaults.get(fault.kind, (500, JSON_TYPE, b"{}"))
+    status, content_type, data = defaults.get(fault.kind, (500, JSON_TYPE, INJECTED))
     if isinstance(fault.body, str):
         data, content_type = fault.body.encode(), "text/plain; charset=utf-8"
     elif fault.body is not None:

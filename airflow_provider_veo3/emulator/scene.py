@@ -134,7 +134,7 @@ def _sky(script: Script) -> Backdrop:
     grid = Image.new("RGB", (5, 4))
     for x in range(grid.width):
         for y in range(grid.height):
-            shade = 0.18 + 0.4 * (y / grid.height) + rng.uniform(-0.06, 0.06)
+            shade = 0.3 + 0.4 * (y / grid.height) + rng.uniform(-0.06, 0.06)
             grid.putpixel((x, y), _colour(hue + rng.uniform(-0.12, 0.12), 0.75, shade))
     sky = Planes.of(grid.resize((width + margin, height + margin), Image.Resampling.BICUBIC))
     phase = rng.uniform(0, math.tau)

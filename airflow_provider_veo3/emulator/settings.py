@@ -116,11 +116,13 @@ class Settings(Dialect):
     processing_seconds: str | float = option(
         TYPICAL,
         GENERATION,
-        "how long generations take: typical = the model's published time +-25%; or seconds (90); "
-        "or a range (60-120)",
+        "how long generations take from acceptance to the end: typical = the model's published time +-25%; "
+        "or seconds (90); or a range (60-120)",
         check=_processing,
     )
-    pending_seconds: float = option(2.0, GENERATION, "how long they are pending before they start", minimum=0)
+    pending_seconds: float = option(
+        2.0, GENERATION, "how much of that they are pending before they start", minimum=0
+    )
     rendering_at_once: int | None = option(
         None,
         GENERATION,

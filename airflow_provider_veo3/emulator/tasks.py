@@ -119,7 +119,7 @@ def new_task_id(now: float, rng: random.Random) -> str:
 
 
 def processing_seconds(model: Model, settings: Settings, rng: random.Random) -> float:
-    """How long a generation will take, in the vendor's seconds."""
+    """How long a generation will take from acceptance to the end, in the vendor's seconds."""
     text = str(settings.processing_seconds)
     if text == TYPICAL:
         spread = model.typical_seconds * TYPICAL_SPREAD

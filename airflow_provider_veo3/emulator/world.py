@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_veo3.emulator.clock import Clock
+    from airflow_provider_veo3.emulator.faults import Fault
     from airflow_provider_veo3.emulator.settings import Settings
 
 OUTCOMES = ("complete", "fail", "lose")
@@ -131,9 +132,11 @@ class World:
             mine = [task for task in self._open if task.account is account]
             if settings.queue_limit is not None and len(mine) >= settings.queue_limit:
                 raise self._queue_full(mine, now)
-            ready = now + settings.scaled(settings.pending_seconds)
+            duration = processing_seconds(parameters.model, settings, self._rng)
+            pending = min(settings.pending_seconds, duration)
+            ready = now + settings.scaled(pending)
             starts_at = start_time(ready, settings.rendering_at_once, mine)
-            ends_at = starts_at + settings.scaled(processing_seconds(parameters.model, settings, self._rng))
+            ends_at = starts_at + settings.scaled(duration - pending)
             task_id = new_task_id(now, self._rng)
             while task_id in self._tasks:
                 task_id = new_task_id(now, self._rng)
@@ -161,17 +164,12 @@ class World:
 
     def _queue_full(self, mine: list[Task], now: float) -> ApiError:
         settings = self.settings
-        limit = len(mine)
         message = f"Maximum {settings.queue_limit} videos in generation queue allowed."
         if settings.queue_full == "503":
             return ApiError(503, "SERVICE_UNAVAILABLE", message)
         code = "QUEUE_FULL" if settings.queue_full == "queue-full" else "RATE_LIMIT_EXCEEDED"
-        usage = Usage(limit, 0, min(task.ends_at for task in mine))
-        error = rate_limited(message, usage, now, settings, code=code)
-        # The X-RateLimit headers speak of the minute; the queue shows in the body and in the hint alone.
-        for name in usage.headers():
-            error.headers.pop(name, None)
-        return error
+        usage = Usage(len(mine), 0, min(task.ends_at for task in mine))
+        return rate_limited(message, usage, now, settings, code=code, of_window=False)
 
     def find(self, key: Key, task_id: str) -> Task:
         """A task of this key's account, or a refusal with 404."""
@@ -233,6 +231,18 @@ class World:
             task.ends_at = now
             self._settle(now)
             return task
+
+    def afflict(self, task: Task, fault: Fault) -> None:
+        """Let a fault decide what becomes of a task."""
+        with self._lock:
+            if fault.kind == "fail_generation":
+                task.failure = Failure("GENERATION_FAILED", fault.error)
+            elif fault.kind == "lose_task":
+                task.lost = True
+            elif fault.kind == "no_videos":
+                task.samples = 0
+            else:
+                task.samples = max(0, task.samples - 1)
 
     def _settle(self, now: float) -> None:
         """Refund what has failed since anybody looked."""
