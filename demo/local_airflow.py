@@ -128,7 +128,7 @@ class LocalAirflow:
             for process in self.processes.values():
                 if process.poll() is None:
                     process.terminate()
-            _, left = psutil.wait_procs(family, timeout=10)
+            _, left = psutil.wait_procs(family, timeout=3)  # the triggerer would take 12
         except KeyboardInterrupt:  # a second Ctrl-C: at once, then
             left = family
         for member in left:

@@ -41,7 +41,7 @@ def dags(airflow_db: None) -> dict[str, DAG]:
     """The example DAGs, with their looks at the API closer together than a person would want them."""
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(EXAMPLES), include_examples=False)
+    bag = DagBag(str(EXAMPLES))
     assert bag.import_errors == {}
     for dag in bag.dags.values():
         for task in dag.tasks:
@@ -97,7 +97,7 @@ def check_ledger(emulator: Emulator, *charges: int) -> list[dict[str, Any]]:
 def test_reading_the_dag_files_warns_of_nothing_and_is_quick(airflow_db: None) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(EXAMPLES), include_examples=False)
+    bag = DagBag(str(EXAMPLES))
     assert bag.import_errors == {}
     assert bag.captured_warnings == {}
     assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")}
