@@ -11,25 +11,7 @@ _LONG: Final = 16
 """Bytes of the header of a box whose length takes 64 bits."""
 
 _OUTERMOST: Final = frozenset(
-    [
-        "ftyp",
-        "styp",
-        "moov",
-        "moof",
-        "mfra",
-        "mdat",
-        "free",
-        "skip",
-        "wide",
-        "udta",
-        "meta",
-        "uuid",
-        "pdin",
-        "sidx",
-        "ssix",
-        "prft",
-        "emsg",
-    ]
+    ["ftyp", "styp", "moov", "moof", "mfra", "mdat", "free", "skip", "wide", "udta", "meta", "uuid", "sidx"]
 )
 """Types of box that a file consists of."""
 
@@ -54,7 +36,6 @@ class BoxWalk:
         self._next: int | None = 0
         self._header = b""
         self._last = ""
-        self._has_index = False
 
     def feed(self, data: bytes) -> None:
         """Go on with the next bytes of the file."""
@@ -67,11 +48,9 @@ class BoxWalk:
 
     def complaint(self) -> str | None:
         """Say, at the end of the file, what shows that it is not whole."""
-        if self._next is None:
+        if self._next is None or self._next <= self._seen:
             return None
-        if self._next > self._seen:
-            return f"the file is cut off: its box {self._last!r} goes on to byte {self._next} of {self._seen}"
-        return None if self._has_index else "the file is cut off: it has no box 'moov'"
+        return f"the file is cut off at byte {self._seen}: its box {self._last!r} goes on to {self._next}"
 
     def _step(self, start: int, header: bytes) -> None:
         size = int.from_bytes(header[:4], "big")
@@ -81,7 +60,6 @@ class BoxWalk:
                 return
             size, least = int.from_bytes(header[_SHORT:_LONG], "big"), _LONG
         kind = header[4:_SHORT].decode("latin-1")
-        self._has_index |= kind == "moov"
         known = size >= least and kind in _OUTERMOST
         self._next = start + size if known else None  # a length of 0 reaches to the end
         self._header, self._last = b"", kind

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_veo3.exceptions import Veo3ValidationError
-from airflow_provider_veo3.links import Veo3StoredVideoLink
+from airflow_provider_veo3.links import Veo3StoredVideoLink, publish_stored
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -90,7 +90,7 @@ class Veo3DownloadOperator(BaseOperator):
         if not generation_ids:
             self.log.info("There is no generation to store; nothing was asked of the API.")
         videos = store.store(generation_ids)
-        context["ti"].xcom_push(key="stored_video_uris", value=[video.uri for video in videos])
+        publish_stored(context, [video.uri for video in videos])
         return [video.as_json() for video in videos]
 
     def on_kill(self) -> None:
