@@ -75,7 +75,18 @@ class EmulatorProcess:
 
     def ledger(self) -> dict[str, Any]:
         """Give what was accepted, charged, refunded, fetched and asked."""
-        answer = httpx.get(f"{self.base_url}/__emulator__/ledger", trust_env=False)
+        return self._control("GET", "ledger")
+
+    def configure(self, **options: str | float) -> None:
+        """Change options; they hold for generations that come after."""
+        self._control("POST", "settings", options)
+
+    def complete(self, generation_id: str) -> None:
+        """Finish a generation now."""
+        self._control("POST", f"tasks/{generation_id}", {"outcome": "complete"})
+
+    def _control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = httpx.request(method, f"{self.base_url}/__emulator__/{path}", json=body, trust_env=False)
         answer.raise_for_status()
-        ledger: dict[str, Any] = answer.json()
-        return ledger
+        said: dict[str, Any] = answer.json()
+        return said

@@ -32,7 +32,7 @@ WAIT = 120
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(processing_seconds=5, pending_seconds=0.5, height=90) as emulator:
+    with EmulatorProcess(pending_seconds=0.5, height=90) as emulator:
         yield emulator
 
 
@@ -91,12 +91,12 @@ def stored_files(
 
 
 def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path) -> None:
+    emulator.configure(processing_seconds=3600)  # until we have seen enough
     prompt = "A hummingbird in front of a red flower, wings in slow motion"
     run_id = airflow.api.trigger(QUICKSTART, {"prompt": prompt})
 
     def waiting() -> dict[str, Any] | None:
         (task,) = [t for t in airflow.api.task_instances(QUICKSTART, run_id) if t["task_id"] == "wait"]
-        assert task["state"] != "success", "the generation was done before anybody saw it wait"
         return task if task["state"] == "deferred" and (task["trigger"] or {}).get("triggerer_id") else None
 
     def nobody_works() -> bool | None:
@@ -109,6 +109,8 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
     task = until("and the sensor still waits", waiting)
     first_leg = task["pid"]
 
+    generation_id = airflow.api.xcom(QUICKSTART, run_id, "submit")
+    emulator.complete(generation_id)
     assert follow(airflow.api, {QUICKSTART: run_id}, timeout=WAIT, alive=airflow.alive) == {
         QUICKSTART: "success"
     }
@@ -117,7 +119,6 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
     assert tasks["wait"]["try_number"] == 1
     folder = airflow.home / "logs" / f"dag_id={QUICKSTART}" / f"run_id={run_id}" / "task_id=wait"
     (triggerer_log,) = folder.glob("*.trigger.*")
-    generation_id = airflow.api.xcom(QUICKSTART, run_id, "submit")
     assert generation_id in triggerer_log.read_text()
 
     accepted = [entry for entry in emulator.ledger()["tasks"] if entry["prompt"] == prompt]
@@ -132,6 +133,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
 ) -> None:
     with (EXAMPLE_DAGS / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
+    emulator.configure(processing_seconds=4)
     before = emulator.ledger()
     run_id = airflow.api.trigger(CAMPAIGN)
     pools: list[dict[str, Any]] = []
