@@ -34,6 +34,7 @@ burns no retry. The tree holds data in keyword arguments only, which keeps every
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -68,7 +69,10 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
     @classmethod
     def of(cls, field: str, value: object, allowed: str) -> Veo3ValidationError:
         """Name the field, the value (at most 80 characters of it) and what is allowed."""
-        shown = repr(value)
+        try:
+            shown = repr(value)
+        except Exception:  # noqa: BLE001 - a number of 5000 digits, a list 1000 deep: refused like any other
+            shown = f"<{type(value).__name__}>"
         if len(shown) > 80:  # noqa: PLR2004 - a line of a log
             shown = f"{shown[:77]}... ({len(shown)} characters)"
         message = f"{field}={shown} is not acceptable; allowed: {allowed}. Nothing was submitted or spent."
@@ -80,8 +84,10 @@ def check_positive(field: str, value: object) -> None:
 
     :raises Veo3ValidationError: it is something else.
     """
+    if value is None:
+        return
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and 0 < float(str(value)) < float("inf")):
+    if not (number and 0 < value <= sys.float_info.max):  # type: ignore[operator]
         raise Veo3ValidationError.of(field, value, "a number of seconds above 0")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
@@ -58,11 +58,13 @@ class Veo3StoredVideoLink(BaseOperatorLink):
 
 def console_url(uri: str) -> str:
     """Return the page of a stored object in its cloud's console; the URI where there is no such page."""
-    parts = urlsplit(uri)
-    bucket = parts.netloc.rpartition("@")[2]
-    key = parts.path.lstrip("/")
-    if parts.scheme in ("s3", "s3a"):
+    # not urlsplit: an object's name may hold ? and #
+    scheme, _, rest = uri.partition("://")
+    authority, _, key = rest.partition("/")
+    bucket = authority.rpartition("@")[2]
+    if scheme in ("s3", "s3a"):
         return f"https://console.aws.amazon.com/s3/object/{quote(bucket)}?prefix={quote(key)}"
-    if parts.scheme in ("gs", "gcs"):
+    if scheme in ("gs", "gcs"):
         return f"https://console.cloud.google.com/storage/browser/_details/{quote(bucket)}/{quote(key)}"
-    return uri
+    # what comes from an XCom must not run in the browser of whoever clicks on it
+    return "" if uri.strip().lower().startswith(("javascript:", "data:", "vbscript:")) else uri

@@ -71,7 +71,9 @@ def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[
     def read(body: Mapping[str, Any]) -> models.Generation:
         if not isinstance(body.get("status"), str):
             raise UnusableError("it has no status")
-        generation = models.parse_generation({"taskId": generation_id, **body}, base_url)
+        generation = models.parse_generation(
+            {**body, "taskId": body.get("taskId") or generation_id}, base_url
+        )
         if generation.id != generation_id:
             raise UnusableError(f"it tells of generation {generation.id}")
         return generation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -43,6 +44,8 @@ def _delay(header: str | None, now: float) -> float | str | None:
     if header is None or read_number(header) is not None:
         return header
     try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - now)
+        time = parsedate_to_datetime(header)
+        aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return max(0.0, aware.timestamp() - now)
     except (ValueError, OverflowError, TypeError):
         return None

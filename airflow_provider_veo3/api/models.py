@@ -174,7 +174,7 @@ def parse_generation(body: Json, base_url: str) -> Generation:
     except Veo3ValidationError as error:
         raise UnusableError("it names no generation") from error
     status = read_status(body.get("status"))
-    videos = parse_videos(body, base_url) if status is Status.COMPLETED else ()
+    videos = _listed_videos(body, base_url) if status is Status.COMPLETED else ()
     code, message = read_error(body) if status is Status.FAILED else (None, None)
     used = read_count(body.get("creditsUsed"))
     return Generation(
@@ -190,9 +190,17 @@ def parse_generation(body: Json, base_url: str) -> Generation:
         processing_seconds=read_number(body.get("processingTime")),
         video_count=len(videos) or read_count(body.get("videoCount")),
         videos=videos,
-        error_code=code,
+        error_code=code and redact_text(code),
         error=message and redact_text(message),
     )
+
+
+def _listed_videos(body: Json, base_url: str) -> tuple[Video, ...]:
+    """Read the files in passing: that a link is bad must not hide that the generation has finished."""
+    try:
+        return parse_videos(body, base_url)
+    except UnusableError:
+        return ()
 
 
 def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:

@@ -150,6 +150,7 @@ def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | Non
     if 200 <= outcome.status < 300:  # noqa: PLR2004 - HTTP
         return None if body else unreadable(request, outcome, "it is no JSON object")
     code, message = read_error(body)
+    code = redact_text(code) if code else None
     said = " ".join(filter(None, (str(outcome.status), code, redact_text(message) if message else None)))
     details = {
         "status": outcome.status,
@@ -189,11 +190,10 @@ def _refusal(
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return errors.Veo3ServerError(f"{sentence} {_spent_unknown(request)}", **details)
     if status == HTTPStatus.PAYMENT_REQUIRED:
-        details |= {
-            "required": read_count(body.get("required")),
-            "available": read_count(body.get("available")),
-        }
-        needs = "It needs {required} credits and the account has {available}. ".format_map(details)
+        details |= _credits(body)
+        known = None not in (details["required"], details["available"])
+        needs = "It needs {required} credits and the account has {available}. " if known else ""
+        needs = needs.format_map(details)
         hint = "Buy credits, or choose a cheaper model or no audio."
         return errors.Veo3InsufficientCreditsError(f"{unspent} {needs}{hint}", **details)
     if code == "CONTENT_POLICY_VIOLATION":
@@ -211,6 +211,18 @@ def _refusal(
         hint = "Check the id, and that the connection is of the account that submitted it."
         return errors.Veo3GenerationNotFoundError(f"{sentence} {hint}", **details)
     return errors.Veo3BadRequestError(f"{unspent}{_field(body)}", **details)
+
+
+def _credits(body: Mapping[str, Any]) -> dict[str, int | None]:
+    """Read the two numbers of a 402, wherever the envelope has them."""
+    error = body.get("error")
+    inner = error if isinstance(error, Mapping) else {}
+    places = [p for p in (body, inner, inner.get("details"), body.get("details")) if isinstance(p, Mapping)]
+    found = {}
+    for name in ("required", "available"):
+        counts = (read_count(place.get(name)) for place in places)
+        found[name] = next((count for count in counts if count is not None), None)
+    return found
 
 
 def _field(body: Mapping[str, Any]) -> str:

@@ -13,8 +13,10 @@ class UnusableError(Exception):
 
 
 def read_text(value: object) -> str | None:
-    """Return non-empty text, else ``None``."""
-    return value if isinstance(value, str) and value else None
+    """Return non-empty text, else ``None``; without what no log and no database can keep."""
+    if not isinstance(value, str):
+        return None
+    return value.replace("\x00", "").encode("utf-8", "replace").decode() or None
 
 
 def read_number(value: object) -> float | None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 
-_KEY = re.compile(r"veo3_[A-Za-z0-9_\-]{3,}")
-_QUERY = re.compile(r"(?<=[\w/])\?[^\s\"'<>\\]*=[^\s\"'<>\\]*")
+_KEY = re.compile(r"veo3_[^\s\"'<>\\,;&]{3,}")
+# JSON may write the & between two parameters as \u0026, so that a backslash does not end a query
+_QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>?]*=[^\s\"'<>]*")
 
 BODY_LIMIT = 500
 """Characters of a raw answer that an error keeps."""
 
+_READ = 8 * BODY_LIMIT
+"""Characters that are looked at: a hostile answer must not cost more."""
+
 
 def redact_url(url: str) -> str:
-    """Cut the query string, which holds the signature, off a URL."""
+    """Cut the query string, which holds the signature, and a password off a URL."""
     path, mark, _ = url.partition("?")
+    path = re.sub(r"(?<=//)[^/]*@", "***@", path, count=1)
     return f"{path}?..." if mark else path
 
 
@@ -22,5 +27,6 @@ def redact_text(text: str, *secrets: str) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
+    whole, text = len(text) <= _READ, text[:_READ]
     text = _QUERY.sub("?...", _KEY.sub("***", text))
-    return text if len(text) <= BODY_LIMIT else f"{text[:BODY_LIMIT]}..."
+    return text if whole and len(text) <= BODY_LIMIT else f"{text[:BODY_LIMIT]}..."

@@ -59,6 +59,8 @@ class Image:
 
     def __post_init__(self) -> None:
         """Check size and type."""
+        if not isinstance(self.data, bytes):
+            raise Veo3ValidationError.of(self.field, self.data, "the bytes of a JPEG or PNG file")
         self.check_size(self.field, self.source, len(self.data))
         for signature, mime_type in _SIGNATURES.items():
             if self.data.startswith(signature):
@@ -128,7 +130,8 @@ class GenerationRequest:
 
     def __post_init__(self) -> None:
         """Bring every option to its type, or refuse it."""
-        checked = {
+        checked: dict[str, object] = {
+            "type": _choice("type", self.type, tuple(IMAGE_ROLES)),
             "prompt": _text("prompt", self.prompt, MAX_PROMPT_LENGTH),
             "model": _text("model", self.model, 200),
             "sample_count": _integer("sample_count", self.sample_count, SAMPLE_COUNTS),
@@ -142,16 +145,17 @@ class GenerationRequest:
             checked["negative_prompt"] = _optional_text(
                 "negative_prompt", self.negative_prompt, MAX_NEGATIVE_PROMPT_LENGTH
             )
-        if self.seed is not None:
-            checked["seed"] = _integer("seed", self.seed, SEEDS)
+        seed: object = self.seed
+        if seed is not None:
+            # a CSV column that is left empty in one row
+            checked["seed"] = None if seed == "" else _integer("seed", seed, SEEDS)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         _check_extra_options(self.extra_options)
         roles = IMAGE_ROLES[self.type]
-        if tuple(image.field for image in self.images) != roles:
-            raise Veo3ValidationError.of(
-                "images", [image.field for image in self.images], f"for {self.type}: {roles or 'none'}"
-            )
+        given = self.images if isinstance(self.images, tuple) else (self.images,)
+        if tuple(image.field if isinstance(image, Image) else None for image in given) != roles:
+            raise Veo3ValidationError.of("images", self.images, f"for {self.type}: {roles or 'none'}")
 
     def wire_options(self) -> dict[str, Any]:
         """Return the options by the API's names, what is ``None`` left out."""
@@ -230,6 +234,7 @@ def _check_extra_options(options: object) -> None:
         )
     for name, value in options.items():
         try:
-            json.dumps(value, allow_nan=False).encode()
+            # as the wire will have it: a lone surrogate has no bytes
+            json.dumps({name: value}, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise Veo3ValidationError.of(f"{field}[{name!r}]", value, "a JSON value") from error

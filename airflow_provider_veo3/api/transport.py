@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -120,11 +121,13 @@ class SyncTransport:
 
 def _never_connected(error: Exception) -> bool:
     """Whether requests failed before it had a connection to send over."""
-    if isinstance(
-        error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.InvalidURL
-    ):
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL):
         return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(error, requests.exceptions.SSLError):
+        # any other TLS trouble may come after the request went out
+        cause = reason.args[0] if isinstance(reason, Exception) and reason.args else None
+        return isinstance(cause, ssl.SSLCertVerificationError)
     return isinstance(error, requests.ConnectionError) and isinstance(
         reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
     )

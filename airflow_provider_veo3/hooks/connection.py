@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_veo3.api.urls import is_loopback_url
 from airflow_provider_veo3.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DEFAULT_CONN_ID: Final = "veo3_default"
 DEFAULT_BASE_URL: Final = "https://api.veo3gen.co"
@@ -60,6 +59,8 @@ def settings_from_connection(
 
     :raises Veo3ConnectionConfigError: no key, a base URL that is unusable or unsafe, an extra out of range.
     """
+    if not isinstance(extra, Mapping):
+        raise _unusable(conn_id, "extra", f"a {type(extra).__name__}", "a JSON object")
     base_url = _base_url(conn_id, connection.host, connection.schema, connection.port)
     return _settings(conn_id, base_url, connection.password, extra)
 
@@ -100,6 +101,8 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
     host = (host or "").strip().rstrip("/")
     if not host:
         host = DEFAULT_BASE_URL
+    if re.fullmatch(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", host):
+        host = f"[{host}]"  # an IPv6 address as Airflow takes it out of a URI
     if "://" not in host:
         host = f"{(schema or 'https').strip().lower()}://{host}"
     allowed = "a host such as https://api.veo3gen.co, without a path; plain http only to this machine"
@@ -108,10 +111,12 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
         hostname, own_port = parts.hostname, parts.port
     except ValueError:
         raise _unusable(conn_id, "host", "malformed", allowed) from None
-    surplus = parts.path or parts.query or parts.fragment or parts.username or parts.password
-    if not hostname or surplus or parts.scheme not in ("http", "https"):
+    surplus = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if surplus or not re.fullmatch(r"[\w.:%-]+", hostname or "") or parts.scheme not in ("http", "https"):
         raise _unusable(conn_id, "host", repr(f"{parts.scheme}://{hostname or ''}{parts.path}"), allowed)
     at = port if own_port is None else own_port
+    if at is not None and not 0 < at <= 65535:  # noqa: PLR2004 - TCP
+        raise _unusable(conn_id, "port", repr(at), "a number from 1 to 65535")
     name = f"[{hostname}]" if ":" in hostname else hostname
     url = f"{parts.scheme}://{name}" if at is None else f"{parts.scheme}://{name}:{at}"
     if parts.scheme == "http" and not is_loopback_url(url):

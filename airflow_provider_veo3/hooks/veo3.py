@@ -169,7 +169,8 @@ class Veo3Hook(BaseHook):
             fresh = [generation for generation in page.generations if generation.id not in seen]
             seen.update(generation.id for generation in fresh)
             yield from fresh
-            skip = page.next_skip
+            # an API that ignores ``skip`` would be asked for ever
+            skip = page.next_skip if fresh or not page.generations else None
 
     def list_models(self) -> tuple[VideoModel, ...]:
         """Ask for the models and their prices."""
@@ -183,15 +184,18 @@ class Veo3Hook(BaseHook):
         :param generate_audio: whether with sound.
         :raises Veo3ValidationError: the API lists no such model, or no price for it.
         """
+        asked = GenerationRequest(
+            "text-to-video", "-", model=model, sample_count=sample_count, generate_audio=generate_audio
+        )
         models = self.list_models()
         listed = next((m for m in models if m.id == model), None)
         price = None
         if listed is not None:
-            price = listed.credits_per_video if generate_audio else listed.credits_per_video_no_audio
+            price = listed.credits_per_video if asked.generate_audio else listed.credits_per_video_no_audio
         if price is None:
             known = ", ".join(m.id for m in models)
             raise Veo3ValidationError.of("model", model, f"a model with a price: {known}")
-        return price * sample_count
+        return price * asked.sample_count
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the models, which checks address and key and costs no credits."""
