@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_veo3.exceptions import check_positive
+from airflow_provider_veo3.exceptions import check_choice, check_positive
 from airflow_provider_veo3.links import (
     MANIFEST_KEY,
     Veo3GenerationLink,
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_veo3.api.models import Generation
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.memory import Memory
+    from airflow_provider_veo3.submission import OnAmbiguous, Task
     from airflow_provider_veo3.waiting import WaitResult
 
-_OPTIONS = (
+ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
+
+_OPTIONS: Final = (
     "prompt",
     "model",
     "sample_count",
@@ -69,8 +74,15 @@ class Veo3TextToVideoOperator(BaseOperator):
     :param poll_interval: seconds between two looks while waiting. Default ``None``: the connection's, 10
         unless set there.
     :param timeout: seconds to wait for the video. Default 1800; a video typically takes 45 to 120.
+    :param durable: take up what an earlier attempt of the task has submitted, instead of paying again.
+        Default ``True``. Airflow 3.3 and later remember it; before, the account's history is searched.
+    :param on_ambiguous_submission: where the answer to an earlier submission was lost and several generations
+        in the history could be it: ``fail`` (default; the error names the ids), ``adopt_newest`` or
+        ``resubmit``, which may pay twice.
     :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
     :raises Veo3PermanentApiError: the API refuses (key, credits, content, options); not retried.
+    :raises Veo3StateError: it cannot be told or noted whether an earlier attempt has paid; nothing was sent.
+    :raises Veo3AmbiguousSubmissionError: see ``on_ambiguous_submission``.
     :raises Veo3GenerationFailedError: waited for, it failed and was refunded; a retry submits anew.
     :raises Veo3GenerationTimeoutError: waited for, it was still running after ``timeout``.
     """
@@ -102,6 +114,8 @@ class Veo3TextToVideoOperator(BaseOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | None = None,
         timeout: float = 1800.0,
+        durable: bool = True,
+        on_ambiguous_submission: OnAmbiguous = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -121,19 +135,27 @@ class Veo3TextToVideoOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self.durable = durable
+        self.on_ambiguous_submission = on_ambiguous_submission
         self._generation_id: str | None = None
         check_positive("timeout", timeout)
         check_positive("poll_interval", poll_interval)
+        check_choice("on_ambiguous_submission", on_ambiguous_submission, ON_AMBIGUOUS)
 
     def execute(self, context: Context) -> str:
         """Submit, and wait where that is asked for."""
+        from airflow_provider_veo3.exactly_once import mark_delivered
+        from airflow_provider_veo3.waiting import ended
+
         request = self._request()
-        generation = self._hook.submit(request)
+        generation = self._obtain(context, request)
         self._generation_id = generation.id
-        publish_manifest(context, generation.manifest())
+        # the acceptance does not repeat what was asked for
+        asked = {"type": request.type, "model": generation.model or request.model}
+        publish_manifest(context, generation.manifest() | asked)
         publish_link(context, self._hook.settings.base_url, generation.id)
         self.log.info(
-            "Generation %s was accepted: %s, model %s, %s credits used, %s left.",
+            "Generation %s: %s, model %s, %s credits used, %s left.",
             generation.id,
             request.type,
             request.model,
@@ -141,7 +163,10 @@ class Veo3TextToVideoOperator(BaseOperator):
             _or_unknown(generation.credits_remaining),
         )
         if not self.wait_for_completion:
+            mark_delivered(self._memory(context), _task(context))
             return generation.id
+        if generation.status.is_terminal:  # taken up from an earlier attempt
+            return self._finish(context, ended(generation))
         if self.deferrable:
             defer_until_done(self, generation.id, self.veo3_conn_id, self.timeout, self.poll_interval)
         return self._finish(context, self._wait_here(generation.id))
@@ -177,6 +202,27 @@ class Veo3TextToVideoOperator(BaseOperator):
         images = tuple(read_image(name, getattr(self, name)) for name in self.image_fields)
         return GenerationRequest(self.generation_type, images=images, **options)
 
+    def _obtain(self, context: Context, request: GenerationRequest) -> Generation:
+        from airflow_provider_veo3.claims import RunClaims
+        from airflow_provider_veo3.exactly_once import ExactlyOnce
+
+        return ExactlyOnce(
+            self._hook,
+            request,
+            _task(context),
+            memory=self._memory(context),
+            claims=RunClaims(context, Veo3TextToVideoOperator),
+            on_ambiguous=self.on_ambiguous_submission,
+        ).obtain()
+
+    def _memory(self, context: Context) -> Memory:
+        from airflow_provider_veo3.memory import HistoryMemory, NoMemory, StoredMemory
+
+        if not self.durable:
+            return NoMemory()
+        store = context.get("task_state_store")  # Airflow 3.3 and later
+        return HistoryMemory(_task(context)) if store is None else StoredMemory(store)
+
     def _wait_here(self, generation_id: str) -> WaitResult:
         """Wait in this worker."""
         from airflow_provider_veo3.poller import wait_blocking
@@ -193,13 +239,23 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation, fail on any other end."""
+        from airflow_provider_veo3.exactly_once import mark_delivered
+
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()
         # only the acceptance tells the balance
         manifest["credits_remaining"] = self._accepted(context).get("credits_remaining")
         publish_manifest(context, manifest)
+        mark_delivered(self._memory(context), _task(context))
         self.log.info("%s", result.message)
         return result.generation_id
+
+
+def _task(context: Context) -> Task:
+    from airflow_provider_veo3.submission import Task
+
+    ti, started = context["ti"], context["dag_run"].start_date
+    return Task(ti.try_number, ti.max_tries, started.timestamp() if started else time.time())
 
 
 def _or_unknown(number: int | None) -> str:

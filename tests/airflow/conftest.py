@@ -1,0 +1,77 @@
+"""An Airflow database and a VEO3 emulator for the tests that run operators through Airflow."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_veo3.emulator import Emulator
+
+
+@pytest.fixture(scope="session")
+def airflow_bundles(airflow_db: None) -> None:
+    """Airflow's tables, and the bundle that DAGs are registered in."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    with warnings.catch_warnings():
+        # Airflow's in-process API server imports it, which Starlette 1.x has something to say about
+        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+        import starlette.testclient  # noqa: F401
+
+    DagBundlesManager().sync_bundles_to_db()
+
+
+@pytest.fixture(scope="session")
+def _one_emulator() -> Iterator[Emulator]:
+    from airflow_provider_veo3.emulator import Emulator, Settings
+
+    unlimited = {
+        name: None
+        for name in ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
+    }
+    # a stand-in of fixed size for each file: what the videos show is tested elsewhere
+    with Emulator(
+        Settings(processing_seconds=0, pending_seconds=0, credits=10**6, file_size=4096, **unlimited)
+    ) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(
+    _one_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, airflow_bundles: None
+) -> Iterator[Emulator]:
+    """An emulator as new that finishes at once; ``veo3_default`` leads to it."""
+    _one_emulator.reset()
+    use_connection(monkeypatch, _one_emulator)
+    yield _one_emulator
+    assert _one_emulator.ledger()["api_key_leaks"] == []
+
+
+def use_connection(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, conn_id: str = "veo3_default", **fields: object
+) -> None:
+    """Define an Airflow connection that leads to the emulator, for this test."""
+    connection = {
+        "conn_type": "veo3",
+        "host": emulator.base_url,
+        "password": emulator.api_key,
+        "extra": {"requests_per_minute": 100_000, "poll_interval": 1},
+    }
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection | fields))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two small images, by name."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pictures with spaces")
+    Image.new("RGB", (32, 18), "navy").save(folder / "first.png")
+    Image.new("RGB", (32, 18), "gold").save(folder / "last.jpg")
+    return {"first": str(folder / "first.png"), "last": str(folder / "last.jpg")}
