@@ -19,6 +19,8 @@
     │       ├── Veo3AuthenticationError        401, 403
     │       ├── Veo3InsufficientCreditsError   402
     │       └── Veo3GenerationNotFoundError    404 TASK_NOT_FOUND
+    ├── Veo3StateError                         the task's memory of its submission cannot be used
+    ├── Veo3AmbiguousSubmissionError           several generations may be the one an attempt paid for   x
     ├── Veo3GenerationError                    a generation did not become a video
     │   ├── Veo3GenerationFailedError          the API says failed; the credits were refunded
     │   │   └── Veo3GenerationRefusedError     ... for its content                                    x
@@ -44,7 +46,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Veo3Error(AirflowException):
@@ -89,6 +91,15 @@ def check_positive(field: str, value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and 0 < value <= sys.float_info.max):  # type: ignore[operator]
         raise Veo3ValidationError.of(field, value, "a number of seconds above 0")
+
+
+def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse what is not one of the allowed words.
+
+    :raises Veo3ValidationError: it is something else.
+    """
+    if value not in allowed:
+        raise Veo3ValidationError.of(field, value, ", ".join(allowed))
 
 
 class Veo3ConnectionConfigError(Veo3Error, AirflowFailException):
@@ -190,6 +201,14 @@ class Veo3InsufficientCreditsError(Veo3PermanentApiError):
 
 class Veo3GenerationNotFoundError(Veo3PermanentApiError):
     """The API does not know the id: mistyped, of another account, or too old."""
+
+
+class Veo3StateError(Veo3Error):
+    """The task's memory of its submission cannot be read or written; nothing was submitted without it."""
+
+
+class Veo3AmbiguousSubmissionError(Veo3Error, AirflowFailException):
+    """Several generations may be the one an earlier attempt paid for; a person decides."""
 
 
 class Veo3GenerationError(Veo3Error):

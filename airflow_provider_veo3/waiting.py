@@ -113,6 +113,17 @@ def _bad_event(event: object) -> errors.Veo3GenerationError:
     )
 
 
+def ended(generation: Generation) -> WaitResult:
+    """Return the result for a generation that is completed or failed."""
+    manifest = generation.manifest()
+    if generation.status is Status.COMPLETED:
+        message = f"Generation {generation.id} is completed."
+        return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
+    why = generation.error or generation.error_code or "the API gives no reason"
+    message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
+    return WaitResult(generation.id, Ending.FAILED, message, generation.error_code, manifest)
+
+
 @dataclass
 class Wait:
     """One wait for one generation.
@@ -138,13 +149,7 @@ class Wait:
         self._last, self._failures = generation, 0
         if not generation.status.is_terminal:
             return self._next_look(self.poll_interval, now, f"is still {generation.status.value}")
-        manifest = generation.manifest()
-        if generation.status is Status.COMPLETED:
-            message = f"Generation {generation.id} is completed."
-            return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
-        why = generation.error or generation.error_code or "the API gives no reason"
-        message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
-        return WaitResult(generation.id, Ending.FAILED, message, generation.error_code, manifest)
+        return ended(generation)
 
     def on_error(self, error: errors.Veo3Error, now: float) -> WaitResult | float:
         """Judge a failed look: trouble that passes is waited out, everything else ends the wait."""

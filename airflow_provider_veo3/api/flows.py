@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_veo3.api import models, protocol
-from airflow_provider_veo3.api.protocol import ApiRequest, NoAnswer, Outcome
+from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
 from airflow_provider_veo3.api.reading import UnusableError
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoVideosError
 
@@ -31,7 +31,9 @@ class Pause:
 Flow = Generator[ApiRequest | Pause, Outcome | None, T]
 
 
-def _call(request: ApiRequest, retries: Retries, read: Callable[[Mapping[str, Any]], T]) -> Flow[T]:
+def _call(
+    request: ApiRequest, retries: Retries, read: Callable[[Mapping[str, Any], ApiResponse], T]
+) -> Flow[T]:
     attempt = 0
     while True:
         attempt += 1
@@ -47,12 +49,12 @@ def _call(request: ApiRequest, retries: Retries, read: Callable[[Mapping[str, An
         yield Pause(pause)
 
 
-def _read(request: ApiRequest, outcome: Outcome, read: Callable[[Mapping[str, Any]], T]) -> T:
+def _read(request: ApiRequest, outcome: Outcome, read: Callable[[Mapping[str, Any], ApiResponse], T]) -> T:
     error = protocol.error_of(request, outcome)
     if error is not None or isinstance(outcome, NoAnswer):
         raise error or RuntimeError("no answer is an error")
     try:
-        return read(outcome.json_object())
+        return read(outcome.json_object(), outcome)
     except UnusableError as unusable:
         raise protocol.unreadable(request, outcome, str(unusable)) from unusable
 
@@ -62,13 +64,13 @@ def submit(
 ) -> Flow[models.Generation]:
     """Ask for a generation; repeated only where it certainly was not accepted."""
     post = protocol.submission(request, file_fields)
-    return (yield from _call(post, retries, lambda body: models.parse_generation(body, base_url)))
+    return (yield from _call(post, retries, lambda body, _: models.parse_generation(body, base_url)))
 
 
 def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[models.Generation]:
     """Ask how one generation stands."""
 
-    def read(body: Mapping[str, Any]) -> models.Generation:
+    def read(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
         if not isinstance(body.get("status"), str):
             raise UnusableError("it has no status")
         generation = models.parse_generation(
@@ -84,7 +86,7 @@ def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[
 def get_videos(generation_id: str, base_url: str, retries: Retries) -> Flow[tuple[models.Video, ...]]:
     """Ask for fresh links to a finished generation's files."""
 
-    def read(body: Mapping[str, Any]) -> tuple[models.Video, ...]:
+    def read(body: Mapping[str, Any], _: ApiResponse) -> tuple[models.Video, ...]:
         videos = models.parse_videos(body, base_url)
         if not videos:
             raise Veo3NoVideosError(
@@ -101,12 +103,12 @@ def get_history_page(
 ) -> Flow[models.HistoryPage]:
     """Ask for one page of the account's generations."""
 
-    def read(body: Mapping[str, Any]) -> models.HistoryPage:
-        return models.parse_history_page(body, base_url, limit, skip)
+    def read(body: Mapping[str, Any], answer: ApiResponse) -> models.HistoryPage:
+        return models.parse_history_page(body, base_url, limit, skip, answer.clock_skew)
 
     return (yield from _call(protocol.history(limit, skip, status), retries, read))
 
 
 def list_models(retries: Retries) -> Flow[tuple[models.VideoModel, ...]]:
     """Ask for the models and their prices."""
-    return (yield from _call(protocol.models(), retries, models.parse_models))
+    return (yield from _call(protocol.models(), retries, lambda body, _: models.parse_models(body)))

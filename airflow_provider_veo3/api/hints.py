@@ -43,9 +43,14 @@ def _delay(header: str | None, now: float) -> float | str | None:
     """Turn the date form of ``Retry-After`` into seconds; leave the number form."""
     if header is None or read_number(header) is not None:
         return header
+    told = http_time(header)
+    return None if told is None else max(0.0, told - now)
+
+
+def http_time(header: str | None) -> float | None:
+    """Read the date of an HTTP header, in Unix seconds."""
     try:
-        time = parsedate_to_datetime(header)
-        aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return max(0.0, aware.timestamp() - now)
+        time = parsedate_to_datetime(header or "")
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None

@@ -140,6 +140,8 @@ class HistoryPage:
     """How many there are on all pages; ``None`` when not said."""
     next_skip: int | None
     """Where the next page starts; ``None`` on the last."""
+    clock_skew: float | None
+    """Seconds by which the API's clock is ahead of ours; ``None`` when not known."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,9 @@ def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
     return tuple(videos)
 
 
-def parse_history_page(body: Json, base_url: str, limit: int, skip: int) -> HistoryPage:
+def parse_history_page(
+    body: Json, base_url: str, limit: int, skip: int, clock_skew: float | None = None
+) -> HistoryPage:
     """Read one page of the history; an item that cannot be read is left out, not fatal.
 
     :raises UnusableError: there is no list, which must not be taken for an empty one.
@@ -239,7 +243,8 @@ def parse_history_page(body: Json, base_url: str, limit: int, skip: int) -> Hist
     more = paging.get("hasMore")
     if not isinstance(more, bool):
         more = skip + len(items) < total if total is not None else len(items) >= limit
-    return HistoryPage(tuple(generations), total, skip + len(items) if more and items else None)
+    next_skip = skip + len(items) if more and items else None
+    return HistoryPage(tuple(generations), total, next_skip, clock_skew)
 
 
 def parse_models(body: Json) -> tuple[VideoModel, ...]:

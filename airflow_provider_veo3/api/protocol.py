@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api.hints import retry_after
+from airflow_provider_veo3.api.hints import http_time, retry_after
 from airflow_provider_veo3.api.reading import read_count, read_error
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import IMAGE_ROLES, GenerationRequest, check_generation_id
@@ -59,6 +59,12 @@ class ApiResponse:
     body: bytes
     received_at: float
     """Unix seconds, for hints that name a time."""
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the API's clock is ahead of ours, to a second; ``None`` when it tells no time."""
+        told = http_time(self.headers.get("date"))
+        return None if told is None else told - self.received_at
 
     def json(self) -> Any:
         """Return the decoded body, ``None`` when it is no JSON."""

@@ -36,13 +36,20 @@ class Retries:
 
         :param attempt: how many tries were made, from 1.
         """
-        if attempt >= self.attempts or not may_repeat(request, error):
+        return self.pause(attempt, error.retry_after) if may_repeat(request, error) else None
+
+    def pause(self, attempt: int, hint: float | None) -> float | None:
+        """Return the seconds until the next try of something that may be tried again.
+
+        :param hint: seconds the API asked to wait.
+        """
+        if attempt >= self.attempts:
             return None
         jitter = self.jitter()
         pause = min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 1))
-        if error.retry_after is None:
+        if hint is None:
             return pause * (1 + jitter) / 2
-        return error.retry_after + pause * jitter if error.retry_after <= self.longest_hint else None
+        return hint + pause * jitter if hint <= self.longest_hint else None
 
 
 def is_transient(error: errors.Veo3ApiError) -> bool:
@@ -63,5 +70,10 @@ def may_repeat(request: ApiRequest, error: errors.Veo3ApiError) -> bool:
         return is_transient(error) or isinstance(
             error, errors.Veo3NoVideosError | errors.Veo3VideoNotReadyError
         )
+    return was_not_accepted(error) and is_transient(error)
+
+
+def was_not_accepted(error: errors.Veo3ApiError) -> bool:
+    """Whether a submission was certainly not accepted: refused, or never sent."""
     never_sent = isinstance(error, errors.Veo3NoAnswerError) and not error.sent
-    return never_sent or isinstance(error, errors.Veo3RateLimitError)
+    return never_sent or isinstance(error, errors.Veo3RateLimitError | errors.Veo3PermanentApiError)

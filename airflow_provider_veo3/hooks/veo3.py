@@ -97,10 +97,13 @@ class Veo3Hook(BaseHook):
             self.settings = settings_from_connection(self.veo3_conn_id, connection, extra)
         return AsyncTransport(_endpoint(self.settings))
 
-    def submit(self, request: GenerationRequest) -> Generation:
-        """Submit a generation, which spends credits when it is accepted."""
+    def submit(self, request: GenerationRequest, retries: Retries | None = None) -> Generation:
+        """Submit a generation, which spends credits when it is accepted.
+
+        :param retries: how often it is repeated where it certainly was not accepted.
+        """
         settings = self.settings
-        flow = flows.submit(request, settings.base_url, settings.file_fields, Retries())
+        flow = flows.submit(request, settings.base_url, settings.file_fields, retries or Retries())
         return self._transport.run(flow)
 
     def text_to_video(self, prompt: str, **options: Any) -> Generation:

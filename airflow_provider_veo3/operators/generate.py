@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Generation
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.memory import Memory
-    from airflow_provider_veo3.submission import OnAmbiguous, Task
+    from airflow_provider_veo3.submission import OnAmbiguous
     from airflow_provider_veo3.waiting import WaitResult
 
 ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
@@ -144,7 +143,6 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Submit, and wait where that is asked for."""
-        from airflow_provider_veo3.exactly_once import mark_delivered
         from airflow_provider_veo3.waiting import ended
 
         request = self._request()
@@ -163,7 +161,7 @@ class Veo3TextToVideoOperator(BaseOperator):
             _or_unknown(generation.credits_remaining),
         )
         if not self.wait_for_completion:
-            mark_delivered(self._memory(context), _task(context))
+            self._mark_delivered(context)
             return generation.id
         if generation.status.is_terminal:  # taken up from an earlier attempt
             return self._finish(context, ended(generation))
@@ -205,23 +203,21 @@ class Veo3TextToVideoOperator(BaseOperator):
     def _obtain(self, context: Context, request: GenerationRequest) -> Generation:
         from airflow_provider_veo3.claims import RunClaims
         from airflow_provider_veo3.exactly_once import ExactlyOnce
+        from airflow_provider_veo3.memory import context_memory, context_task
 
         return ExactlyOnce(
             self._hook,
             request,
-            _task(context),
-            memory=self._memory(context),
+            context_task(context),
+            memory=context_memory(context, durable=self.durable),
             claims=RunClaims(context, Veo3TextToVideoOperator),
             on_ambiguous=self.on_ambiguous_submission,
         ).obtain()
 
-    def _memory(self, context: Context) -> Memory:
-        from airflow_provider_veo3.memory import HistoryMemory, NoMemory, StoredMemory
+    def _mark_delivered(self, context: Context) -> None:
+        from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered
 
-        if not self.durable:
-            return NoMemory()
-        store = context.get("task_state_store")  # Airflow 3.3 and later
-        return HistoryMemory(_task(context)) if store is None else StoredMemory(store)
+        mark_delivered(context_memory(context, durable=self.durable), context_task(context))
 
     def _wait_here(self, generation_id: str) -> WaitResult:
         """Wait in this worker."""
@@ -239,23 +235,14 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation, fail on any other end."""
-        from airflow_provider_veo3.exactly_once import mark_delivered
-
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()
         # only the acceptance tells the balance
         manifest["credits_remaining"] = self._accepted(context).get("credits_remaining")
         publish_manifest(context, manifest)
-        mark_delivered(self._memory(context), _task(context))
+        self._mark_delivered(context)
         self.log.info("%s", result.message)
         return result.generation_id
-
-
-def _task(context: Context) -> Task:
-    from airflow_provider_veo3.submission import Task
-
-    ti, started = context["ti"], context["dag_run"].start_date
-    return Task(ti.try_number, ti.max_tries, started.timestamp() if started else time.time())
 
 
 def _or_unknown(number: int | None) -> str:

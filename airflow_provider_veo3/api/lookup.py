@@ -1,0 +1,133 @@
+"""Find a submission whose answer was lost in the account's history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_veo3.api.flows import Flow, get_history_page
+from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.api.models import Generation, HistoryPage
+    from airflow_provider_veo3.api.request import GenerationRequest
+    from airflow_provider_veo3.api.retries import Retries
+
+CLOCK_SLACK: Final = 3.0
+"""Seconds by which a time may be off although both clocks were compared: an HTTP date tells whole seconds."""
+
+UNKNOWN_CLOCK_SLACK: Final = 120.0
+"""Seconds by which the API's clock may be off where it does not tell its time."""
+
+SHORTEST_CUT: Final = 16
+"""Characters that a prompt has at least which was shortened without a mark."""
+
+PAGE_OVERLAP: Final = 5
+"""Generations that are read again with the next page: what is accepted meanwhile moves the rest on."""
+
+MAX_PAGES: Final = 50
+"""Pages of the history that are read at most: 5000 generations."""
+
+
+class HistoryTooLongError(Exception):
+    """The history is too long to say that a generation is not in it."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What is known of a submission that may have been accepted.
+
+    :param type: the endpoint's name.
+    :param model: as it was sent.
+    :param prompt: as it was sent.
+    :param since: Unix seconds, our clock: it was not sent before.
+    :param until: Unix seconds, our clock: it cannot have been accepted later.
+    """
+
+    type: str
+    model: str
+    prompt: str
+    since: float
+    until: float
+
+    @classmethod
+    def of(cls, request: GenerationRequest, since: float, until: float) -> Lost:
+        """Describe a request."""
+        return cls(request.type, request.model, request.prompt, since, until)
+
+    def candidates(self, page: HistoryPage) -> dict[str, Generation]:
+        """Return the generations of a page that can be it; what the listing does not tell speaks for them."""
+        longest = max((len(g.prompt or "") for g in page.generations), default=0)
+        return {g.id: g for g in page.generations if self._may_be(g, page.clock_skew, longest)}
+
+    def _may_be(self, generation: Generation, clock_skew: float | None, longest: int) -> bool:
+        if generation.status is Status.FAILED:  # refunded: nothing to take up
+            return False
+        if generation.type is not None and generation.type.lower() != self.type:
+            return False
+        if generation.model is not None and _model(generation.model) != _model(self.model):
+            return False
+        if generation.prompt is not None and not same_prompt(self.prompt, generation.prompt, longest):
+            return False
+        return generation.created_at is None or self._in_time(generation.created_at.timestamp(), clock_skew)
+
+    def _in_time(self, created: float, clock_skew: float | None) -> bool:
+        slack = UNKNOWN_CLOCK_SLACK if clock_skew is None else CLOCK_SLACK
+        return self.since - slack <= created - (clock_skew or 0.0) <= self.until + slack
+
+
+def _model(name: str) -> str:
+    """Drop the ending that the vendor's pages disagree on."""
+    return name.lower().removesuffix("-001").removesuffix("-preview")
+
+
+def same_prompt(sent: str, listed: str, longest: int) -> bool:
+    """Whether a listed prompt is the one that was sent, perhaps shortened, perhaps with other white space.
+
+    :param longest: characters of the longest prompt on the page: a listing that cuts without saying so cuts
+        every prompt there, so that a shorter one is whole.
+    """
+    ours, theirs = " ".join(sent.split()), " ".join(listed.split())
+    beginning = theirs.removesuffix("…").removesuffix("...").rstrip()
+    if beginning != theirs:
+        return ours == theirs or (bool(beginning) and ours.startswith(beginning))
+    cut = SHORTEST_CUT <= len(listed) == longest
+    return ours == theirs or (cut and ours.startswith(theirs))
+
+
+def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, ...]]:
+    """Return every generation that may be the lost one, whatever order the history comes in.
+
+    A history that runs from new to old is read until it is older than the submission, any other whole.
+
+    :raises HistoryTooLongError: it is not whole after ``MAX_PAGES``.
+    """
+    found: dict[str, Generation] = {}
+    skip = 0
+    newest_first = True
+    for _ in range(MAX_PAGES):
+        page = yield from get_history_page(HISTORY_PAGE_LIMIT, skip, None, base_url, retries)
+        found |= lost.candidates(page)
+        newest_first = newest_first and _runs_from_new_to_old(page)
+        if page.next_skip is None or (newest_first and _is_older(page, lost)):
+            return tuple(found.values())
+        skip = max(skip + 1, page.next_skip - PAGE_OVERLAP)
+    raise HistoryTooLongError(
+        f"the history holds more than {MAX_PAGES * HISTORY_PAGE_LIMIT} generations and is not in order"
+    )
+
+
+def _runs_from_new_to_old(page: HistoryPage) -> bool:
+    times = [g.created_at for g in page.generations]
+    known = [time for time in times if time is not None]
+    return len(known) == len(times) and known == sorted(known, reverse=True)
+
+
+def _is_older(page: HistoryPage, lost: Lost) -> bool:
+    """Whether everything behind a page that runs from new to old is older than the submission."""
+    oldest = page.generations[-1].created_at if page.generations else None
+    if oldest is None:
+        return False
+    limit = lost.since - UNKNOWN_CLOCK_SLACK + (page.clock_skew or 0.0)
+    return oldest.timestamp() < limit

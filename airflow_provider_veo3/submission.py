@@ -1,0 +1,213 @@
+"""Exactly-once submission: what is remembered of it, and what a new attempt makes of the memory.
+
+The API has no idempotency key and takes credits when it accepts. So an *intent* is written before the
+request, the id after the answer (*submitted*), and a mark when the task is about to succeed (*delivered*).
+All decisions are pure; the memory is anything with ``get`` and ``set``, such as Airflow's task state store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError, Veo3StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from airflow_provider_veo3.api.models import Generation
+    from airflow_provider_veo3.api.request import GenerationRequest
+
+RECORD_KEY: Final = "veo3_submission"
+"""Key of the record in the task state store."""
+
+OnAmbiguous = Literal["fail", "adopt_newest", "resubmit"]
+KEPT_IDS: Final = 20
+"""Earlier ids that a record keeps, so that it stays small."""
+
+
+class Phase(StrEnum):
+    """How far a submission is known to have come."""
+
+    INTENT = "intent"
+    """It may have been sent; nothing is known of an answer."""
+    REFUSED = "refused"
+    """It was certainly not accepted."""
+    SUBMITTED = "submitted"
+    """It was accepted under a known id."""
+    DELIVERED = "delivered"
+    """... and the task was about to succeed with it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of a task's submission.
+
+    :param phase: how far it came.
+    :param fingerprint: of everything that was sent, and to where.
+    :param since: Unix seconds before the first request whose fate is not known.
+    :param last: Unix seconds before the last request.
+    :param max_tries: Airflow's bound at the time; a person who clears the task raises it.
+    :param generation_id: what it was accepted as; ``None`` before.
+    :param credits_remaining: the account's balance then, which only the acceptance tells.
+    :param superseded: ids of earlier generations of this task, which are not to be taken up again.
+    """
+
+    phase: Phase
+    fingerprint: str
+    since: float
+    last: float
+    max_tries: int
+    generation_id: str | None = None
+    credits_remaining: int | None = None
+    superseded: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the store keeps it."""
+        return {"version": 1, **asdict(self), "superseded": list(self.superseded)}
+
+    @classmethod
+    def from_json(cls, value: object) -> Record | None:
+        """Read it back; ``None`` when nothing is stored.
+
+        :raises Veo3StateError: what is stored is no record. It may stand for a paid generation.
+        """
+        if value is None:
+            return None
+        try:
+            stored = dict(value)  # type: ignore[call-overload]
+            version = stored.pop("version")
+            stored["phase"] = Phase(stored["phase"])
+            stored["superseded"] = tuple(stored["superseded"])
+            record = cls(**stored)
+            readable = version == 1 and (record.generation_id is not None) == (
+                record.phase in (Phase.SUBMITTED, Phase.DELIVERED)
+            )
+        except (TypeError, ValueError, KeyError):
+            readable = False
+        if not readable:
+            raise Veo3StateError(
+                f"The task's stored record {RECORD_KEY!r} cannot be understood: {str(value)[:200]}. It may "
+                "stand for a paid generation, so nothing was submitted. Look the generation up in the "
+                "account's history, then delete the record from the task's state in the Airflow UI."
+            )
+        return record
+
+
+@dataclass(frozen=True)
+class Task:
+    """What Airflow tells of a task instance's attempt.
+
+    :param try_number: from 1.
+    :param max_tries: Airflow's bound; a person who clears the task raises it.
+    :param run_started: Unix seconds at which the DAG run started.
+    """
+
+    try_number: int
+    max_tries: int
+    run_started: float
+
+
+class Store(Protocol):
+    """Where records are kept: Airflow's task state store, or anything like it."""
+
+    def get(self, key: str) -> Any:
+        """Return what is stored, ``None`` if nothing is."""
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        """Store it for so long."""
+
+
+class Step(StrEnum):
+    """What a new attempt does first."""
+
+    SUBMIT = "submit"
+    REATTACH = "reattach"
+    RECONCILE = "reconcile"
+
+
+def first_step(record: Record | None, fingerprint: str, max_tries: int) -> Step:
+    """Decide what a new attempt does with what an earlier one left."""
+    if record is None or record.fingerprint != fingerprint:
+        return Step.SUBMIT  # nothing was sent, or something else: an edited prompt, a shifted map index
+    match record.phase:
+        case Phase.INTENT:
+            return Step.RECONCILE
+        case Phase.SUBMITTED:
+            return Step.REATTACH
+        case Phase.DELIVERED if record.max_tries == max_tries:
+            return Step.REATTACH  # the worker died between the mark and Airflow's success
+        case Phase.DELIVERED | Phase.REFUSED:
+            return Step.SUBMIT  # a person cleared a task that had succeeded, and wants a new video
+
+
+def next_intent(record: Record | None, fingerprint: str, max_tries: int, now: float) -> Record:
+    """Return the record to store before a request is sent."""
+    same = record is not None and record.fingerprint == fingerprint
+    unresolved = same and record is not None and record.phase is Phase.INTENT
+    superseded = record.superseded if record is not None else ()
+    if record is not None and record.generation_id is not None:
+        superseded = (*superseded, record.generation_id)
+    since = record.since if unresolved and record is not None else now
+    return Record(Phase.INTENT, fingerprint, since, now, max_tries, superseded=superseded[-KEPT_IDS:])
+
+
+def submitted(record: Record, generation: Generation) -> Record:
+    """Return the record to store once a generation is known to be this task's."""
+    return replace(
+        record,
+        phase=Phase.SUBMITTED,
+        generation_id=generation.id,
+        credits_remaining=generation.credits_remaining,
+    )
+
+
+def refused(record: Record) -> Record:
+    """Return the record to store when the last request was certainly not accepted.
+
+    It stays an intent where the fate of an earlier one is not known.
+    """
+    return replace(record, phase=Phase.REFUSED) if record.since == record.last else record
+
+
+def delivered(record: Record, max_tries: int) -> Record:
+    """Return the record to store when the task is about to succeed."""
+    return replace(record, phase=Phase.DELIVERED, max_tries=max_tries)
+
+
+def choose(found: Sequence[Generation], policy: OnAmbiguous) -> Generation | None:
+    """Return the generation to take up of those that may be the lost one; ``None`` to submit anew.
+
+    :raises Veo3AmbiguousSubmissionError: there are several, and the policy is ``fail``.
+    """
+    if len(found) <= 1:
+        return found[0] if found else None
+    if policy == "resubmit":
+        return None
+    if policy == "adopt_newest":
+        return max(found, key=lambda g: (g.created_at.timestamp() if g.created_at else 0.0, g.id))
+    ids = ", ".join(sorted(g.id for g in found))
+    raise Veo3AmbiguousSubmissionError(
+        f"An earlier attempt may have submitted this generation, and {len(found)} in the account's history "
+        f"could be it: {ids}. Nothing was submitted now. Store the right one with Veo3DownloadOperator, or "
+        "set on_ambiguous_submission to 'adopt_newest' or 'resubmit' and clear the task."
+    )
+
+
+def fingerprint_of(request: GenerationRequest, veo3_conn_id: str, base_url: str) -> str:
+    """Return the identity of everything that is sent, and of where it goes.
+
+    The key is not part of it: replacing the key of an account must not make its tasks pay again.
+    """
+    identity = {
+        "connection": [veo3_conn_id, base_url],
+        "type": request.type,
+        "options": request.wire_options(),
+        "images": [hashlib.sha256(image.data).hexdigest() for image in request.images],
+    }
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
