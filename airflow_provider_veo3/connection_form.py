@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+DEFAULT_POLL_INTERVAL: Final = 10
+"""Seconds between two looks at a generation where neither task nor connection says."""
+
 CONNECTION_TYPE: Final[dict[str, Any]] = {
     "connection-type": "veo3",
     "hook-name": "VEO3",
@@ -35,7 +38,12 @@ CONNECTION_TYPE: Final[dict[str, Any]] = {
         "poll_interval": {
             "label": "Poll interval",
             "description": "Seconds between two looks at a generation where a task does not say. Default 10.",
-            "schema": {"type": ["number", "null"], "default": 10, "minimum": 1, "maximum": 3600},
+            "schema": {
+                "type": ["number", "null"],
+                "default": DEFAULT_POLL_INTERVAL,
+                "minimum": 1,
+                "maximum": 3600,
+            },
         },
         "first_frame_field": {
             "label": "First frame field",

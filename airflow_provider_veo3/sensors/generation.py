@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_veo3.connection_form import DEFAULT_POLL_INTERVAL
 from airflow_provider_veo3.exceptions import Veo3SensorTimeoutError
 from airflow_provider_veo3.links import Veo3GenerationLink, publish_link, publish_manifest
 from airflow_provider_veo3.triggers.generation import defer_until_done
@@ -39,8 +40,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
     :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
     :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
         default_deferrable``. Otherwise ``mode`` decides between ``poke`` and ``reschedule``.
-    :param poke_interval: seconds between two looks. Default 10, the vendor's limits allow 60 requests a
-        minute for all tasks on a key together.
+    :param poke_interval: seconds between two looks. Default ``None``: the connection's, 10 unless set there.
+        The vendor allows 60 requests a minute for all tasks on a key together.
     :param timeout: seconds until the sensor gives up, from its first look. Default 1800; a video
         typically takes 45 to 120.
     :raises Veo3SensorFailedError: the generation failed; its credits were refunded.
@@ -59,11 +60,13 @@ class Veo3GenerationSensor(BaseSensorOperator):
         generation_id: str,
         veo3_conn_id: str = "veo3_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: timedelta | float = 10.0,
+        poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = 1800.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        interval = DEFAULT_POLL_INTERVAL if poke_interval is None else poke_interval
+        super().__init__(poke_interval=interval, timeout=timeout, **kwargs)
+        self._takes_connection_interval = poke_interval is None
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
         self.deferrable = deferrable
@@ -72,6 +75,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
         """Look once; then wait in the triggerer, or as ``mode`` says."""
         from airflow_provider_veo3.waiting import WaitResult
 
+        if self._takes_connection_interval:
+            self.poke_interval = self._hook.settings.poll_interval
         publish_link(context, self._hook.settings.base_url, self._wait.generation_id)
         if self.deferrable:
             verdict = self._look()
