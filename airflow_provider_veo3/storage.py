@@ -65,7 +65,7 @@ class VideoStore:
     :param filename: names a file below it, as ``name_file`` takes it.
     :param resolve: asks the API for links.
     :param fetch: asks the file host for a file.
-    :param max_concurrency: files fetched at once, 1 to 16; each takes 2 MB of memory, or about 12 MB where
+    :param max_concurrency: files fetched at once, 1 to 16; each takes 2 MB of memory, or about 25 MB where
         the destination is an object store.
     :param pace: clock and stop.
     :raises Veo3ValidationError: ``filename`` or ``max_concurrency`` is not acceptable.
@@ -126,6 +126,9 @@ class VideoStore:
             try:
                 links = self._links(generation_id)
                 names = self._names(generation_id, len(links), taken)
+            except Stopped:
+                failed[generation_id] = _ended(generation_id)
+                break
             except (Veo3AuthenticationError, Veo3ConnectionConfigError) as error:
                 failed[generation_id] = error
                 break  # the API would refuse the others alike
@@ -198,13 +201,19 @@ def _label(generation_id: str, index: int) -> str:
     return f"{generation_id} file {index}"
 
 
+def _ended(label: str) -> Veo3StorageError:
+    return Veo3StorageError(
+        f"{label} was not stored: the task was ended. A retry fetches it at no cost while its link lives."
+    )
+
+
 def _collect(running: dict[str, Future[StoredVideo]], failed: dict[str, Exception]) -> list[StoredVideo]:
     stored = []
     for label, job in running.items():
         try:
             stored.append(job.result())
         except Stopped:
-            failed[label] = Veo3StorageError(f"{label} was not fetched: the task was ended.")
+            failed[label] = _ended(label)
         except Exception as error:  # noqa: BLE001 - told, all together, by _told
             failed[label] = error
     return stored

@@ -101,7 +101,8 @@ class Pace:
 
     def pause(self, seconds: float) -> None:
         """Wait; raise ``Stopped`` as soon as the task is being ended, also for 0 seconds."""
-        if self._stopped.wait(seconds):
+        # 0 takes no lock: the main thread asks so, and stop() may come from a signal handler in that thread
+        if self._stopped.is_set() or (seconds and self._stopped.wait(seconds)):
             raise Stopped
 
     def stop(self) -> None:
@@ -179,7 +180,7 @@ class Transfer:
                 except _FailedTryError as failed:
                     problem = failed.problem
                 except Veo3NoAnswerError as error:
-                    problem = Problem(Cure.AGAIN, str(error))
+                    problem = Problem(Cure.AGAIN, str(error).rstrip("."))
                 if not self._recover(problem):
                     return None
         finally:

@@ -24,7 +24,7 @@ MIME = "video/mp4"
 class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
     """Uploads in parts, as S3's writer does; ``Bucket.objects`` changes only when it is committed."""
 
-    parts: list[bytes]
+    parts: list[bytes] | None
 
     def _initiate_upload(self) -> None:
         self.fs.bucket.begun += 1
@@ -34,13 +34,16 @@ class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
         if self.fs.bucket.full:
             raise OSError("the bucket is full")
         self.fs.bucket.largest_part = max(self.fs.bucket.largest_part, self.buffer.tell())
+        assert self.parts is not None
         self.parts.append(self.buffer.getvalue())
         if final and self.autocommit:
             self.commit()
         return True
 
     def commit(self) -> None:
-        self.fs.bucket.objects[self.path] = (b"".join(self.parts), self.kwargs)
+        parts, self.parts = self.parts, None
+        assert parts is not None, "an upload is completed once"
+        self.fs.bucket.objects[self.path] = (b"".join(parts), self.kwargs)
 
     def discard(self) -> None:
         self.fs.bucket.discarded += 1
@@ -62,20 +65,23 @@ class BucketFileSystem(MemoryFileSystem):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.bucket = Bucket()
+        self.listed: dict[str, dict[str, tuple[bytes, Any]]] = {}
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> StagedFile:
         return StagedFile(self, path, mode, **{k: v for k, v in kwargs.items() if v is not None})
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        if path not in self.bucket.objects:
+        """From a listing that is kept, as real stores' file systems do."""
+        listing = self.listed.setdefault(self._parent(path), dict(self.bucket.objects))
+        if path not in listing:
             raise FileNotFoundError(path)
-        return {"name": path, "size": len(self.bucket.objects[path][0]), "type": "file"}
+        return {"name": path, "size": len(listing[path][0]), "type": "file"}
 
-    def _fetch(self, path: str) -> bytes:
-        return self.bucket.objects[path][0]
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.listed.pop(path or "", None)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
-        return self._fetch(path)[start:end]
+        return self.bucket.objects[path][0][start:end]
 
 
 @pytest.fixture
@@ -169,6 +175,14 @@ def test_an_object_is_seen_only_when_committed_and_knows_its_type(bucket: Bucket
     assert (path.lstrip("/"), len(body)) == ("bucket/prefix/a.mp4", 12 * 2**20)
     assert options["ContentType"] == MIME
     assert bucket.largest_part <= BLOCK + 2**20
+    assert b"".join(destination.read("a.mp4")) == body
+
+
+def test_a_file_that_another_worker_stored_meanwhile_is_found(bucket: Bucket) -> None:
+    destination = Destination("s3://my_s3@bucket/prefix/")
+    assert destination.size("a.mp4") is None
+    bucket.objects["/bucket/prefix/a.mp4"] = (b"x" * 77, {})
+    assert destination.size("a.mp4") == 77
 
 
 @pytest.mark.parametrize("written", [0, 1000, 2 * BLOCK])

@@ -35,7 +35,7 @@ class Veo3DownloadOperator(BaseOperator):
         ``destination``. ``{generation_id}`` is needed with several ids, and for a file to be recognised as
         stored already; ``{index}`` with several files of one generation.
         Default ``{generation_id}_{index}.mp4``. (templated)
-    :param max_concurrency: files fetched at once, 1 to 16; default 4. Each takes 2 MB of memory, or about 12
+    :param max_concurrency: files fetched at once, 1 to 16; default 4. Each takes 2 MB of memory, or about 25
         MB where the destination is an object store.
     :param veo3_conn_id: connection with the API key; default ``veo3_default``. (templated)
     :raises Veo3ValidationError: a parameter is not acceptable; nothing was asked or stored.
