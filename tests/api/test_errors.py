@@ -1,0 +1,206 @@
+"""Every documented refusal, in both envelopes, and what is never in an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.exceptions import AirflowException
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api import protocol
+from airflow_provider_veo3.api.protocol import NoAnswer
+from airflow_provider_veo3.api.retries import is_transient, may_repeat
+from tests.api import samples
+from tests.api.judge import POST, STATUS, answer, end_of, error_of, every_call
+from tests.api.samples import ID, flat, nested
+
+HISTORY = protocol.history(100, 0, None)
+
+ROWS = [
+    (400, "INVALID_PROMPT", errors.Veo3BadRequestError, "fail"),
+    (400, "INVALID_MODEL", errors.Veo3BadRequestError, "fail"),
+    (400, "VALIDATION_ERROR", errors.Veo3BadRequestError, "fail"),
+    (400, "MISSING_IMAGE", errors.Veo3BadRequestError, "fail"),
+    (400, "INVALID_IMAGE_TYPE", errors.Veo3BadRequestError, "fail"),
+    (400, "VIDEO_NOT_READY", errors.Veo3VideoNotReadyError, "retry"),
+    (400, "CONTENT_POLICY_VIOLATION", errors.Veo3ContentPolicyError, "fail"),
+    (403, "CONTENT_POLICY_VIOLATION", errors.Veo3ContentPolicyError, "fail"),
+    (422, "CONTENT_POLICY_VIOLATION", errors.Veo3ContentPolicyError, "fail"),
+    (451, "CONTENT_POLICY_VIOLATION", errors.Veo3ContentPolicyError, "fail"),
+    (401, "INVALID_API_KEY", errors.Veo3AuthenticationError, "fail"),
+    (401, "UNAUTHORIZED", errors.Veo3AuthenticationError, "fail"),
+    (403, "FORBIDDEN", errors.Veo3AuthenticationError, "fail"),
+    (402, "INSUFFICIENT_CREDITS", errors.Veo3InsufficientCreditsError, "fail"),
+    (404, "TASK_NOT_FOUND", errors.Veo3GenerationNotFoundError, "fail"),
+    (404, "NO_VIDEOS", errors.Veo3NoVideosError, "retry"),
+    (413, "FILE_TOO_LARGE", errors.Veo3FileTooLargeError, "fail"),
+    (429, "RATE_LIMIT_EXCEEDED", errors.Veo3RateLimitError, "retry"),
+    (429, "QUEUE_FULL", errors.Veo3RateLimitError, "retry"),
+    (500, "GENERATION_FAILED", errors.Veo3ServerError, "retry"),
+    (503, "SERVICE_UNAVAILABLE", errors.Veo3ServerError, "retry"),
+    (502, "X", errors.Veo3ServerError, "retry"),
+    (504, "X", errors.Veo3ServerError, "retry"),
+    (599, "X", errors.Veo3ServerError, "retry"),
+    (408, "X", errors.Veo3ServerError, "retry"),
+    (418, "TEAPOT", errors.Veo3BadRequestError, "fail"),
+    (405, "X", errors.Veo3BadRequestError, "fail"),
+    (409, "X", errors.Veo3BadRequestError, "fail"),
+    (415, "X", errors.Veo3BadRequestError, "fail"),
+    (301, "X", errors.Veo3BadRequestError, "fail"),
+    (307, "X", errors.Veo3BadRequestError, "fail"),
+]
+
+
+@pytest.mark.parametrize("envelope", [flat, nested])
+@pytest.mark.parametrize(("status", "code", "kind", "then"), ROWS)
+def test_a_refusal(status: int, code: str, kind: type[Exception], then: str, envelope: Any) -> None:
+    error = error_of(STATUS, status, envelope(code, "Human readable"))
+    assert type(error) is kind
+    assert isinstance(error, AirflowFailException) == (then == "fail")
+    assert isinstance(error, AirflowException)
+    assert (error.status, error.code) == (status, code)
+    assert f"GET status about generation {ID}: the VEO3 API answered {status} {code} Human readable." in str(
+        error
+    )
+    assert code in error.body
+    assert may_repeat(STATUS, error) == (then == "retry")
+
+
+@pytest.mark.parametrize(("status", "code", "kind", "then"), ROWS)
+def test_a_refused_submission_says_whether_it_was_paid_for(
+    status: int, code: str, kind: type[Exception], then: str
+) -> None:
+    error = error_of(POST, status, flat(code))
+    unknown = "may have been accepted and charged: look in the history" in str(error)
+    if kind is errors.Veo3ServerError:
+        assert unknown
+        assert "No credits were spent" not in str(error)
+    elif kind not in (errors.Veo3VideoNotReadyError, errors.Veo3NoVideosError):
+        assert "No credits were spent." in str(error)
+        assert not unknown
+    assert may_repeat(POST, error) == (status == 429)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [
+        (401, "INVALID_API_KEY", "Check the API key: the password of the Airflow connection."),
+        (402, "INSUFFICIENT_CREDITS", "Buy credits, or choose a cheaper model or no audio."),
+        (404, "TASK_NOT_FOUND", "the connection is of the account that submitted it."),
+        (400, "CONTENT_POLICY_VIOLATION", "Change the prompt or image."),
+        (413, "FILE_TOO_LARGE", "Send a smaller image."),
+        (429, "RATE_LIMIT_EXCEEDED", "Try again later."),
+        (400, "VIDEO_NOT_READY", "Wait for the generation first."),
+    ],
+)
+def test_a_refusal_says_what_to_do(status: int, code: str, hint: str) -> None:
+    assert hint in str(error_of(STATUS, status, flat(code)))
+
+
+def test_a_validation_error_names_the_field() -> None:
+    body = flat("VALIDATION_ERROR", "Bad", field="durationSeconds", value=4)
+    assert "The field is durationSeconds=4." in str(error_of(POST, 400, body))
+
+
+NUMBERS = {"required": 400, "available": 50}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        samples.NO_CREDITS,
+        nested("INSUFFICIENT_CREDITS", **NUMBERS),
+        flat("INSUFFICIENT_CREDITS", details=NUMBERS),
+        {"error": {"code": "INSUFFICIENT_CREDITS", **NUMBERS}},
+    ],
+)
+def test_too_few_credits_are_counted_wherever_the_numbers_stand(body: Any) -> None:
+    error = error_of(POST, 402, body)
+    assert isinstance(error, errors.Veo3InsufficientCreditsError)
+    assert (error.required, error.available) == (400, 50)
+    assert "It needs 400 credits and the account has 50." in str(error)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"required": "many", "available": None}, {"required": 400}, {"details": "x"}]
+)
+def test_too_few_credits_without_numbers_print_none(more: dict[str, Any]) -> None:
+    error = error_of(POST, 402, flat("INSUFFICIENT_CREDITS", **more))
+    assert "None" not in str(error)
+    assert "Buy credits" in str(error)
+
+
+def test_the_sample_of_a_policy_violation() -> None:
+    error = error_of(POST, 400, samples.POLICY)
+    assert isinstance(error, errors.Veo3ContentPolicyError)
+    assert "Content violates usage policies" in str(error)
+
+
+def test_the_sample_of_the_rate_limit() -> None:
+    error = error_of(STATUS, 429, samples.RATE_LIMIT)
+    assert (type(error), error.code, error.retry_after) == (
+        errors.Veo3RateLimitError,
+        "RATE_LIMIT_EXCEEDED",
+        60,
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>", {"detail": "Not Found"}])
+def test_a_404_without_a_generation_is_a_bad_request(body: Any) -> None:
+    assert type(error_of(HISTORY, 404, body)) is errors.Veo3BadRequestError
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent", "told"),
+    [
+        (POST, True, "may have been accepted and charged: look in the history before submitting again"),
+        (POST, False, "It was never sent; no credits were spent."),
+        (STATUS, True, "No credits were spent by asking."),
+    ],
+)
+def test_no_answer_says_whether_it_was_sent(request_: protocol.ApiRequest, sent: bool, told: str) -> None:
+    error = protocol.error_of(request_, NoAnswer("ReadTimeout: too slow", sent))
+    assert isinstance(error, errors.Veo3NoAnswerError)
+    assert (error.sent, error.status) == (sent, None)
+    assert "ReadTimeout: too slow" in str(error)
+    assert told in str(error)
+    assert is_transient(error)
+    assert may_repeat(request_, error) == (request_ is STATUS or not sent)
+
+
+KEY, SIGNED = "veo3_abcDEF123secret", "https://h/a.mp4?X-Goog-Date=1\\u0026X-Goog-Signature=cafebabe"
+LEAKS = [
+    flat("INVALID_API_KEY", f"The key {KEY} is not active", details=f"see {SIGNED}"),
+    nested("INVALID_API_KEY", f"The key {KEY} is not active, {SIGNED}"),
+    flat(KEY.upper().replace("VEO3", "veo3"), f"{KEY}"),
+    {"error": {"code": KEY, "message": SIGNED}},
+    flat("VALIDATION_ERROR", "Bad", field=f"header {KEY}", value={"url": SIGNED}),
+    {"error": [KEY], "videos": [{"url": SIGNED}]},
+    f"<p>{KEY} at {SIGNED}</p>".encode(),
+    f"{'x' * 400} {KEY} {SIGNED} {'y' * 5000}".encode(),
+]
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 402, 403, 404, 413, 429, 500])
+@pytest.mark.parametrize("body", LEAKS, ids=range(len(LEAKS)))
+def test_no_error_shows_a_key_or_a_signature(body: Any, status: int) -> None:
+    for flow in every_call().values():
+        end = end_of(flow, answer(status, body))
+        assert isinstance(end, Exception) or status == 200
+        shown = f"{end} {end!r} {vars(end) if isinstance(end, Exception) else ''}"
+        assert "secret" not in shown.lower()
+        assert "cafebabe" not in shown
+
+
+def test_a_huge_answer_makes_a_short_error() -> None:
+    body = {
+        "error": {"code": "X" * 1_000_000, "message": "m" * 1_000_000},
+        "field": "f" * 99,
+        "value": "v" * 1_000_000,
+    }
+    error = error_of(POST, 400, body)
+    assert len(str(error)) < 2000
+    assert len(error.code or "") < 600
+    assert len(error.body) < 600

@@ -1,0 +1,245 @@
+"""What the API answers, typed: the vendor's samples, then everything else a JSON body can be."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_veo3.api.models import (
+    Generation,
+    Status,
+    Video,
+    VideoModel,
+    parse_generation,
+    parse_history_page,
+    parse_models,
+    parse_videos,
+    read_status,
+)
+from airflow_provider_veo3.api.reading import UnusableError
+from tests.api import samples
+from tests.api.samples import BASE, ID
+
+LINK = "https://storage.googleapis.com/veo3gen-gen-video/videos/task-id/sample_0.mp4"
+DONE = datetime(2023, 12, 20, 10, 32, 15, 456_000, UTC)
+FILE = Video(LINK, "video/mp4", datetime(2023, 12, 21, 10, 32, 15, 456_000, UTC))
+
+
+def test_the_sample_of_an_acceptance() -> None:
+    assert parse_generation(samples.ACCEPTED, BASE) == Generation(
+        id=ID, status=Status.PENDING, credits_used=500, credits_remaining=600
+    )
+
+
+def test_the_sample_of_a_status() -> None:
+    assert parse_generation(samples.COMPLETED, BASE) == Generation(
+        id=ID,
+        status=Status.COMPLETED,
+        type="text-to-video",
+        model="veo-3.0-generate-preview",
+        prompt="A majestic dragon soaring...",
+        credits_used=500,
+        created_at=datetime(2023, 12, 20, 10, 30, 45, 123_000, UTC),
+        completed_at=DONE,
+        processing_seconds=90,
+        video_count=1,
+        videos=(FILE,),
+    )
+
+
+def test_the_sample_of_a_download() -> None:
+    assert parse_videos(samples.DOWNLOAD, BASE) == (FILE,)
+
+
+def test_the_sample_of_a_history() -> None:
+    page = parse_history_page(samples.HISTORY, BASE, 20, 0)
+    assert (page.total, page.next_skip) == (45, 1)
+    (generation,) = page.generations
+    assert (generation.id, generation.status, generation.video_count) == (ID, Status.COMPLETED, 1)
+    assert (generation.videos, generation.completed_at) == ((), DONE)
+
+
+def test_the_sample_of_the_models() -> None:
+    quality, fast, lite = parse_models(samples.MODELS)
+    assert [model.is_default for model in (quality, fast, lite)] == [False, True, False]
+    assert "first-last-frame" in fast.capabilities
+    assert lite == VideoModel(
+        id="veo-3.1-lite-generate-001",
+        name="Veo 3.1 Lite",
+        description="Affordable 720p video generation — cheapest option",
+        capabilities=("text-to-video", "image-to-video", "audio-generation"),
+        credits_per_video=65,
+        credits_per_video_no_audio=35,
+        is_default=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "status"),
+    [
+        ("pending", Status.PENDING),
+        ("PENDING", Status.PENDING),
+        ("queued", Status.PENDING),
+        ("processing", Status.PROCESSING),
+        ("Running", Status.PROCESSING),
+        ("completed", Status.COMPLETED),
+        (" Completed\n", Status.COMPLETED),
+        ("SUCCESS", Status.COMPLETED),
+        ("failed", Status.FAILED),
+        ("FAILED", Status.FAILED),
+        ("error", Status.FAILED),
+        ("on the moon", Status.PROCESSING),
+        ("", Status.PROCESSING),
+        (None, Status.PROCESSING),
+        (3, Status.PROCESSING),
+        (["completed"], Status.PROCESSING),
+    ],
+)
+def test_a_status_in_any_spelling_and_an_unknown_one_is_not_finished(label: object, status: Status) -> None:
+    assert read_status(label) is status
+    assert status.is_terminal == (status in (Status.COMPLETED, Status.FAILED))
+
+
+WRONG = [None, [], {}, True, -1, 1e308, "", "text", "\ud800\x00", [None], {"a": 1}, float("nan"), 10**400]
+STATUS_FIELDS = (
+    "type",
+    "model",
+    "prompt",
+    "creditsCost",
+    "createdAt",
+    "completedAt",
+    "processingTime",
+    "videos",
+)
+
+
+@pytest.mark.parametrize("name", STATUS_FIELDS)
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:10])
+def test_no_field_but_the_id_can_spoil_a_status(name: str, value: object) -> None:
+    told = parse_generation({**samples.COMPLETED, name: value}, BASE)
+    assert (told.id, told.status) == (ID, Status.COMPLETED)
+    json.dumps(told.manifest(), allow_nan=False, ensure_ascii=False).encode()
+    without = {key: kept for key, kept in samples.COMPLETED.items() if key != name}
+    assert parse_generation(without, BASE).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("value", [None, "", 5, [], {}, "../../etc", "a b", "x" * 129])
+def test_an_acceptance_without_a_usable_id_is_unusable(value: object) -> None:
+    with pytest.raises(UnusableError, match="names no generation"):
+        parse_generation({**samples.ACCEPTED, "taskId": value}, BASE)
+
+
+@pytest.mark.parametrize("name", ["taskId", "task_id", "id"])
+def test_the_id_is_found_under_each_name_that_clients_knew(name: str) -> None:
+    assert parse_generation({name: ID, "status": "pending"}, BASE).id == ID
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "why"),
+    [
+        ({"error": "Video generation failed"}, None, "Video generation failed"),
+        ({"error": "GENERATION_FAILED", "message": "No luck"}, "GENERATION_FAILED", "No luck"),
+        ({"error": {"code": "CONTENT_POLICY_VIOLATION", "message": "No"}}, "CONTENT_POLICY_VIOLATION", "No"),
+        ({"error": {"details": "deep"}}, None, "deep"),
+        ({"message": "only this"}, None, "only this"),
+        ({"details": "only that"}, None, "only that"),
+        ({"code": "X_1", "error": "why"}, "X_1", "why"),
+        ({"error": None}, None, None),
+        ({"error": []}, None, None),
+        ({"error": {"code": 5, "message": {}}}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_why_a_generation_failed_is_found_wherever_it_stands(
+    told: dict[str, Any], code: str | None, why: str | None
+) -> None:
+    failed = parse_generation({"taskId": ID, "status": "failed", **told}, BASE)
+    assert (failed.status, failed.error_code, failed.error) == (Status.FAILED, code, why)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"videos": [{"url": LINK}]},
+        {"videos": [{"videoUrl": LINK}]},
+        {"videos": [{"video_url": LINK}]},
+        {"videos": [None, "x", {"url": LINK}]},
+        {"url": LINK},
+        {"videoUrl": LINK},
+        {"video_url": LINK},
+        {"result": {"video_url": LINK}},
+    ],
+)
+def test_a_link_is_found_in_each_shape_that_clients_knew(told: dict[str, Any]) -> None:
+    assert [video.url for video in parse_videos(told, BASE)] == [LINK]
+
+
+def test_a_bad_link_does_not_hide_that_a_generation_has_finished() -> None:
+    told = {**samples.COMPLETED, "videos": [{"url": "http://plain.example/x.mp4"}]}
+    assert (parse_generation(told, BASE).status, parse_generation(told, BASE).videos) == (
+        Status.COMPLETED,
+        (),
+    )
+    with pytest.raises(UnusableError, match="may not be followed"):
+        parse_videos(told, BASE)
+
+
+def test_a_signed_link_is_not_shown() -> None:
+    video = Video(f"{LINK}?X-Goog-Signature=abcdef")
+    assert "abcdef" not in repr(video) + video.shown_url
+    assert video.shown_url == f"{LINK}?..."
+
+
+@pytest.mark.parametrize(
+    ("paging", "count", "limit", "skip", "next_skip"),
+    [
+        ({"hasMore": True, "total": 45}, 20, 20, 0, 20),
+        ({"hasMore": False, "total": 45}, 20, 20, 0, None),
+        ({"hasMore": True}, 0, 20, 40, None),
+        ({"total": 45}, 20, 20, 20, 40),
+        ({"total": 45}, 5, 20, 40, None),
+        ({"total": "45", "hasMore": "true"}, 5, 20, 20, 25),
+        ({}, 20, 20, 0, 20),
+        ({}, 19, 20, 0, None),
+        (None, 20, 20, 0, 20),
+        ([], 3, 20, 0, None),
+        ({"total": -1, "hasMore": None}, 20, 20, 0, 20),
+    ],
+)
+def test_where_the_next_page_starts(
+    paging: object, count: int, limit: int, skip: int, next_skip: int | None
+) -> None:
+    items = [{"taskId": f"veo_{n}", "status": "pending"} for n in range(count)]
+    page = parse_history_page({"videos": items, "pagination": paging}, BASE, limit, skip)
+    assert (len(page.generations), page.next_skip) == (count, next_skip)
+
+
+def test_an_item_of_the_history_that_cannot_be_read_is_left_out() -> None:
+    items = [None, "x", {}, {"taskId": "../x"}, {"taskId": ID, "status": None}]
+    page = parse_history_page({"videos": items}, BASE, 100, 0)
+    assert [(g.id, g.status) for g in page.generations] == [(ID, Status.PROCESSING)]
+
+
+@pytest.mark.parametrize("body", [{}, {"videos": None}, {"videos": {}}, {"videos": "x"}])
+def test_no_history_is_not_an_empty_history(body: dict[str, Any]) -> None:
+    with pytest.raises(UnusableError, match="no list of generations"):
+        parse_history_page(body, BASE, 100, 0)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"models": []}, {"models": [None, {}, {"id": 5}, {"id": ""}]}, {"models": "x"}]
+)
+def test_no_models_is_unusable(body: dict[str, Any]) -> None:
+    with pytest.raises(UnusableError, match="lists no model"):
+        parse_models(body)
+
+
+def test_a_model_without_anything_but_its_id() -> None:
+    body = {
+        "models": [{"id": "m", "pricing": 5, "capabilities": [1, "a", None], "name": None}],
+        "defaultModel": 1,
+    }
+    assert parse_models(body) == (VideoModel("m", "m", "", ("a",), None, None, is_default=False),)
