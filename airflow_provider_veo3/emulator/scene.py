@@ -9,6 +9,7 @@ import hashlib
 import io
 import math
 import random
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -196,22 +197,27 @@ def _caption(script: Script) -> Stamp:
 
 def _wrap(text: str, font: Font, width: int) -> list[str]:
     lines = [""]
-    for word in text.split():
+    # The built-in font has few letters beyond ASCII: better no accents than boxes.
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
+    )
+    for word in plain.split():
         longer = f"{lines[-1]} {word}".strip()
         if font.getlength(longer) <= width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
     if len(lines) > CAPTION_LINES:
-        lines = [*lines[: CAPTION_LINES - 1], lines[CAPTION_LINES - 1] + " …"]
+        lines = [*lines[: CAPTION_LINES - 1], f"{lines[CAPTION_LINES - 1]} …"]
     return [_fit(line, font, width) for line in lines if line]
 
 
 def _fit(line: str, font: Font, width: int) -> str:
     """Shorten a line whose last word alone is too long."""
-    while font.getlength(line) > width and len(line) > 1:
-        line = line[: len(line) * 9 // 10].rstrip(" …") + "…"
-    return line
+    length = len(line)
+    while length and font.getlength(line[:length]) > width:
+        length = length * 9 // 10
+    return line if length == len(line) else line[: max(0, length - 1)] + "…"
 
 
 def _time_code(picture: Planes, number: int, font: Font) -> None:

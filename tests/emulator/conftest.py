@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+import ssl
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from PIL import Image
 
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Loading certificates takes longer than most tests, and nothing here is encrypted.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Client:
@@ -20,7 +26,9 @@ class Client:
     def __init__(self, emulator: Emulator, key: str | None) -> None:
         headers = {"X-API-Key": key} if key else {}
         self.emulator = emulator
-        self.http = httpx.Client(base_url=emulator.base_url, headers=headers, timeout=20)
+        self.http = httpx.Client(
+            base_url=emulator.base_url, headers=headers, timeout=20, verify=NO_CERTIFICATES
+        )
 
     def text(self, prompt: str = "A dragon", **fields: Any) -> httpx.Response:
         return self.http.post("/api/veo/text-to-video", json={"prompt": prompt, **fields})
@@ -58,6 +66,13 @@ class Client:
 
     def history(self, **query: Any) -> httpx.Response:
         return self.http.get("/api/veo/history", params=query)
+
+    def get(self, url: str, **headers: str) -> httpx.Response:
+        """Fetch a file as a stranger would: without the key."""
+        request = httpx.Request(
+            "GET", url, headers={name.replace("_", "-"): text for name, text in headers.items()}
+        )
+        return self.http.send(request)
 
     def urls(self, task_id: str) -> list[str]:
         return [video["url"] for video in self.download(task_id).json()["videos"]]

@@ -126,7 +126,12 @@ def test_history_pages_filters_and_counts(start):
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [({"limit": "0"}, "limit"), ({"limit": "x"}, "limit"), ({"skip": "-1"}, "skip"), ({"status": "odd"}, "status")],
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"skip": "-1"}, "skip"),
+        ({"status": "odd"}, "status"),
+    ],
 )
 def test_history_refuses_senseless_queries(api, query, field):
     answer = api.history(**query)
@@ -320,7 +325,11 @@ def test_keys(api, connect):
         assert (foreign.status_code, foreign.json()["error"]) == (404, "TASK_NOT_FOUND")
     assert poor.history().json()["videos"] == []
     paths = ["models", "history", f"status/{task_id}", f"download/{task_id}"]
-    for key, code in (("veo3_off", "INVALID_API_KEY"), ("veo3_no", "INVALID_API_KEY"), (None, "UNAUTHORIZED")):
+    for key, code in (
+        ("veo3_off", "INVALID_API_KEY"),
+        ("veo3_no", "INVALID_API_KEY"),
+        (None, "UNAUTHORIZED"),
+    ):
         client = connect(api, key)
         answers = [client.http.get(f"/api/veo/{path}") for path in paths]
         answers += [client.text(), client.image(None)]
@@ -341,7 +350,12 @@ def test_two_keys_of_one_account_share_tasks_and_credits(api, connect):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/api/veo/nothing"), ("GET", "/api/veo/text-to-video"), ("POST", "/api/veo/models")],
+    [
+        ("GET", "/"),
+        ("GET", "/api/veo/nothing"),
+        ("GET", "/api/veo/text-to-video"),
+        ("POST", "/api/veo/models"),
+    ],
 )
 def test_unknown_paths(api, method, path):
     answer = api.http.request(method, path)

@@ -1,4 +1,4 @@
-"""The emulator is a second reading of the vendor's pages: it shares nothing with the client that it judges."""
+"""The emulator is a second reading of the vendor's pages: it shares nothing with the client it judges."""
 
 from __future__ import annotations
 

@@ -1,0 +1,249 @@
+"""The control API over HTTP, and its twins in Python."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+
+import httpx
+import pytest
+
+from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
+
+
+@pytest.fixture
+def control(api):
+    """The control API, asked without a key."""
+    with httpx.Client(base_url=f"{api.emulator.base_url}/__emulator__/") as client:
+        yield client
+
+
+def test_health(api, control):
+    assert control.get("health").json() == {
+        "status": "ok",
+        "base_url": api.emulator.base_url,
+        "files_url": api.emulator.files_url,
+    }
+
+
+def test_the_ledger_knows_everything_but_the_keys(api, control, png):
+    task_id = api.submit("A dragon", seed=5)
+    api.image(png, "A cat")
+    api.text(prompt="")
+    api.status(task_id)
+    api.http.get("/api/veo/history?limit=5")
+    ledger = control.get("ledger").json()
+    assert ledger == api.emulator.ledger()
+    first, second = ledger["tasks"]
+    assert first == {
+        "id": task_id,
+        "account": "account-1",
+        "key": ledger["accounts"][0]["keys"][0]["fingerprint"],
+        "type": "text-to-video",
+        "model": "veo-3.1-fast-generate-001",
+        "prompt": "A dragon",
+        "options": {"prompt": "A dragon", "seed": 5},
+        "images": [],
+        "created": "2026-01-01T00:00:00.000Z",
+        "finished": None,
+        "status": "pending",
+        "error": None,
+        "reply": "202",
+        "lost": False,
+        "charged": 190,
+        "refunded": 0,
+        "videos": 0,
+        "fetched": [],
+    }
+    assert [(image["field"], image["filename"], image["size"]) for image in second["images"]] == [
+        ("image", "photo.png", len(png))
+    ]
+    assert ledger["totals"] == {
+        "accepted": 2,
+        "pending": 2,
+        "processing": 0,
+        "completed": 0,
+        "failed": 0,
+        "charged": 380,
+        "refunded": 0,
+        "fetched_files": 0,
+        "fetched_bytes": 0,
+        "requests": 5,
+    }
+    assert ledger["accounts"][0]["credits"] == 10_000 - 380
+    assert ledger["requests"] == {
+        "text-to-video": {"202": 1, "400": 1},
+        "image-to-video": {"202": 1},
+        "status": {"200": 1},
+        "history": {"200": 1},
+    }
+    assert ledger["recent_requests"][3] == {
+        "at": "2026-01-01T00:00:00.000Z",
+        "method": "GET",
+        "endpoint": "status",
+        "path": f"/api/veo/status/{task_id}",
+        "status": "200",
+        "key": first["key"],
+        "task_id": task_id,
+        "fault": None,
+    }
+    assert api.emulator.api_key not in control.get("ledger").text
+
+
+def test_faults(api, control):
+    rule = {"kind": "status", "status": 500, "times": 2, "api_key": api.emulator.api_key}
+    answer = control.post("faults", json=rule)
+    assert answer.json() == {"id": "fault-1"}
+    assert api.history().status_code == 500
+    shown = control.get("faults").json()["faults"]
+    assert shown == api.emulator.faults()
+    assert (shown[0]["kind"], shown[0]["met"]) == ("status", 1)
+    assert api.emulator.api_key not in str(shown)
+    assert control.delete("faults").json() == {"faults": []}
+    assert api.history().status_code == 200
+
+
+def test_settings(api, control):
+    before = control.get("settings").json()
+    assert (before["height"], before["status_labels"]) == (32, "lower")
+    assert "api_key" not in before
+    after = control.post("settings", json={"status_labels": "upper", "aspect_ratios": ["9:16"]}).json()
+    assert after == {**before, "status_labels": "upper", "aspect_ratios": ["9:16"]}
+    assert api.text(aspectRatio="9:16").json()["status"] == "PENDING"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "colour: no such option"),
+        ({"port": 1}, "port: is fixed"),
+        ({"seed": 1}, "seed: is fixed"),
+        ({"credits": 1}, "credits: is fixed"),
+        ({"files_port": 1}, "files_port: is fixed"),
+        ({"status_labels": "odd"}, "allowed are"),
+    ],
+)
+def test_settings_that_cannot_change(api, control, changes, message):
+    before = api.emulator.settings
+    answer = control.post("settings", json={"unknown_path": "html", **changes})
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+    assert api.emulator.settings == before
+
+
+def test_keys(api, control, connect):
+    body = {"key": "veo3_new", "credits": 300}
+    answer = control.post("keys", json=body).json()
+    assert (answer["credits"], answer["disabled"], answer["account"]) == (300, False, "account-2")
+    assert "veo3_new" not in str(answer)
+    client = connect(api, "veo3_new")
+    assert client.text().json()["remainingCredits"] == 110
+    control.post("keys", json={"key": "veo3_new", "disabled": True})
+    assert client.text().status_code == 401
+    control.post("keys", json={"key": "veo3_new", "disabled": False, "credits": 190})
+    assert client.text().json()["remainingCredits"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("keys", {"credits": 1}, 400),
+        ("keys", {"key": "veo3_a", "credits": "1"}, 400),
+        ("keys", {"key": "veo3_a", "credits": True}, 400),
+        ("keys", {"key": "veo3_a", "colour": 1}, 400),
+        ("advance", {"seconds": -1}, 400),
+        ("advance", {}, 400),
+        ("advance", [], 400),
+        ("faults", {"kind": "odd"}, 400),
+        ("tasks/veo_0_x", {"outcome": "complete"}, 404),
+    ],
+)
+def test_senseless_requests(control, path, body, status):
+    answer = control.post(path, json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_a_body_that_is_no_json(control):
+    assert control.post("advance", content=b"{").status_code == 400
+
+
+def test_outcomes(api, control):
+    done, broken, gone = (api.submit() for _ in range(3))
+    assert control.post(f"tasks/{done}", json={"outcome": "complete"}).json()["status"] == "completed"
+    answer = control.post(f"tasks/{broken}", json={"outcome": "fail", "error": "Bad luck"}).json()
+    assert (answer["status"], answer["refunded"]) == ("failed", 190)
+    assert control.post(f"tasks/{gone}", json={"outcome": "lose"}).json()["lost"] is True
+    assert api.status(done).json()["status"] == "completed"
+    assert api.status(broken).json()["error"] == "Bad luck"
+    assert api.status(gone).status_code == 404
+    for task_id, outcome in ((done, "fail"), (broken, "complete"), (done, "explode")):
+        assert control.post(f"tasks/{task_id}", json={"outcome": outcome}).status_code == 400
+    assert api.emulator.ledger()["accounts"][0]["credits"] == 10_000 - 2 * 190
+
+
+def test_advance(api, control):
+    task_id = api.submit()
+    assert control.post("advance", json={"seconds": 200}).json() == {"now": "2026-01-01T00:03:20.000Z"}
+    assert api.status(task_id).json()["status"] == "completed"
+
+
+def test_reset(api, control, connect):
+    task_id = api.submit()
+    api.emulator.add_key("veo3_new")
+    api.emulator.inject({"kind": "status", "status": 500, "times": None})
+    api.emulator.configure(height=64)
+    assert control.post("reset").json() == {}
+    assert api.status(task_id).status_code == 404
+    assert api.emulator.settings.height == 32
+    assert api.text().json()["remainingCredits"] == 10_000 - 190
+    assert connect(api, "veo3_new").history().status_code == 401
+
+
+def test_a_log_line_for_each_request(api, caplog):
+    caplog.set_level(logging.INFO, "airflow_provider_veo3.emulator")
+    api.emulator.configure(file_size=100)
+    task_id = api.finished()
+    url = api.urls(task_id)[0]
+    api.get(url, Range="bytes=0-9")
+    api.text(prompt="")
+    api.emulator.inject({"kind": "accept_then_disconnect"})
+    with pytest.raises(httpx.TransportError):
+        api.text()
+    lost = api.emulator.ledger()["tasks"][1]["id"]
+    assert caplog.messages == [
+        f"POST text-to-video 202 {task_id} −190 credits (9810 left)",  # noqa: RUF001
+        f"GET download 200 {task_id} 1 video",
+        f"GET file 206 {task_id} sample_0 bytes 0-9/100",
+        "POST text-to-video 400 INVALID_PROMPT",
+        f"POST text-to-video cut {lost} −190 credits (9620 left) [accept_then_disconnect]",  # noqa: RUF001
+    ]
+
+
+def test_a_busy_port_is_an_error(api):
+    port = api.http.base_url.port
+    for name in ("port", "files_port"):
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            Emulator(Settings(**{name: port})).start()
+
+
+def test_stopping_leaves_nothing_behind():
+    before = set(threading.enumerate())
+    with Emulator(Settings(height=32), clock=FrozenClock()) as emulator:
+        address = emulator.base_url
+        emulator.inject({"kind": "delay", "endpoint": "models", "seconds": 60})
+        key = {"X-API-Key": emulator.api_key}
+        with httpx.Client(base_url=address, headers=key) as client:
+            client.post("/api/veo/text-to-video", json={"prompt": "A"})
+            with pytest.raises(httpx.ReadTimeout):
+                client.get("/api/veo/models", timeout=0.05)
+    gc.collect()  # a forgotten socket would warn here
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address, trust_env=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_hosts(start, host):
+    assert start(host=host).history().status_code == 200

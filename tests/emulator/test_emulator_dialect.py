@@ -1,0 +1,418 @@
+"""Each reading of the vendor's silences and contradictions shows on the wire, and nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_veo3.emulator import Settings
+from airflow_provider_veo3.emulator.options import options_of
+
+
+def failed(api):
+    api.emulator.inject({"kind": "fail_generation", "error": "Out of luck"})
+    return api.finished()
+
+
+@pytest.mark.parametrize(
+    ("choice", "text", "image"),
+    [
+        ("documented", "creditsUsed", "creditsCost"),
+        ("creditsUsed", "creditsUsed", "creditsUsed"),
+        ("creditsCost", "creditsCost", "creditsCost"),
+    ],
+)
+def test_cost_field(start, png, choice, text, image):
+    api = start(cost_field=choice)
+    assert [name for name in api.text().json() if name in ("creditsUsed", "creditsCost")] == [text]
+    assert [name for name in api.image(png).json() if name in ("creditsUsed", "creditsCost")] == [image]
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels"),
+    [
+        ("lower", ["pending", "processing", "completed", "failed"]),
+        ("upper", ["PENDING", "PROCESSING", "COMPLETED", "FAILED"]),
+        ("title", ["Pending", "Processing", "Completed", "Failed"]),
+        ("synonyms", ["queued", "running", "success", "error"]),
+    ],
+)
+def test_status_labels(start, choice, labels):
+    api = start(status_labels=choice)
+    answer = api.text()
+    task_id = answer.json()["taskId"]
+    seen = [answer.json()["status"]]
+    for seconds in (2, 200):
+        api.emulator.advance(seconds)
+        seen.append(api.status(task_id).json()["status"])
+    seen.append(api.status(failed(api)).json()["status"])
+    assert seen == labels
+    for word in (labels[2], "completed"):
+        records = api.history(status=word).json()["videos"]
+        assert [(record["taskId"], record["status"]) for record in records] == [(task_id, labels[2])]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("string", {"error": "Out of luck"}),
+        ("object", {"error": {"code": "GENERATION_FAILED", "message": "Out of luck"}}),
+        ("message", {"message": "Out of luck"}),
+        ("absent", {}),
+    ],
+)
+@pytest.mark.parametrize("success", [True, False])
+def test_failed_error(start, choice, expected, success):
+    api = start(failed_error=choice, failed_success=success)
+    body = api.status(failed(api)).json()
+    assert body["success"] is success
+    assert {name: body[name] for name in ("error", "message") if name in body} == expected
+
+
+@pytest.mark.parametrize(("choice", "code"), [("NO_VIDEOS", 404), ("VIDEO_NOT_READY", 400)])
+def test_failed_download(start, choice, code):
+    api = start(failed_download=choice)
+    answer = api.download(failed(api))
+    assert (answer.status_code, answer.json()["error"]) == (code, choice)
+
+
+def test_unfinished_fields(start):
+    seen = {}
+    for choice in ("absent", "null", "minimal"):
+        api = start(unfinished_fields=choice)
+        seen[choice] = api.status(api.submit()).json()
+    extra = {"completedAt": None, "processingTime": None, "videos": None}
+    without_times = {name: value for name, value in seen["absent"].items() if name != "taskId"}
+    assert without_times == {
+        name: value for name, value in seen["null"].items() if name not in (*extra, "taskId")
+    }
+    assert {name: seen["null"][name] for name in extra} == extra
+    assert not extra.keys() & seen["absent"].keys()
+    assert set(seen["minimal"]) == {"success", "taskId", "status"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "model"),
+    [("001", "veo-3.1-fast-generate-001"), ("preview", "veo-3.1-fast-generate-preview")],
+)
+def test_model_ids_on_read(start, choice, model):
+    api = start(model_ids_on_read=choice)
+    task_id = api.submit()
+    assert api.status(task_id).json()["model"] == model
+    assert api.history().json()["videos"][0]["model"] == model
+
+
+@pytest.mark.parametrize(
+    ("choice", "path"),
+    [
+        ("videos[].url", ["videos", 0, "url"]),
+        ("videos[].videoUrl", ["videos", 0, "videoUrl"]),
+        ("videos[].video_url", ["videos", 0, "video_url"]),
+        ("url", ["url"]),
+        ("videoUrl", ["videoUrl"]),
+        ("video_url", ["video_url"]),
+        ("result.video_url", ["result", "video_url"]),
+    ],
+)
+def test_videos_shape(start, choice, path):
+    api = start(videos_shape=choice, file_size=64)
+    task_id = api.finished()
+    for answer in (api.status(task_id), api.download(task_id)):
+        value = answer.json()
+        assert ("videos" in value) == (path[0] == "videos")
+        for step in path:
+            value = value[step]
+        assert api.get(value).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("originalName", {"originalName", "size", "mimeType"}),
+        ("filename", {"filename", "size", "mimetype"}),
+        ("snake", {"original_name", "file_size", "mime_type"}),
+        ("absent", set()),
+    ],
+)
+def test_image_info(start, png, choice, names):
+    assert set(start(image_info=choice).image(png).json().get("imageInfo", ())) == names
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_processing_time(start, present):
+    api = start(processing_time=present)
+    task_id = api.finished()
+    assert ("processingTime" in api.status(task_id).json()) is present
+    assert ("processingTime" in api.history().json()["videos"][0]) is present
+
+
+def test_prompts_are_cut_where_it_is_wanted(start):
+    api = start(status_prompt_length=3, history_prompt_length=5)
+    task_id = api.submit("A majestic dragon")
+    api.submit("short")
+    assert api.status(task_id).json()["prompt"] == "A m..."
+    assert [video["prompt"] for video in api.history().json()["videos"]] == ["short", "A maj..."]
+
+
+def test_history_order(start):
+    orders = {}
+    for order in ("newest", "oldest", "shuffled"):
+        api = start(history_order=order, queue_limit=None, file_size=64)
+        ids = [api.submit() for _ in range(9)]
+        pages = [api.history(limit=5, skip=skip).json()["videos"] for skip in (0, 5)]
+        found = [video["taskId"] for page in pages for video in page]
+        assert sorted(found) == sorted(ids)
+        orders[order] = [ids.index(task_id) for task_id in found]
+    assert orders["oldest"] == list(range(9))
+    assert orders["newest"] == list(range(8, -1, -1))
+    assert orders["shuffled"] not in (orders["oldest"], orders["newest"])
+
+
+def test_history_lag(start):
+    api = start(history_lag_seconds=20, time_scale=2)
+    task_id = api.submit()
+    api.emulator.advance(9.9)
+    assert api.history().json()["pagination"]["total"] == 0
+    assert api.status(task_id).status_code == 200
+    api.emulator.advance(0.1)
+    assert api.history().json()["pagination"]["total"] == 1
+
+
+def test_history_pages(start):
+    api = start(history_default_limit=7)
+    assert api.history().json()["pagination"]["limit"] == 7
+    assert api.history(limit=100).json()["pagination"]["limit"] == 100
+    assert api.history(limit=101).json()["pagination"]["limit"] == 100
+    answer = start(history_over_limit="refuse").history(limit=101)
+    assert (answer.status_code, answer.json()["field"]) == (400, "limit")
+
+
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("more", [True, False])
+def test_history_totals(start, total, more):
+    pagination = start(history_total=total, history_has_more=more).history().json()["pagination"]
+    assert ("total" in pagination, "hasMore" in pagination) == (total, more)
+
+
+@pytest.mark.parametrize("code", ["INVALID_API_KEY", "UNAUTHORIZED"])
+def test_codes_of_401(start, connect, code):
+    api = start(invalid_key_code=code, missing_key_code=code)
+    assert connect(api, None).history().json()["error"] == code
+    assert connect(api, "veo3_unknown").history().json()["error"] == code
+
+
+def test_error_envelopes(start):
+    api = start(error_envelope="nested", rate_limit_envelope="flat", requests_per_minute=2)
+    assert api.text(prompt="").json() == {
+        "error": {"code": "INVALID_PROMPT", "message": "Prompt is required and must be a non-empty string"}
+    }
+    assert api.text(seed=-1).json()["error"]["details"] == {"field": "seed", "value": -1}
+    limited = api.history().json()
+    assert (limited["success"], limited["error"]) == (False, "RATE_LIMIT_EXCEEDED")
+    assert limited["details"]["retry_after"] == 60
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("documented", ("60", None, 60)),
+        ("x-ratelimit", ("60", None, None)),
+        ("retry-after", (None, "60", None)),
+        ("body", (None, None, 60)),
+        ("none", (None, None, None)),
+    ],
+)
+@pytest.mark.parametrize("reset", [True, False])
+def test_retry_hint(start, choice, expected, reset):
+    api = start(retry_hint=choice, requests_per_minute=1, rate_headers=reset)
+    assert ("x-ratelimit-remaining" in api.history().headers) is reset
+    answer = api.history()
+    assert answer.status_code == 429
+    headers = answer.headers.get("x-ratelimit-retry-after"), answer.headers.get("retry-after")
+    assert (*headers, answer.json()["error"]["details"].get("retry_after")) == expected
+    assert ("x-ratelimit-reset" in answer.headers) is reset
+
+
+@pytest.mark.parametrize("code", ["RATE_LIMIT_EXCEEDED", "DAILY_LIMIT_EXCEEDED"])
+def test_daily_limit_code(start, code):
+    api = start(daily_limit_code=code, requests_per_day=1)
+    api.history()
+    assert api.history().json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("choice", "status", "code"),
+    [
+        ("rate-limit", 429, "RATE_LIMIT_EXCEEDED"),
+        ("queue-full", 429, "QUEUE_FULL"),
+        ("503", 503, "SERVICE_UNAVAILABLE"),
+    ],
+)
+def test_queue_full(start, choice, status, code):
+    api = start(queue_full=choice, queue_limit=1, rate_limit_envelope="flat")
+    api.submit()
+    answer = api.text()
+    assert (answer.status_code, answer.json()["error"]) == (status, code)
+
+
+@pytest.mark.parametrize("choice", ["documented", "details", "bare"])
+def test_insufficient_credits(start, choice):
+    body = start(insufficient_credits=choice, credits=1).text().json()
+    numbers = {"required": 190, "available": 1}
+    assert ({name: body[name] for name in numbers if name in body}, body.get("details")) == {
+        "documented": (numbers, None),
+        "details": ({}, numbers),
+        "bare": ({}, None),
+    }[choice]
+
+
+@pytest.mark.parametrize("status", [400, 403, 422, 451])
+def test_policy_status_and_words(start, status):
+    api = start(policy_status=status, policy_words=("dragon", "knight"))
+    assert [api.text(prompt).status_code for prompt in ("A DRAGON", "my knight", "a cat")] == [
+        status,
+        status,
+        202,
+    ]
+    assert api.text().json()["error"] == "CONTENT_POLICY_VIOLATION"
+
+
+def test_a_policy_violation_may_show_later(start):
+    api = start(policy_when="generation", failed_error="object")
+    task_id = api.finished(prompt="prohibited content")
+    assert api.status(task_id).json()["error"]["code"] == "CONTENT_POLICY_VIOLATION"
+    assert api.emulator.ledger()["totals"]["refunded"] == 190
+
+
+@pytest.mark.parametrize(("choice", "body"), [("json", "{"), ("html", "<"), ("empty", "")])
+def test_unknown_path(start, choice, body):
+    answer = start(unknown_path=choice).http.get("/api/veo/balance")
+    assert (answer.status_code, answer.text[:1]) == (404, body)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_polls_count(start, counts):
+    api = start(polls_count=counts, requests_per_minute=3)
+    task_id = api.submit()
+    for _ in range(2):
+        api.status(task_id)
+    assert api.history().status_code == (429 if counts else 200)
+    assert api.http.get("/api/veo/models").status_code == (429 if counts else 200)
+
+
+@pytest.mark.parametrize("model", ["veo-3.0-generate-preview", "veo-3.1-lite-generate-001"])
+def test_default_model(start, model):
+    api = start(
+        default_model=model, model_ids_on_read=model[-7:].rpartition("-")[2], accept_preview_models=False
+    )
+    assert api.status(api.submit()).json()["model"] == model
+    assert api.http.get("/api/veo/models").json()["defaultModel"] == model
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_accept_preview_models(start, accepted):
+    answer = start(accept_preview_models=accepted).text(model="veo-3.0-fast-generate-preview")
+    assert answer.status_code == (202 if accepted else 400)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_fast_refuses_images(start, png, refused):
+    api = start(fast_refuses_images=refused)
+    assert api.image(png).status_code == (400 if refused else 202)
+    assert api.image(png, model="veo-3.1-generate-001").status_code == 202
+    assert api.text().status_code == 202
+
+
+def test_aspect_ratios(start):
+    api = start(aspect_ratios=("16:9",))
+    assert [api.text(aspectRatio=ratio).status_code for ratio in ("16:9", "9:16")] == [202, 400]
+
+
+@pytest.mark.parametrize(("choice", "accepted"), [("5-8", [5, 6, 7, 8]), ("4,6,8", [4, 6, 8]), ("8", [8])])
+def test_durations(start, choice, accepted):
+    api = start(durations=choice, file_size=64)
+    assert [s for s in range(1, 10) if api.text(durationSeconds=s).status_code == 202] == accepted
+
+
+def test_frame_fields(start, png):
+    api = start(first_frame_field="image", last_frame_field="lastImage")
+    answer = api.frames(png, png)
+    assert (answer.status_code, set(answer.json()["imageInfo"])) == (202, {"image", "lastImage"})
+    files = dict.fromkeys(("firstFrame", "lastFrame"), ("a.png", png, "image/png"))
+    assert api.http.post("/api/veo/first-last-frame", data={"prompt": "A"}, files=files).status_code == 400
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_image_prompt_required(start, png, required):
+    api = start(image_prompt_required=required)
+    files = {"image": ("a.png", png, "image/png")}
+    assert api.http.post("/api/veo/image-to-video", files=files).status_code == (400 if required else 202)
+    assert api.text("").status_code == 400
+
+
+@pytest.mark.parametrize(("choice", "limit"), [("decimal", 20_000_000), ("mib", 20 * 1024 * 1024)])
+def test_image_limit(start, png, choice, limit):
+    api = start(image_limit=choice)
+    # Decoders ignore what follows the end of a PNG.
+    assert api.image(png + bytes(limit - len(png))).status_code == 202
+    answer = api.image(png + bytes(limit - len(png) + 1))
+    assert (answer.status_code, answer.json()["error"]) == (413, "FILE_TOO_LARGE")
+
+
+def test_text_limits(start):
+    api = start(text_limits=False)
+    assert api.text("x" * 5000, negativePrompt="x" * 5000).status_code == 202
+
+
+def test_strict_types(start):
+    api = start(strict_types=False)
+    assert api.text(sampleCount="2", generateAudio="false").json()["creditsUsed"] == 240
+    assert api.text(sampleCount="two").status_code == 400
+
+
+@pytest.mark.parametrize(("choice", "status"), [("ignore", 202), ("refuse", 400)])
+def test_unknown_fields(start, choice, status):
+    api = start(unknown_fields=choice)
+    answer = api.text(resolution="1080p")
+    assert answer.status_code == status
+    if choice == "ignore":
+        assert api.emulator.ledger()["tasks"][0]["options"]["resolution"] == "1080p"
+    else:
+        assert answer.json()["field"] == "resolution"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("status_labels", "odd", "allowed are lower"),
+        ("policy_status", 200, "allowed are 400"),
+        ("polls_count", "yes", "must be bool"),
+        ("requests_per_minute", 0, "at least 1"),
+        ("requests_per_minute", "off", "must be int or null"),
+        ("requests_per_minute", True, "must be int or null"),
+        ("time_scale", 0, "at least"),
+        ("aspect_ratios", "16:9", "list of strings"),
+        ("aspect_ratios", [1], "list of strings"),
+        ("aspect_ratios", ("4:3",), "allowed are 16:9"),
+        ("processing_seconds", "soon", "typical"),
+        ("processing_seconds", "9-3", "ends before it begins"),
+        ("processing_seconds", "-3", "typical"),
+        ("height", 99, "even"),
+        ("host", "192.0.2.1", "loopback only"),
+        ("host", "example.org", "loopback only"),
+        ("api_key", "sk-1", "veo3_"),
+        ("file_size", 10, "at least 64"),
+    ],
+)
+def test_values_that_no_option_allows(option, value, message):
+    with pytest.raises(ValueError, match=rf"{option}=.*{message}"):
+        Settings(**{option: value})
+
+
+def test_every_option_is_tried():
+    """A guard against options that nobody tests: each one's name stands in some test of the emulator."""
+    texts = "".join(path.read_text() for path in Path(__file__).parent.glob("test_emulator_*.py"))
+    assert [
+        name for name in options_of(Settings) if f"{name}=" not in texts and f'"{name}"' not in texts
+    ] == []
