@@ -73,6 +73,11 @@ class EmulatorProcess:
                 self._process.wait()
         self._folder.cleanup()
 
+    def connection(self, **extra: float) -> str:
+        """Give an Airflow connection to it, as the value of a variable ``AIRFLOW_CONN_...``."""
+        fields = {"conn_type": "veo3", "host": self.base_url, "password": self.api_key, "extra": extra}
+        return json.dumps(fields)
+
     def ledger(self) -> dict[str, Any]:
         """Give what was accepted, charged, refunded, fetched and asked."""
         return self._control("GET", "ledger")

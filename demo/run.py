@@ -44,16 +44,16 @@ def main() -> int:
         else:
             clock.say("Starting the VEO3 emulator; no key is set, so nothing is paid")
             emulator = stack.enter_context(EmulatorProcess(processing_seconds=6))
-            env = {"VEO3_API_KEY": emulator.api_key, "VEO3_BASE_URL": emulator.base_url}
+            env = {"AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=2)}
             conf, dags = {}, list(PAYING_TASK)
         clock.say("Starting Airflow: API server, DAG processor, scheduler, triggerer")
         airflow = stack.enter_context(LocalAirflow(env | {"VEO3_DESTINATION": target}))
-        clock.say("Airflow is healthy")
         return _make_videos(clock, airflow, dags, conf)
 
 
 def _make_videos(clock: Clock, airflow: LocalAirflow, dags: list[str], conf: dict[str, str]) -> int:
     airflow.wait_for_dags(dags)
+    clock.say(f"Airflow is healthy; starting {', '.join(dags)}")
     runs = {dag_id: airflow.api.trigger(dag_id, conf) for dag_id in dags}
     failed: list[tuple[str, dict[str, Any]]] = []
 
@@ -86,7 +86,10 @@ def _show(clock: Clock, airflow: LocalAirflow, runs: dict[str, str]) -> None:
             made_by = dag_id.removeprefix("example_veo3_")
             rows.append((*_describe(stored), str(credits_used), made_by))
     print(f"\n{table(rows, right=(2, 3, 4))}\n")
-    clock.say(f"{len(rows) - 1} videos, {total} credits. They lie in {airflow.env['VEO3_DESTINATION']}")
+    made = len(rows) - 1
+    count = f"{made} {'video' if made == 1 else 'videos'}"
+    where = airflow.env["VEO3_DESTINATION"].removeprefix("file://")
+    clock.say(f"{count}, every frame decoded; {total} credits. In {where}")
 
 
 def _describe(stored: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -43,14 +43,8 @@ def destination(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def airflow(emulator: EmulatorProcess, destination: Path) -> Iterator[LocalAirflow]:
-    connection = {
-        "conn_type": "veo3",
-        "host": emulator.base_url,
-        "password": emulator.api_key,
-        "extra": {"poll_interval": 1},
-    }
     env = {
-        "AIRFLOW_CONN_VEO3_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
         "VEO3_DESTINATION": f"file://{destination}",
         # What a user's own environment may hold must not matter.
         "VEO3_API_KEY": "veo3_not_this_one",
@@ -133,7 +127,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
 ) -> None:
     with (EXAMPLE_DAGS / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    emulator.configure(processing_seconds=4)
+    emulator.configure(processing_seconds=5)
     before = emulator.ledger()
     run_id = airflow.api.trigger(CAMPAIGN)
     pools: list[dict[str, Any]] = []
@@ -182,6 +176,7 @@ def test_a_failed_run_tells_why(airflow: LocalAirflow, emulator: EmulatorProcess
         "download": "upstream_failed",
     }
     log = task_log(airflow.home, QUICKSTART, run_id, states["submit"])
-    assert "veo-0.0-imagined" in log
+    assert "INVALID_MODEL" in log
+    assert "No credits were spent" in log
     assert emulator.api_key not in log
     assert emulator.ledger()["totals"]["accepted"] == before
