@@ -6,6 +6,8 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
+
 from airflow_provider_veo3.emulator.accounts import fingerprint
 from airflow_provider_veo3.emulator.connection import Connection
 from airflow_provider_veo3.emulator.faults import INSTEAD, REPLY, WAIT, Fault, Target
@@ -15,7 +17,6 @@ from airflow_provider_veo3.emulator.reply import Reply, deliver, fault_reply
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from airflow_provider_veo3.emulator.tasks import Task
@@ -153,7 +154,5 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        from starlette.requests import Request
-
         exchange = self._start(Request(scope, receive), self._name)
         await exchange.respond(self._answer, send)

@@ -7,6 +7,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
+
 from airflow_provider_veo3.emulator.bodies import Body, FileBody, NoiseBody
 from airflow_provider_veo3.emulator.exchange import Exchange
 from airflow_provider_veo3.emulator.faults import Target
@@ -49,8 +51,6 @@ class Files:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        from starlette.requests import Request
-
         status = self._world.settings.expired_url_status
         exchange = Exchange(self._world, Request(scope, receive), "file", expired_reply(status))
         if exchange.secret:
@@ -78,7 +78,7 @@ class Files:
         etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
         reply = exchange.meet_reply_faults(target, _whole(body, f'"{etag}"'))
         ignore = exchange.body_fault is not None and exchange.body_fault.kind == "ignore_range"
-        if not ignore:
+        if request.method == "GET" and not ignore:
             _apply_range(reply, request.headers.get("range"), request.headers.get("if-range"))
         exchange.note += f" {reply.headers.get('Content-Range', f'{body.size} bytes')}"
         if request.method == "GET" and reply.status != 416:  # noqa: PLR2004 - an HTTP status

@@ -94,7 +94,6 @@ class Task:
     refunded: int = 0
     settled: bool = False
     reply: str = "202"
-    signed_at: float | None = None
     fetches: dict[int, Fetches] = dataclasses.field(default_factory=dict)
 
     @property

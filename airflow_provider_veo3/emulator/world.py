@@ -11,7 +11,7 @@ from airflow_provider_veo3.emulator.accounts import Key, KeyRing, fingerprint
 from airflow_provider_veo3.emulator.errors import ApiError, insufficient_credits, task_not_found
 from airflow_provider_veo3.emulator.faults import FaultBook
 from airflow_provider_veo3.emulator.ledger import Entry, Ledger
-from airflow_provider_veo3.emulator.limits import Usage, rate_limited
+from airflow_provider_veo3.emulator.limits import Meter, Usage, rate_limited
 from airflow_provider_veo3.emulator.links import Signer
 from airflow_provider_veo3.emulator.parameters import Parameters, violates_policy
 from airflow_provider_veo3.emulator.tasks import (
@@ -100,7 +100,7 @@ class World:
         """The rate limit headers for this key; a key that nobody knows has used nothing."""
         with self._lock:
             known = next((key for key in self._keys.all() if key.secret == secret), None)
-            meter = known.meter if known else Key("", next(iter(self._keys.accounts.values()))).meter
+            meter = known.meter if known else Meter()
             return meter.headers(self.clock.now(), self.settings)
 
     def record(self, entry: Entry) -> None:

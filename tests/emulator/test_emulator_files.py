@@ -35,6 +35,7 @@ def test_a_whole_file(files, url):
 
 
 def test_head(files, url):
+    assert files.http.head(url, headers={"Range": "bytes=0-9"}).status_code == 200
     answer = files.http.head(url)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == str(SIZE)
