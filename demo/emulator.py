@@ -38,12 +38,12 @@ class EmulatorProcess:
         self.api_key = API_KEY
         self.base_url = ""
         self._folder = tempfile.TemporaryDirectory(prefix="veo3 emulator ")
+        self.log_file = Path(self._folder.name) / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start it, and wait until it answers."""
-        folder = Path(self._folder.name)
-        ready, log = folder / "ready.json", folder / "log"
+        ready, log = self.log_file.with_name("ready.json"), self.log_file
         words = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -90,8 +90,23 @@ class EmulatorProcess:
         """Finish a generation now."""
         self._control("POST", f"tasks/{generation_id}", {"outcome": "complete"})
 
+    def inject(self, fault: dict[str, Any]) -> str:
+        """Put a fault in force and give its id."""
+        return str(self._control("POST", "faults", fault)["id"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Give the faults in force, with how often each has met a request."""
+        found: list[dict[str, Any]] = self._control("GET", "faults")["faults"]
+        return found
+
+    def clear_faults(self) -> None:
+        """Lift all faults."""
+        self._control("DELETE", "faults")
+
     def _control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        answer = httpx.request(method, f"{self.base_url}/__emulator__/{path}", json=body, trust_env=False)
+        answer = httpx.request(
+            method, f"{self.base_url}/__emulator__/{path}", json=body, trust_env=False, timeout=30
+        )
         answer.raise_for_status()
         said: dict[str, Any] = answer.json()
         return said

@@ -26,7 +26,7 @@ import psutil
 from demo.airflow_api import AirflowApi, NotReadyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import IO
 
@@ -48,6 +48,7 @@ class LocalAirflow:
     :param env: environment for all components, and thereby for the tasks: connections, ``VEO3_…`` and so on.
     :param dags_folder: where the DAG files lie.
     :param pool_slots: size of the pool ``veo3``, whose slots deferred tasks occupy too.
+    :param components: what to start: a name for each, and the words of its ``airflow`` command.
     :param keep_home: leave the home folder behind. It is always left behind when the block raises.
     """
 
@@ -57,10 +58,12 @@ class LocalAirflow:
         *,
         dags_folder: Path = EXAMPLE_DAGS,
         pool_slots: int = 5,
+        components: Mapping[str, Sequence[str]] | None = None,
         keep_home: bool = False,
     ) -> None:
         self.dags_folder = dags_folder
         self.pool_slots = pool_slots
+        self.components = components or {name: (name,) for name in COMPONENTS}
         self.keep_home = keep_home
         self.user = "admin"
         self.password = secrets.token_urlsafe(9)
@@ -115,6 +118,18 @@ class LocalAirflow:
         """Where a component writes what it has to say."""
         return self.home / f"{component}.log"
 
+    def launch(self, name: str) -> None:
+        """Start a component; what it says is added to its log."""
+        self.processes[name] = psutil.Popen(
+            [sys.executable, "-m", "airflow", *self.components[name]],
+            env=self.env,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log(name),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us: we end them in order
+        )
+
     def stop(self) -> None:
         """End every process that this object started, and what those started, by process id."""
         if self._api is not None:
@@ -153,16 +168,8 @@ class LocalAirflow:
             raise AirflowDidNotStartError(
                 f"`airflow db migrate` ended with status {migration.returncode}:\n{log}"
             )
-        for name in COMPONENTS:
-            self.processes[name] = psutil.Popen(
-                [sys.executable, "-m", "airflow", name],
-                env=self.env,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=self._log(name),
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we end them in order
-            )
+        for name in self.components:
+            self.launch(name)
         self._api = self._until("be healthy", self._healthy_api)
         self._api.set_pool(POOL, self.pool_slots, include_deferred=True)
 
@@ -178,13 +185,13 @@ class LocalAirflow:
         while (answer := ask()) is None:
             self.alive()
             if time.monotonic() > deadline:
-                logs = "\n".join(f"--- {name}\n{tail(self.log_file(name))}" for name in COMPONENTS)
+                logs = "\n".join(f"--- {name}\n{tail(self.log_file(name))}" for name in self.components)
                 raise AirflowDidNotStartError(f"Airflow did not {what} within {timeout:.0f} seconds:\n{logs}")
             time.sleep(0.25)
         return answer
 
     def _log(self, name: str) -> IO[bytes]:
-        return self._open_logs.enter_context(self.log_file(name).open("wb"))
+        return self._open_logs.enter_context(self.log_file(name).open("ab"))
 
     def _settings(self, api_port: int, worker_log_port: int, trigger_log_port: int) -> dict[str, str]:
         settings = {
