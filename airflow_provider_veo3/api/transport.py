@@ -121,7 +121,8 @@ class SyncTransport:
 
 def _never_connected(error: Exception) -> bool:
     """Whether requests failed before it had a connection to send over."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL):
+    never = requests.ConnectTimeout | requests.exceptions.InvalidURL | urllib3.exceptions.LocationParseError
+    if isinstance(error, never):
         return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if isinstance(error, requests.exceptions.SSLError):

@@ -60,13 +60,13 @@ class Received:
 class RawServer:
     """Answers each request with the next action of its script, and the last one for ever."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.received: list[Received] = []
         self.connections = 0
         self.script: list[Action] = []
         self.released = threading.Event()
         self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
         self._threads = [threading.Thread(target=self._accept)]
@@ -125,8 +125,8 @@ class RawServer:
 
 
 @contextmanager
-def running_server(context: ssl.SSLContext | None = None) -> Iterator[RawServer]:
-    server = RawServer(context)
+def running_server(context: ssl.SSLContext | None = None, port: int = 0) -> Iterator[RawServer]:
+    server = RawServer(context, port)
     try:
         yield server
     finally:

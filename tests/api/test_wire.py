@@ -18,7 +18,7 @@ IMAGE, FIRST, LAST = Image("image", PNG), Image("first_frame", JPEG), Image("las
 
 
 def test_text_to_video_is_sent_as_json_with_every_default_but_what_is_none() -> None:
-    sent = protocol.submission(request(), {})
+    sent = protocol.submission(GenerationRequest("text-to-video", "a dragon"), {})
     assert (sent.method, sent.path, sent.form, sent.files) == ("POST", "/api/veo/text-to-video", None, None)
     assert sent.json == {
         "prompt": "a dragon",

@@ -1,0 +1,149 @@
+"""Opening a file on its host: without the key, and never where it must not lead."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+
+from airflow_provider_veo3.api.transport import MAX_FILE_REDIRECTS, USER_AGENT, open_file
+from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoAnswerError, Veo3StorageError
+from tests.api.drive import KEY
+from tests.api.raw_server import HANG_UP, RawServer, free_port, reply, running_server
+
+VIDEO = bytes(range(256)) * 40
+QUERY = "X-Goog-Date=1&X-Goog-Signature=cafe%2Fbabe"
+
+
+def read(url: str, chunk: int = 1000, **options: object) -> tuple[int, bytes]:
+    with open_file(url, timeout=5.0, **options) as answer:  # type: ignore[arg-type]
+        pieces = list(answer.iter_bytes(chunk))
+        assert all(0 < len(piece) <= chunk for piece in pieces)
+        return answer.status, b"".join(pieces)
+
+
+def assert_silent(error: BaseException) -> None:
+    """Neither the text nor the traceback holds the signature."""
+    shown = f"{error} {error!r} {vars(error)} {''.join(traceback.format_exception(error))}"
+    assert "cafe" not in shown
+
+
+def test_a_file_is_asked_for_without_the_key_and_with_its_query(server: RawServer) -> None:
+    server.script = [reply(200, VIDEO, {"Content-Type": "video/mp4", "ETag": '"1"'})]
+    with open_file(f"{server.url}/a/b%20c.mp4?{QUERY}", timeout=5.0) as answer:
+        assert (answer.status, answer.headers["etag"]) == (200, '"1"')
+        assert b"".join(answer.iter_bytes(999)) == VIDEO
+    (got,) = server.received
+    assert got.target == f"/a/b%20c.mp4?{QUERY}"
+    assert got.headers["user-agent"] == USER_AGENT
+    assert got.headers["accept-encoding"] == "identity"
+    assert not {"x-api-key", "authorization", "cookie", "range", "if-range"} & set(got.headers)
+    assert KEY not in str(got)
+
+
+def test_the_rest_of_a_file_is_asked_for_if_it_is_the_same(server: RawServer) -> None:
+    server.script = [reply(206, VIDEO[100:])]
+    assert read(f"{server.url}/a.mp4", offset=100, if_match='"1"') == (206, VIDEO[100:])
+    assert read(f"{server.url}/a.mp4", offset=100) == (206, VIDEO[100:])
+    read(f"{server.url}/a.mp4", if_match='"1"')
+    asked = [(got.headers.get("range"), got.headers.get("if-range")) for got in server.received]
+    assert asked == [("bytes=100-", '"1"'), ("bytes=100-", None), (None, None)]
+
+
+def test_a_compressed_body_is_given_as_it_was_sent(server: RawServer) -> None:
+    server.script = [reply(200, b"not really gzip", {"Content-Encoding": "gzip"})]
+    assert read(f"{server.url}/a.mp4") == (200, b"not really gzip")
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 416, 500, 503])
+def test_a_refusal_is_the_caller_s_to_judge(server: RawServer, status: int) -> None:
+    server.script = [reply(status, b"<Error/>")]
+    assert read(f"{server.url}/a.mp4?{QUERY}") == (status, b"<Error/>")
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_between_local_hosts_is_followed(server: RawServer, code: int) -> None:
+    with running_server() as other:
+        other.script = [reply(200, VIDEO)]
+        server.script = [reply(code, b"", {"Location": f"{other.url}/b.mp4"})]
+        assert read(f"{server.url}/a.mp4?{QUERY}", offset=5) == (200, VIDEO)
+        (got,) = other.received
+    assert got.target == "/b.mp4"
+    assert got.headers["range"] == "bytes=5-"
+    assert not {"referer", "authorization", "x-api-key"} & set(got.headers)
+    assert "cafe" not in str(got)
+
+
+def test_a_relative_redirect_is_followed(server: RawServer) -> None:
+    server.script = [reply(302, b"", {"Location": "c.mp4?x=1"}), reply(200, VIDEO)]
+    assert read(f"{server.url}/a/b.mp4") == (200, VIDEO)
+    assert [got.target for got in server.received] == ["/a/b.mp4", "/a/c.mp4?x=1"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://files.example/a.mp4",
+        "http://10.0.0.1/a.mp4",
+        "ftp://127.0.0.1/a.mp4",
+        "file:///etc/passwd",
+        "https://me:word@files.example/a.mp4",
+    ],
+)
+def test_a_redirect_to_where_it_must_not_lead_is_refused(server: RawServer, target: str) -> None:
+    server.script = [reply(302, b"", {"Location": f"{target}?{QUERY}"})]
+    with pytest.raises(Veo3StorageError, match="redirects where it must not") as caught:
+        read(f"{server.url}/a.mp4?{QUERY}")
+    assert_silent(caught.value)
+    assert "word" not in str(caught.value)
+
+
+def test_endless_redirects_end(server: RawServer) -> None:
+    server.script = [reply(302, b"", {"Location": f"/a.mp4?{QUERY}"})]
+    with pytest.raises(Veo3StorageError, match=f"more than {MAX_FILE_REDIRECTS} times") as caught:
+        read(f"{server.url}/a.mp4?{QUERY}")
+    assert len(server.received) == MAX_FILE_REDIRECTS
+    assert_silent(caught.value)
+
+
+def test_a_redirect_to_nowhere_is_an_answer(server: RawServer) -> None:
+    server.script = [reply(302, b"no location")]
+    assert read(f"{server.url}/a.mp4") == (302, b"no location")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5000, len(VIDEO) - 1])
+def test_a_short_body_is_no_answer(server: RawServer, cut: int) -> None:
+    server.script = [reply(200, VIDEO, cut=cut)]
+    got = bytearray()
+    with (
+        pytest.raises(Veo3NoAnswerError) as caught,
+        open_file(f"{server.url}/a.mp4?{QUERY}", timeout=5.0) as answer,
+    ):
+        got.extend(byte for piece in answer.iter_bytes(1000) for byte in piece)
+    assert VIDEO.startswith(got)
+    assert len(got) <= cut
+    assert_silent(caught.value)
+
+
+def test_a_body_that_stalls_is_no_answer(server: RawServer) -> None:
+    def stall(connection: object) -> None:
+        reply(200, VIDEO, cut=1000)(connection)  # type: ignore[arg-type]
+        server.hang(connection)  # type: ignore[arg-type]
+
+    server.script = [stall]
+    with (
+        pytest.raises(Veo3NoAnswerError, match="ReadTimeout") as caught,
+        open_file(f"{server.url}/a.mp4?{QUERY}", timeout=0.2) as answer,
+    ):
+        list(answer.iter_bytes(1000))
+    assert_silent(caught.value)
+
+
+def test_no_host_is_no_answer(server: RawServer) -> None:
+    server.script = [HANG_UP]
+    closed = f"http://127.0.0.1:{free_port()}"
+    for url in (server.url, closed, "http://[::1", "https://x.invalid"):
+        with pytest.raises(Veo3ApiError, match="No answer from the file host for") as caught:
+            read(f"{url}/a.mp4?{QUERY}")
+        assert isinstance(caught.value, Veo3NoAnswerError)
+        assert_silent(caught.value)

@@ -1,0 +1,281 @@
+"""Both transports over real sockets: one test body, and what the server received."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from airflow_provider_veo3 import __version__
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.request import GenerationRequest, Image
+from airflow_provider_veo3.api.retries import Retries
+from tests.api import samples
+from tests.api.drive import KEY, Clock, Driver
+from tests.api.raw_server import HANG_UP, Action, RawServer, free_port, reply, running_server
+from tests.api.samples import ID, flat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ONCE = Retries(attempts=1)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+JPEG = b"\xff\xd8\xff\xe0" + bytes(300)
+ODD = 'A "dragon" — 龍 & <fire> 100% \r\n--boundary ü'
+
+
+def text(url: str, retries: Retries = ONCE, **options: Any) -> flows.Flow[Any]:
+    return flows.submit(GenerationRequest("text-to-video", ODD, **options), url, {}, retries)
+
+
+def status(url: str, retries: Retries = ONCE) -> flows.Flow[Any]:
+    return flows.get_generation(ID, url, retries)
+
+
+def test_what_a_submission_looks_like_on_the_wire(server: RawServer, drive: Driver) -> None:
+    server.script = [reply(202, samples.ACCEPTED)]
+    generation = drive(server.url + "/", text(server.url, seed=7, negative_prompt="ü"))
+    assert (generation.id, generation.status, generation.credits_used) == (ID, Status.PENDING, 500)
+    (got,) = server.received
+    assert (got.method, got.target) == ("POST", "/api/veo/text-to-video")
+    assert got.headers["x-api-key"] == KEY
+    assert got.headers["user-agent"] == f"airflow-provider-veo3/{__version__}"
+    assert got.headers["content-type"] == "application/json"
+    assert "authorization" not in got.headers
+    assert got.json() == {
+        "prompt": ODD,
+        "model": "veo-3.1-fast-generate-001",
+        "sampleCount": 1,
+        "durationSeconds": 8,
+        "aspectRatio": "16:9",
+        "generateAudio": True,
+        "enhancePrompt": True,
+        "negativePrompt": "ü",
+        "seed": 7,
+        "personGeneration": "allow_adult",
+    }
+
+
+def test_what_an_upload_looks_like_on_the_wire(server: RawServer, drive: Driver) -> None:
+    images = (Image("first_frame", PNG), Image("last_frame", JPEG))
+    request = GenerationRequest("first-last-frame", ODD, images=images, extra_options={"new": 1.5})
+    names = {"first_frame": "firstFrame", "last_frame": "lastFrame"}
+    server.script = [reply(202, samples.ACCEPTED)]
+    drive(server.url, flows.submit(request, server.url, names, ONCE))
+    (got,) = server.received
+    assert (got.method, got.target) == ("POST", "/api/veo/first-last-frame")
+    assert got.headers["content-type"].startswith("multipart/form-data; boundary=")
+    parts = got.parts()
+    assert parts["firstFrame"] == ("first_frame.png", "image/png", PNG)
+    assert parts["lastFrame"] == ("last_frame.jpg", "image/jpeg", JPEG)
+    assert {name: content.decode() for name, (file, _, content) in parts.items() if file is None} == {
+        "prompt": ODD,
+        "model": "veo-3.1-fast-generate-001",
+        "sampleCount": "1",
+        "durationSeconds": "8",
+        "aspectRatio": "16:9",
+        "generateAudio": "true",
+        "enhancePrompt": "true",
+        "personGeneration": "allow_adult",
+        "new": "1.5",
+    }
+
+
+@pytest.mark.parametrize("state", [None, "completed", "a&b=c #ü/?"])
+def test_what_a_question_looks_like_on_the_wire(server: RawServer, drive: Driver, state: str | None) -> None:
+    server.script = [reply(200, samples.HISTORY)]
+    page = drive(server.url, flows.get_history_page(100, 20, state, server.url, ONCE))
+    assert (len(page.generations), page.next_skip) == (1, 21)
+    (got,) = server.received
+    target = urlsplit(got.target)
+    assert (got.method, target.path, got.body) == ("GET", "/api/veo/history", b"")
+    expected = {"limit": ["100"], "skip": ["20"]} | ({"status": [state]} if state else {})
+    assert parse_qs(target.query, strict_parsing=True) == expected
+    assert got.headers["x-api-key"] == KEY
+    assert "content-type" not in got.headers
+
+
+def test_an_id_is_one_segment_of_the_path(server: RawServer, drive: Driver) -> None:
+    server.script = [reply(200, samples.COMPLETED), reply(200, samples.DOWNLOAD)]
+    videos = drive(server.url, status(server.url), flows.get_videos(ID, server.url, ONCE))
+    assert [got.target for got in server.received] == [f"/api/veo/status/{ID}", f"/api/veo/download/{ID}"]
+    assert [video.url for video in videos] == [samples.DOWNLOAD["videos"][0]["url"]]
+    with pytest.raises(errors.Veo3ValidationError):
+        drive(server.url, flows.get_generation("../models", server.url, ONCE))
+    assert len(server.received) == 2
+
+
+def test_a_connection_that_was_never_made_is_known_to_be_unsent(drive: Driver) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(errors.Veo3NoAnswerError, match="never sent; no credits were spent") as caught:
+        drive(url, text(url))
+    assert caught.value.sent is False
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://[::1",
+        "http://a..b",
+        f"http://{'a' * 64}.invalid",
+        "https://x.invalid:1",
+    ],
+)
+def test_an_address_that_is_none_is_known_to_be_unsent(drive: Driver, base_url: str) -> None:
+    with pytest.raises(errors.Veo3NoAnswerError) as caught:
+        drive(base_url, text(base_url))
+    assert caught.value.sent is False
+
+
+SENT: dict[str, Action] = {
+    "closed before the answer": HANG_UP,
+    "closed in the head": lambda connection: connection.sendall(b"HTTP/1."),
+    "closed in the body": reply(202, samples.ACCEPTED, cut=40),
+    "closed in a chunk": lambda connection: connection.sendall(
+        b"HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\r\n"
+    ),
+    "not HTTP": lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "broken compression": reply(202, samples.ACCEPTED, {"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("action", SENT)
+def test_a_lost_answer_is_not_asked_for_twice(
+    server: RawServer, drive: Driver, clock: Clock, action: str
+) -> None:
+    server.script = [SENT[action]]
+    with pytest.raises(errors.Veo3NoAnswerError, match="may have been accepted and charged") as caught:
+        drive(server.url, text(server.url, Retries()))
+    assert caught.value.sent is True
+    assert len(server.received) == 1
+    assert clock.pauses == []
+
+
+@pytest.mark.parametrize("action", SENT)
+def test_a_lost_question_is_asked_again(server: RawServer, drive: Driver, clock: Clock, action: str) -> None:
+    server.script = [SENT[action], SENT[action], reply(200, samples.COMPLETED)]
+    generation = drive(server.url, status(server.url, Retries(jitter=lambda: 1.0)))
+    assert generation.status is Status.COMPLETED
+    assert len(server.received) == 3
+    assert clock.pauses == [1.0, 2.0]
+
+
+def test_an_answer_that_does_not_come_in_time_may_have_been_accepted(
+    server: RawServer, drive: Driver
+) -> None:
+    server.script = [server.hang]
+    with pytest.raises(errors.Veo3NoAnswerError, match="ReadTimeout") as caught:
+        drive(server.url, text(server.url), timeout=0.2)
+    assert caught.value.sent is True
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server: RawServer, drive: Driver, code: int) -> None:
+    with running_server() as elsewhere:
+        elsewhere.script = [reply(202, samples.ACCEPTED)]
+        server.script = [reply(code, b"", {"Location": f"{elsewhere.url}/api/veo/text-to-video"})]
+        for flow in (text(server.url, Retries()), status(server.url, Retries())):
+            with pytest.raises(errors.Veo3BadRequestError) as caught:
+                drive(server.url, flow)
+            assert caught.value.status == code
+        assert elsewhere.connections == 0
+    assert len(server.received) == 2
+
+
+def test_a_submission_is_repeated_after_a_429(server: RawServer, drive: Driver, clock: Clock) -> None:
+    hint = {"X-RateLimit-Retry-After": "7"}
+    server.script = [reply(429, samples.RATE_LIMIT, hint), reply(202, samples.ACCEPTED)]
+    assert drive(server.url, text(server.url, Retries(jitter=lambda: 0.0))).id == ID
+    assert len(server.received) == 2
+    assert server.received[0].body == server.received[1].body
+    assert clock.pauses == [7.0]
+
+
+def test_a_submission_is_repeated_where_nobody_listened(
+    server: RawServer, drive: Driver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API comes up during the first pause."""
+    url = f"http://127.0.0.1:{free_port()}"
+    opened: list[RawServer] = []
+
+    def open_it(seconds: float) -> None:
+        clock.slept.append(seconds)
+        if seconds and not opened:
+            opened.append(late.__enter__())
+            opened[0].script = [reply(202, samples.ACCEPTED)]
+
+    late = running_server(port=urlsplit(url).port or 0)
+    monkeypatch.setattr(clock, "sleep", open_it)
+    clock.put_into(monkeypatch)
+    try:
+        assert drive(url, text(url, Retries(jitter=lambda: 1.0))).id == ID
+        assert len(opened[0].received) == 1
+    finally:
+        late.__exit__(None, None, None)
+    assert clock.pauses == [1.0]
+
+
+def test_a_server_error_is_asked_again_but_not_submitted_again(
+    server: RawServer, drive: Driver, clock: Clock
+) -> None:
+    server.script = [reply(503, flat("X")), reply(200, samples.COMPLETED)]
+    assert drive(server.url, status(server.url, Retries(jitter=lambda: 1.0))).status is Status.COMPLETED
+    server.script = [reply(503, flat("X")), reply(202, samples.ACCEPTED)]
+    with pytest.raises(errors.Veo3ServerError):
+        drive(server.url, text(server.url, Retries()))
+    assert len(server.received) == 3
+    assert clock.pauses == [1.0]
+
+
+def test_requests_keep_to_their_share(server: RawServer, drive: Driver, clock: Clock) -> None:
+    server.script = [reply(200, samples.COMPLETED)]
+    drive(server.url, *(status(server.url) for _ in range(14)), per_minute=60.0)
+    assert len(server.received) == 14
+    assert clock.slept == pytest.approx([0.0] * 10 + [1.0] * 4)
+
+
+ANSWERS = {
+    "plain": reply(200, samples.COMPLETED),
+    "with a mark": reply(200, b"\xef\xbb\xbf" + json.dumps(samples.COMPLETED).encode()),
+    "labelled as text": reply(200, samples.COMPLETED, {"Content-Type": "text/html; charset=latin-1"}),
+    "chunked": lambda connection: connection.sendall(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"".join(b"%x\r\n%c\r\n" % (1, byte) for byte in json.dumps(samples.COMPLETED).encode())
+        + b"0\r\n\r\n"
+    ),
+    "with odd headers": reply(200, samples.COMPLETED, {"X-Odd": "ü", "Set-Cookie": "a=b", "SERVER": ""}),
+    "an empty body": reply(200, b""),
+    "html": reply(502, b"<html>"),
+    "no credits": reply(402, samples.NO_CREDITS),
+    "limited": reply(429, samples.RATE_LIMIT, {"x-ratelimit-retry-after": "600"}),
+    "another charset": reply(200, json.dumps(samples.COMPLETED).encode("utf-16")),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_both_transports_read_an_answer_alike(server: RawServer, name: str) -> None:
+    server.script = [ANSWERS[name]]
+    ends = []
+    for kind in ("sync", "async"):
+        try:
+            ends.append(repr(Driver(kind)(server.url, status(server.url))))
+        except errors.Veo3ApiError as error:
+            ends.append(f"{error!r} {vars(error)}")
+    assert ends[0] == ends[1]
+    assert ("Status.COMPLETED" in ends[0]) == (name in list(ANSWERS)[:5])
+
+
+def test_one_connection_closed_by_the_other_side_is_no_trouble(server: RawServer, drive: Driver) -> None:
+    """The server closes each connection though the client would keep it."""
+    server.script = [reply(200, samples.COMPLETED, {"Connection": "keep-alive"})]
+    runs: list[Callable[[], Any]] = [
+        lambda: drive(server.url, *(status(server.url, Retries()) for _ in range(3)))
+    ]
+    assert [run().status for run in runs] == [Status.COMPLETED]
+    assert len(server.received) == 3

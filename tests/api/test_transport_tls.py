@@ -1,0 +1,109 @@
+"""TLS: what a failed handshake and a failure behind it say about a submission."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.request import GenerationRequest
+from airflow_provider_veo3.api.retries import Retries
+from tests.api import samples
+from tests.api.raw_server import RawServer, reply, running_server
+from tests.api.samples import ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.api.drive import Clock, Driver
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1, signed by itself, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[RawServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with running_server(context) as server:
+        yield server
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, str(certificate))
+
+
+def submit(url: str) -> flows.Flow[object]:
+    return flows.submit(GenerationRequest("text-to-video", "x"), url, {}, Retries(attempts=3))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_trusted_server_is_talked_to(tls_server: RawServer, drive: Driver) -> None:
+    tls_server.script = [reply(202, samples.ACCEPTED)]
+    assert drive(tls_server.url, submit(tls_server.url)).id == ID
+
+
+def test_a_server_that_is_not_trusted_sees_no_key_and_nothing_was_sent(
+    tls_server: RawServer, drive: Driver, clock: Clock
+) -> None:
+    tls_server.script = [reply(202, samples.ACCEPTED)]
+    with pytest.raises(errors.Veo3NoAnswerError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+        drive(tls_server.url, submit(tls_server.url))
+    assert caught.value.sent is False
+    assert tls_server.received == []
+    assert len(clock.pauses) == 2
+
+
+@pytest.mark.usefixtures("trusted")
+def test_tls_that_breaks_behind_the_request_may_have_been_accepted(
+    tls_server: RawServer, drive: Driver, clock: Clock
+) -> None:
+    def garble(connection: socket.socket) -> None:
+        with socket.socket(fileno=connection.detach()) as plain:
+            plain.sendall(b"this is no TLS record at all" * 10)
+
+    tls_server.script = [garble]
+    with pytest.raises(errors.Veo3NoAnswerError, match="may have been accepted and charged") as caught:
+        drive(tls_server.url, submit(tls_server.url))
+    assert caught.value.sent is True
+    assert len(tls_server.received) == 1
+    assert clock.pauses == []
