@@ -49,7 +49,7 @@ class LocalAirflow:
     :param dags_folder: where the DAG files lie.
     :param pool_slots: size of the pool ``veo3``, whose slots deferred tasks occupy too.
     :param components: what to start: a name for each, and the words of its ``airflow`` command.
-    :param keep_home: leave the home folder behind. It is always left behind when the block raises.
+    :param keep_home: leave the home folder behind. It is always left behind after an error.
     """
 
     def __init__(
@@ -96,9 +96,10 @@ class LocalAirflow:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it; its home goes too when all went well."""
+        """End it; its home goes too, unless an error left something there to look into."""
         self.stop()
-        if kind is None and not self.keep_home:
+        failed = kind is not None and issubclass(kind, Exception)  # Ctrl-C is no failure
+        if not failed and not self.keep_home:
             shutil.rmtree(self.home, ignore_errors=True)
 
     def alive(self) -> None:

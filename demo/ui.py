@@ -38,7 +38,7 @@ def main() -> None:
         print(f"\n  Open      {airflow.url}/dags/{QUICKSTART}")
         print(f"  User      {airflow.user}")
         print(f"  Password  {airflow.password}")
-        print(f"  Videos    {env['VEO3_DESTINATION']}")
+        print(f"  Videos    {env['VEO3_DESTINATION'].removeprefix('file://')}")
         print(f"  Logs      {airflow.home}")
         print("\nPress the Trigger button. Ctrl-C here ends it all.", flush=True)
         while True:
