@@ -66,9 +66,6 @@ def judge(status: int, headers: Mapping[str, str], have: Have, now: float) -> Ha
     :param now: Unix seconds, to read a ``Retry-After`` that is a date.
     """
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        kind = media_type(headers)
-        if kind.startswith("text/") or kind.partition("/")[2] in ("html", "xhtml+xml", "xml", "json"):
-            return Problem(Cure.FRESH_LINK, f"it sent {kind} where a video should be", corrupt=True)
         return _judge_body(status, headers, have)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         text = f"it has nothing beyond byte {have.offset} (416), but announced {have.total}"
@@ -117,6 +114,11 @@ def clean_mime_type(*candidates: str) -> str:
         if re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]{0,60}", kind):
             return kind
     return "video/mp4"
+
+
+def is_page(kind: str) -> bool:
+    """Whether a media type is one of texts, which are sent where a file is not handed out."""
+    return kind.startswith("text/") or kind.rpartition("/")[2].rpartition("+")[2] in ("html", "xml", "json")
 
 
 def media_type(headers: Mapping[str, str]) -> str:

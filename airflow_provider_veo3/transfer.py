@@ -21,6 +21,7 @@ from airflow_provider_veo3.file_answer import (
     Problem,
     clean_mime_type,
     is_expiring,
+    is_page,
     judge,
     media_type,
     pause_after,
@@ -293,9 +294,9 @@ def _read_head(chunks: Iterator[bytes], headers: Mapping[str, str]) -> bytes:
         head += chunk
         if len(head) >= ENOUGH:
             break
-    if begins_as_mp4(head):
+    kind = media_type(headers)
+    if begins_as_mp4(head) and not is_page(kind):
         return head
     shown = redact_text(head[:200].decode("ascii", "backslashreplace"))
-    kind = media_type(headers) or "content of no stated type"
-    text = f"it sent {kind} that is no MP4 video; it begins {shown!r}" if head else "it sent an empty file"
-    raise _FailedTryError(Problem(Cure.FRESH_LINK, text, corrupt=True))
+    text = f"it sent {kind or 'a body of no stated type'} that is no MP4 video and begins {shown!r}"
+    raise _FailedTryError(Problem(Cure.FRESH_LINK, text if head else "it sent an empty file", corrupt=True))

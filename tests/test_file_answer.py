@@ -12,6 +12,7 @@ from airflow_provider_veo3.file_answer import (
     Problem,
     clean_mime_type,
     is_expiring,
+    is_page,
     judge,
     pause_after,
 )
@@ -60,8 +61,6 @@ def test_a_body_that_can_be_used_says_what_it_continues(
         (206, {}, Cure.RESTART, True),
         (206, {"content-range": "bytes 500-999/1000", "content-encoding": "br"}, Cure.RESTART, True),
         (416, {}, Cure.RESTART, True),
-        (200, {"content-type": "text/html; charset=utf-8"}, Cure.FRESH_LINK, True),
-        (200, {"content-type": "application/json"}, Cure.FRESH_LINK, True),
         (400, {}, Cure.FRESH_LINK, False),
         (401, {}, Cure.FRESH_LINK, False),
         (403, {}, Cure.FRESH_LINK, False),
@@ -108,6 +107,12 @@ def test_only_the_plain_type_of_a_video_is_taken_from_the_network() -> None:
     assert clean_mime_type("Video/MP4; codecs=avc1") == "video/mp4"
     assert clean_mime_type("application/octet-stream", "video/webm") == "video/webm"
     assert clean_mime_type("video/mp4\r\nSet-Cookie: a", "video/" + "x" * 100, "../../etc") == "video/mp4"
+
+
+def test_texts_are_told_from_files() -> None:
+    pages = ("text/html", "text/plain", "application/json", "application/xml", "application/xhtml+xml")
+    assert all(map(is_page, pages))
+    assert not any(map(is_page, ("video/mp4", "application/octet-stream", "binary/octet-stream", "")))
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,8 @@ def test_a_part_that_runs_beyond_the_end_is_never_published(place: Place) -> Non
 @pytest.mark.parametrize(
     ("headers", "body", "shown"),
     [
-        ({"Content-Type": "text/html"}, ONE, "text/html"),
+        ({"Content-Type": "text/html"}, ONE, "text/html that is no MP4 video and begins"),
+        ({"Content-Type": "text/html"}, b"<h1>It works</h1>", "<h1>It works</h1>"),
         ({}, b"<html>Sign in at http://h/x?token=secret", "<html>Sign in at http://h/x"),
         ({"Content-Type": None}, b"\x00\x00\x00\x18moov" + b"\x00" * 40, "moov"),
         ({"Content-Encoding": "gzip"}, b"\x1f\x8b\x08" + b"\x00" * 40, "x1f"),
