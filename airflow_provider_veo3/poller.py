@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -17,6 +18,8 @@ from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.waiting import Wait, WaitResult
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from airflow_provider_veo3.api.transport import AsyncTransport
 
 log = logging.getLogger(__name__)
@@ -25,7 +28,10 @@ CONNECTION_PAUSES = (1.0, 3.0, 9.0, 27.0)
 """Seconds between tries to read the Airflow connection in the triggerer."""
 
 JITTER = 0.1
-"""Share of the poll interval by which looks are spread: tasks deferred together do not ask together."""
+"""Share of a pause by which looks are spread: tasks deferred together do not ask together."""
+
+LONGEST_JITTER = 10.0
+"""Seconds; well below the margin that Airflow's own timeout leaves behind a deadline."""
 
 ONCE = Retries(attempts=1)
 """A look that fails is judged by the wait, which knows its deadline; the call itself does not insist."""
@@ -35,9 +41,15 @@ ONCE = Retries(attempts=1)
 class _Line:
     """The one transport that everyone who waits on a connection in an event loop asks through."""
 
-    hook: Veo3Hook
-    transport: AsyncTransport
+    opening: asyncio.Task[tuple[Veo3Hook, AsyncTransport]]
     waiters: int = 0
+
+    async def close(self) -> None:
+        """Close what has been opened, or stop opening it."""
+        self.opening.cancel()
+        await asyncio.wait([self.opening])
+        if not self.opening.cancelled() and self.opening.exception() is None:
+            await self.opening.result()[1].close()
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Line]] = WeakKeyDictionary()
@@ -51,49 +63,52 @@ async def wait_for_generation(
     :param deadline: Unix seconds.
     :param poll_interval: seconds between two looks; ``None`` takes the connection's.
     """
-    try:
-        line = await _join_line(veo3_conn_id)
-    except Veo3Error as error:
-        return Wait(generation_id, deadline, 0.0).end_with(error)
-    try:
-        interval = poll_interval or line.hook.settings.poll_interval
-        return await _poll(line, Wait(generation_id, deadline, interval))
-    finally:
-        await _leave_line(veo3_conn_id, line)
+    async with _line(veo3_conn_id) as opening:
+        try:
+            # whoever stops waiting must not stop it for the others
+            hook, transport = await asyncio.shield(opening)
+        except Veo3Error as error:
+            return Wait(generation_id, deadline, 0.0).end_with(error)
+        interval = poll_interval or hook.settings.poll_interval
+        return await _poll(hook.settings.base_url, transport, Wait(generation_id, deadline, interval))
 
 
-async def _poll(line: _Line, wait: Wait) -> WaitResult:
-    base_url = line.hook.settings.base_url
+async def _poll(base_url: str, transport: AsyncTransport, wait: Wait) -> WaitResult:
     verdict: WaitResult | float = wait.first_look(time.time())
     while not isinstance(verdict, WaitResult):
-        await asyncio.sleep(verdict + random.uniform(0, JITTER * wait.poll_interval))  # noqa: S311
+        jitter = random.uniform(0, min(JITTER * verdict, LONGEST_JITTER))  # noqa: S311
+        await asyncio.sleep(verdict + jitter)
         try:
-            generation = await line.transport.run(flows.get_generation(wait.generation_id, base_url, ONCE))
+            generation = await transport.run(flows.get_generation(wait.generation_id, base_url, ONCE))
         except Veo3Error as error:
-            verdict = wait.on_error(error, time.time())
+            verdict = _judge(wait, error)
         else:
             verdict = wait.on_generation(generation, time.time())
     return verdict
 
 
-async def _join_line(veo3_conn_id: str) -> _Line:
+def _judge(wait: Wait, error: Veo3Error) -> WaitResult | float:
+    verdict = wait.on_error(error, time.time())
+    if not isinstance(verdict, WaitResult):
+        log.warning("%s Asking again in %.0f s.", error, verdict)
+    return verdict
+
+
+@asynccontextmanager
+async def _line(veo3_conn_id: str) -> AsyncIterator[asyncio.Task[tuple[Veo3Hook, AsyncTransport]]]:
+    """Join those who wait on a connection; the first opens the line, the last closes it."""
     lines = _lines.setdefault(asyncio.get_running_loop(), {})
-    if veo3_conn_id not in lines:
-        hook, transport = await _connect(veo3_conn_id)
-        if veo3_conn_id in lines:  # another waiter was faster
-            await transport.close()
-        else:
-            lines[veo3_conn_id] = _Line(hook, transport)
-    line = lines[veo3_conn_id]
+    line = lines.get(veo3_conn_id)
+    if line is None:
+        line = lines[veo3_conn_id] = _Line(asyncio.create_task(_connect(veo3_conn_id)))
     line.waiters += 1
-    return line
-
-
-async def _leave_line(veo3_conn_id: str, line: _Line) -> None:
-    line.waiters -= 1
-    if line.waiters == 0:
-        _lines[asyncio.get_running_loop()].pop(veo3_conn_id, None)
-        await line.transport.close()
+    try:
+        yield line.opening
+    finally:
+        line.waiters -= 1
+        if line.waiters == 0:
+            del lines[veo3_conn_id]
+            await line.close()
 
 
 async def _connect(veo3_conn_id: str) -> tuple[Veo3Hook, AsyncTransport]:
@@ -134,8 +149,5 @@ def look(hook: Veo3Hook, wait: Wait) -> WaitResult | float:
             flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
         )
     except Veo3Error as error:
-        verdict = wait.on_error(error, time.time())
-        if not isinstance(verdict, WaitResult):
-            log.warning("%s Asking again in %.0f s.", error, verdict)
-        return verdict
+        return _judge(wait, error)
     return wait.on_generation(generation, time.time())

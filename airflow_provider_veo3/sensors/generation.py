@@ -67,6 +67,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
         interval = DEFAULT_POLL_INTERVAL if poke_interval is None else poke_interval
         super().__init__(poke_interval=interval, timeout=timeout, **kwargs)
         self._takes_connection_interval = poke_interval is None
+        self._pause = 0.0
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
         self.deferrable = deferrable
@@ -100,7 +101,13 @@ class Veo3GenerationSensor(BaseSensorOperator):
         verdict = self._look()
         if isinstance(verdict, WaitResult):
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, verdict))
+        self._pause = verdict
         return PokeReturnValue(is_done=False)
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Wait longer where the API asks for it, or is in trouble."""
+        interval: float = super()._get_next_poke_interval(*args, **kwargs)
+        return max(interval, self._pause)
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from connections import use_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +31,9 @@ def airflow_bundles(airflow_db: None) -> None:
 def _one_emulator() -> Iterator[Emulator]:
     from airflow_provider_veo3.emulator import Emulator, Settings
 
-    unlimited = {
-        name: None
-        for name in ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
-    }
+    unlimited = dict.fromkeys(
+        ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
+    )
     # a stand-in of fixed size for each file: what the videos show is tested elsewhere
     with Emulator(
         Settings(processing_seconds=0, pending_seconds=0, credits=10**6, file_size=4096, **unlimited)
@@ -51,19 +50,6 @@ def emulator(
     use_connection(monkeypatch, _one_emulator)
     yield _one_emulator
     assert _one_emulator.ledger()["api_key_leaks"] == []
-
-
-def use_connection(
-    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, conn_id: str = "veo3_default", **fields: object
-) -> None:
-    """Define an Airflow connection that leads to the emulator, for this test."""
-    connection = {
-        "conn_type": "veo3",
-        "host": emulator.base_url,
-        "password": emulator.api_key,
-        "extra": {"requests_per_minute": 100_000, "poll_interval": 1},
-    }
-    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection | fields))
 
 
 @pytest.fixture(scope="session")

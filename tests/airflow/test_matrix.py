@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import use_connection
+from connections import use_connection
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -78,7 +78,7 @@ UNAUTHORIZED = {"success": False, "error": "Invalid API key", "code": "INVALID_A
 
 CASES = {
     "completed": Case(),
-    "completed_slowly": Case(settings={"processing_seconds": 0.3, "pending_seconds": 0.1}),
+    "completed_slowly": Case(settings={"processing_seconds": 0.3, "pending_seconds": 0.1}, every_kind=False),
     "failed": Case(
         ("Veo3GenerationFailedError", "up_for_retry"),
         ("Veo3SensorFailedError", "failed"),
@@ -87,8 +87,9 @@ CASES = {
     ),
     "refused_for_content": Case(
         **refused("Veo3GenerationRefusedError"),
-        settings={"policy_when": "generation"},
+        settings={"policy_when": "generation", "failed_error": "object"},
         words="prohibited content",
+        every_kind=False,
     ),
     "timeout": Case(
         ("Veo3GenerationTimeoutError", "up_for_retry"),
@@ -108,6 +109,7 @@ CASES = {
     "unknown_id": Case(
         **refused("Veo3GenerationNotFoundError"),
         faults=({"kind": "lose_task", "endpoint": "status", "times": None},),
+        every_kind=False,
     ),
     "key_refused_while_waiting": Case(
         **refused("Veo3AuthenticationError"),
@@ -236,6 +238,15 @@ def test_every_shape_agrees(
     assert len(accepted) == (generating_tasks if submitting else 0)
     for mode, task_id in zip(SENSOR_MODES, sensed, strict=True) if submitting else ():
         check_sensor(ended[f"sense_{mode}"], ended[task_id], accepted[task_id])
+    for task_id, end in ended.items():
+        assert len(end.triggers) <= 1
+        if task_id.startswith("wait_"):
+            assert len(end.triggers) == (submitting and task_id.endswith("deferrable"))
+    if any(
+        fault.get("times") == 2 for fault in case.faults
+    ):  # the first look meets trouble, so that there is something to wait for
+        assert [len(ended[f"sense_{mode}"].triggers) for mode in SENSOR_MODES] == [0, 0, 1]
+        assert [ended[f"sense_{mode}"].rounds > 1 for mode in SENSOR_MODES] == [False, True, True]
     met = {rule["id"]: rule["met"] for rule in emulator.faults()}
     assert all(met[rule] for rule in rules), "a fault was injected that nobody met"
 

@@ -1,0 +1,214 @@
+"""The trigger: what it carries, what it waits out, what ends it, and that it never blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from connections import use_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_veo3.emulator import Emulator
+    from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
+
+pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
+HOUR = 3600
+
+
+def submit(conn_id: str = "veo3_default", prompt: str = "A lighthouse") -> str:
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    hook = Veo3Hook(conn_id)
+    generation_id = hook.text_to_video(prompt).id
+    hook.get_conn().close()
+    return generation_id
+
+
+def trigger_for(generation_id: str, **changes: Any) -> Veo3GenerationTrigger:
+    from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
+
+    arguments = {
+        "generation_id": generation_id,
+        "veo3_conn_id": "veo3_default",
+        "deadline": time.time() + HOUR,
+        "poll_interval": 0.01,
+    }
+    return Veo3GenerationTrigger(**arguments | changes)
+
+
+async def events_of(trigger: Veo3GenerationTrigger) -> list[Any]:
+    return [event.payload async for event in trigger.run()]
+
+
+def drain(trigger: Veo3GenerationTrigger) -> dict[str, Any]:
+    """Run a trigger to its end: exactly one event, plain JSON, readable by the task."""
+    from airflow_provider_veo3.waiting import WaitResult
+
+    (payload,) = asyncio.run(events_of(trigger), debug=False)
+    assert json.loads(json.dumps(payload)) == payload
+    assert WaitResult.from_event(payload, trigger.generation_id).generation_id == trigger.generation_id
+    return payload
+
+
+def looks(emulator: Emulator) -> int:
+    return sum(emulator.ledger()["requests"].get("status", {}).values())
+
+
+def test_round_trip_through_airflows_own_serialization() -> None:
+    from airflow.models.trigger import Trigger
+    from airflow.sdk._shared.module_loading import import_string
+    from airflow.sdk.serde import deserialize, serialize
+    from airflow.serialization.serialized_objects import BaseSerialization
+
+    original = trigger_for("veo_1_a", deadline=1799999999.25, poll_interval=None)
+    path, kwargs = original.serialize()
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert all(value is None or isinstance(value, str | int | float) for value in kwargs.values())
+    assert set(kwargs) == {"generation_id", "veo3_conn_id", "deadline", "poll_interval"}
+    row = Trigger.from_object(original)
+    for carried in (
+        deserialize(json.loads(json.dumps(serialize(kwargs)))),
+        BaseSerialization.deserialize(json.loads(json.dumps(BaseSerialization.serialize(kwargs)))),
+        row.kwargs,
+    ):
+        again = import_string(path)(**carried)
+        assert type(again) is type(original)
+        assert again.serialize() == (path, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("fault", "ending", "reason"),
+    [
+        ({"kind": "fail_generation", "error": "fell over"}, "failed", None),
+        ({"kind": "lose_task", "endpoint": "status"}, "error", "Veo3GenerationNotFoundError"),
+        ({"kind": "status", "status": 401, "endpoint": "status"}, "error", "Veo3AuthenticationError"),
+        ({"kind": "status", "status": 403, "endpoint": "status"}, "error", "Veo3AuthenticationError"),
+        ({"kind": "status", "status": 402, "endpoint": "status"}, "error", "Veo3InsufficientCreditsError"),
+        ({"kind": "status", "status": 400, "endpoint": "status"}, "error", "Veo3BadRequestError"),
+    ],
+)
+def test_what_will_not_pass_ends_the_wait_with_the_first_answer(
+    emulator: Emulator, fault: dict[str, Any], ending: str, reason: str | None
+) -> None:
+    emulator.inject(fault)
+    event = drain(trigger_for(submit()))
+    assert (event["ending"], event["reason"]) == (ending, reason)
+    assert looks(emulator) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 429, "headers": {"Retry-After": "0", "X-RateLimit-Retry-After": "0"}},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 408},
+        {"kind": "disconnect_before"},
+        {"kind": "disconnect_mid_body"},
+        {"kind": "wrong_length", "bytes": 100000},
+        {"kind": "garbage"},
+        {"kind": "html_instead"},
+        {"kind": "status", "status": 200, "body": {"success": True}},
+        {"kind": "status", "status": 200, "body": {"taskId": "veo_1_other", "status": "completed"}},
+        {"kind": "status", "status": 200, "body": []},
+        {"kind": "status", "status": 204, "body": ""},
+    ],
+    ids=lambda fault: f"{fault['kind']}-{fault.get('status')}",
+)
+def test_trouble_that_passes_is_waited_out(emulator: Emulator, fault: dict[str, Any]) -> None:
+    emulator.inject({**fault, "endpoint": "status", "times": 3})
+    assert drain(trigger_for(submit()))["ending"] == "completed"
+    assert looks(emulator) == 4
+
+
+def test_a_deadline_that_has_passed_asks_once(emulator: Emulator) -> None:
+    """A triggerer that was down for an hour must neither give up a finished video nor start anew."""
+    past = time.time() - HOUR
+    assert drain(trigger_for(submit(), deadline=past))["ending"] == "completed"
+    assert looks(emulator) == 1
+    emulator.configure(processing_seconds=HOUR)
+    event = drain(trigger_for(submit(), deadline=past))
+    assert event["ending"] == "timeout"
+    assert looks(emulator) == 2
+    assert "is still pro" in event["message"]
+    emulator.inject({"kind": "status", "status": 503, "endpoint": "status", "times": None})
+    event = drain(trigger_for(submit(), deadline=past))
+    assert (event["ending"], looks(emulator)) == ("timeout", 3)
+    assert "503" in event["message"]
+
+
+def test_a_trigger_made_again_keeps_its_deadline(emulator: Emulator) -> None:
+    from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
+
+    emulator.configure(processing_seconds=HOUR)
+    first = trigger_for(submit(), deadline=time.time() + 0.2)
+
+    async def interrupted() -> None:
+        waiting = asyncio.create_task(events_of(first))
+        await until(lambda: looks(emulator) > 0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(interrupted())
+    again = Veo3GenerationTrigger(**first.serialize()[1])
+    assert drain(again)["ending"] == "timeout"
+    assert time.time() >= again.deadline == first.deadline
+
+
+def test_the_connections_poll_interval_serves_where_the_task_does_not_say(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.configure(processing_seconds=HOUR)
+    use_connection(monkeypatch, emulator, extra={"poll_interval": 3600})
+    soon = time.time() + 0.2
+    assert drain(trigger_for(submit(), poll_interval=None, deadline=soon))["ending"] == "timeout"
+    assert looks(emulator) == 1, "it looks after an interval, or at its deadline if that is sooner"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until something is so."""
+    while not condition():  # noqa: ASYNC110 - what is waited for happens outside the loop
+        await asyncio.sleep(0.005)
+
+
+def test_the_event_loop_is_never_blocked(emulator: Emulator) -> None:
+    """While the API is slow to answer, everything else in the triggerer goes on."""
+    emulator.inject({"kind": "delay", "endpoint": "status", "seconds": 0.6, "times": 2})
+    emulator.inject({"kind": "garbage", "endpoint": "status"})
+    generation_id = submit()
+    ticks: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            ticks.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.005)
+
+    async def run() -> list[Any]:
+        ticking = asyncio.create_task(tick())
+        try:
+            return await events_of(trigger_for(generation_id))
+        finally:
+            ticking.cancel()
+
+    (event,) = asyncio.run(run())
+    assert event["ending"] == "completed"
+    # two answers of 0.6 s; a loop that stands still meanwhile ticks a handful of times
+    assert len(ticks) > 60, f"{len(ticks)} ticks in {ticks[-1] - ticks[0]:.1f} s"
+
+
+def test_on_kill_names_the_generation_and_asks_nothing(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generation_id = submit()
+    before = emulator.ledger()["totals"]["requests"]
+    trigger = trigger_for(generation_id)
+    asyncio.run(trigger.on_kill())
+    asyncio.run(trigger.cleanup())
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "no way to cancel" in line]
+    assert generation_id in line
+    assert emulator.ledger()["totals"]["requests"] == before
