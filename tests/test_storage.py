@@ -141,7 +141,9 @@ def test_an_observer_never_sees_a_part_of_a_file(place: Place) -> None:
     place.host.watch = lambda sent: seen.append(place.visible)
     place.store()
     assert len(seen) > 40
-    assert all(files == {} for files in seen)
+    # the last look may come after the last byte was taken, and the file published
+    assert all(files == {} for files in seen[:-1])
+    assert seen[-1] in ({}, {"veo_1_0.mp4": BIG})
     assert place.visible == {"veo_1_0.mp4": BIG}
 
 
@@ -240,7 +242,7 @@ def test_a_part_that_runs_beyond_the_end_is_never_published(place: Place) -> Non
     )
     place.offer(BIG, Reply(cut=start), spill)
     sizes: list[int] = []
-    place.host.watch = lambda sent: sizes.extend(path.stat().st_size for path in place.folder.glob(".*"))
+    place.host.watch = lambda sent: sizes.extend(file.stat().st_size for file in place.folder.glob(".*"))
     place.store()
     assert max(sizes) <= len(BIG) + CHUNK  # a body without an end must not fill the disk
     assert place.host.ranges("one.mp4") == [None, f"bytes={start}-", None]
@@ -350,7 +352,7 @@ def test_a_stored_file_of_another_size_is_replaced_with_a_warning(
     place.host.watch = lambda sent: seen.append(len(place.visible["veo_1_0.mp4"]))
     place.store()
     assert place.visible == {"veo_1_0.mp4": BIG}
-    assert set(seen) == {1000}
+    assert set(seen[:-1]) == {1000}
     assert "replaced a file of 1000 bytes" in caplog.text
 
 
