@@ -98,9 +98,9 @@ def _settings(
 
 def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | None) -> str:
     """Join host, scheme and port, however they were given: as JSON, as a URI or in the form."""
-    host = (host or "").strip().rstrip("/")
-    if not host:
-        host = DEFAULT_BASE_URL
+    host = (host or "").strip() or DEFAULT_BASE_URL
+    if not host.endswith("://"):
+        host = host.rstrip("/")
     if re.fullmatch(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", host):
         host = f"[{host}]"  # an IPv6 address as Airflow takes it out of a URI
     if "://" not in host:
