@@ -132,16 +132,9 @@ class World:
             mine = [task for task in self._open if task.account is account]
             if settings.queue_limit is not None and len(mine) >= settings.queue_limit:
                 raise self._queue_full(mine, now)
-            duration = processing_seconds(parameters.model, settings, self._rng)
-            pending = min(settings.pending_seconds, duration)
-            ready = now + settings.scaled(pending)
-            starts_at = start_time(ready, settings.rendering_at_once, mine)
-            ends_at = starts_at + settings.scaled(duration - pending)
-            task_id = new_task_id(now, self._rng)
-            while task_id in self._tasks:
-                task_id = new_task_id(now, self._rng)
+            starts_at, ends_at = self._plan(parameters, now, mine)
             task = Task(
-                id=task_id,
+                id=self._new_id(now),
                 account=account,
                 key=key.fingerprint,
                 type=kind,
@@ -161,6 +154,21 @@ class World:
             self._tasks[task.id] = task
             self._open.append(task)
             return task
+
+    def _plan(self, parameters: Parameters, now: float, mine: list[Task]) -> tuple[float, float]:
+        """When a generation will start and end, behind those that are open already."""
+        settings = self.settings
+        duration = processing_seconds(parameters.model, settings, self._rng)
+        pending = min(settings.pending_seconds, duration)
+        ready = now + settings.scaled(pending)
+        starts_at = start_time(ready, settings.rendering_at_once, mine)
+        return starts_at, starts_at + settings.scaled(duration - pending)
+
+    def _new_id(self, now: float) -> str:
+        task_id = new_task_id(now, self._rng)
+        while task_id in self._tasks:
+            task_id = new_task_id(now, self._rng)
+        return task_id
 
     def _queue_full(self, mine: list[Task], now: float) -> ApiError:
         settings = self.settings

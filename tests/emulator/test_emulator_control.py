@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
+import socket
 import threading
 
 import httpx
 import pytest
 
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
+from airflow_provider_veo3.emulator.server import listen
 
 
 @pytest.fixture
@@ -226,6 +228,12 @@ def test_a_busy_port_is_an_error(api):
     for name in ("port", "files_port"):
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
             Emulator(Settings(**{name: port})).start()
+
+
+def test_answers_do_not_wait_to_be_merged():
+    """Asyncio switches Nagle's algorithm off only for sockets that name their protocol."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_stopping_leaves_nothing_behind():
