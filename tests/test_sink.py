@@ -284,3 +284,51 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(Veo3StorageError, match=r"file/sub/a\.mp4 could not be written.*credits are spent"):
         Destination(str(tmp_path / "file/sub")).open("a.mp4", MIME)
+
+
+def test_storage_whose_move_does_not_replace_still_ends_with_the_new_file(memory: dict[str, Any]) -> None:
+    class Strict(MemoryFileSystem):  # type: ignore[misc]
+        protocol = "strict"
+        cachable = False
+
+        def mv(self, path1: str, path2: str, **kwargs: Any) -> None:
+            if self.exists(path2):
+                raise FileExistsError(path2)
+            super().mv(path1, path2, **kwargs)
+
+    _STORE_CACHE["memory"].fs = Strict()
+    destination = Destination("memory://folder")
+    for body in (b"before", b"after"):
+        sink = destination.open("a.mp4", MIME)
+        sink.write(body)
+        sink.publish()
+    assert {path: file.getvalue() for path, file in memory.items()} == {"/folder/a.mp4": b"after"}
+
+
+def test_leftovers_that_stay_are_logged_and_hide_no_other_error(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: StagedFile) -> None:
+        raise OSError("the abort was refused")
+
+    monkeypatch.setattr(StagedFile, "discard", fail)
+    sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
+    sink.write(b"half")
+    sink.discard()
+    assert "the abort was refused" in caplog.text
+    assert bucket.objects == {}
+
+
+def test_storage_that_cannot_be_reached_just_now_is_worth_a_retry(airflow_db: None) -> None:
+    from airflow.sdk.io import fs as registry
+
+    def unreachable(conn_id: str | None) -> MemoryFileSystem:
+        raise ConnectionError("no route to the store")
+
+    registry._register_filesystems()["gs"] = unreachable  # type: ignore[index]
+    try:
+        with pytest.raises(Veo3StorageError, match="no route to the store"):
+            Destination("gs://conn@bucket/x")
+    finally:
+        registry._register_filesystems.cache_clear()
+        _STORE_CACHE.clear()
