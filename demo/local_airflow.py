@@ -68,7 +68,7 @@ class LocalAirflow:
         self.user = "admin"
         self.password = secrets.token_urlsafe(9)
         self.home = Path(tempfile.mkdtemp(prefix="veo3 airflow "))
-        api_port, worker_log_port, trigger_log_port = _free_ports(3)
+        api_port, worker_log_port, trigger_log_port = free_ports(3)
         self.url = f"http://127.0.0.1:{api_port}"
         self.env = (
             _clean_environment() | self._settings(api_port, worker_log_port, trigger_log_port) | dict(env)
@@ -240,7 +240,7 @@ def _clean_environment() -> dict[str, str]:
     return env | {"NO_PROXY": loopback, "no_proxy": loopback}
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Find ports that nobody listens on, outside the range from which systems take ports by themselves."""
     chosen = random.SystemRandom()
     with ExitStack() as held:  # all at once, so that no port is found twice

@@ -1,0 +1,57 @@
+"""``python -m chaos embedded distributed``: run campaigns, print the verdict, fail if the promise broke."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+
+from chaos import report
+from chaos.campaign import VICTIMS, Order, Outcome, run
+from chaos.servers import MissingServerError
+
+
+def main() -> int:
+    """Run what the command line names, and give the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("modes", nargs="+", choices=tuple(VICTIMS))
+    parser.add_argument("--seed", type=int, help="of everything random; printed when it is not given")
+    parser.add_argument("--generations", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=24)
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds until a campaign is given up")
+    parser.add_argument(
+        "--durable",
+        choices=("true", "false"),
+        default="true",
+        help="the operator's parameter: false shows that the count of double charges can be other than 0",
+    )
+    given = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    outcomes: dict[str, Outcome] = {}
+    for mode in given.modes:
+        order = Order(mode, seed, given.generations, given.kills, given.durable == "true", given.timeout)
+        try:
+            outcomes[mode] = run(order)
+        except MissingServerError as error:
+            print(f"chaos: {error}", file=sys.stderr)
+            return 2
+    print(f"\n{report.summary(outcomes)}\n")
+    for mode, outcome in outcomes.items():
+        print(report.details(mode, outcome))
+        if outcome.logs:
+            print(f"{mode}, all logs, the ledger and what was seen: {outcome.logs}")
+    kept = all(outcome.verdict.kept for outcome in outcomes.values())
+    again = f"SEED={seed} GENERATIONS={given.generations} KILLS={given.kills}"
+    print(
+        f"\n{'Paid once, stored whole, never seen broken.' if kept else 'FAILED.'} Again: make chaos {again}"
+    )
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

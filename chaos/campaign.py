@@ -1,0 +1,204 @@
+"""One campaign from its start to its verdict."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from chaos import report
+from chaos.airflow import DAG_ID, EMBEDDED, ChaosAirflow
+from chaos.distributed import COMPONENTS, EXECUTORS, BackEnd
+from chaos.facts import collect_delivered, collect_truth, settled_ledger
+from chaos.hunter import Hunter
+from chaos.observer import read_findings
+from chaos.plan import make_plan
+from chaos.verdict import Facts, Verdict, judge, read_accepted
+from demo.airflow_api import FINISHED, AirflowApiError
+from demo.emulator import EmulatorProcess
+from demo.local_airflow import CHECKOUT
+from demo.watch import Clock
+
+if TYPE_CHECKING:
+    from chaos.plan import Plan
+
+VICTIMS: Final = {
+    # who, and how often in relation to the others; +: with everything below it
+    "embedded": (
+        ("task", 4),
+        ("supervisor", 2),
+        ("supervisor+task", 2),
+        ("triggerer", 2),
+        ("triggerer+all", 1),
+        ("scheduler", 2),
+        ("scheduler+all", 1),
+    ),
+    "distributed": (
+        ("task", 3),
+        ("supervisor", 2),
+        ("supervisor+task", 1),
+        ("worker", 2),
+        ("worker+all", 2),
+        ("triggerer", 2),
+        ("triggerer+all", 1),
+        ("scheduler", 2),
+    ),
+}
+POLL_INTERVAL: Final = 1
+PROGRESS: Final = 20.0
+"""Seconds between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for.
+
+    :param mode: ``embedded`` or ``distributed``.
+    :param durable: the operator's own parameter; ``False`` shows what the promise is worth without it.
+    :param timeout: seconds until a campaign that does not end is given up.
+    """
+
+    mode: str
+    seed: int
+    generations: int
+    kills: int
+    durable: bool = True
+    timeout: float = 1800.0
+
+
+@dataclass
+class Outcome:
+    """How a campaign ended."""
+
+    verdict: Verdict
+    faults: Counter[str]
+    kills: Counter[str]
+    looks: int
+    seconds: float
+    logs: Path | None = None
+    moments: Counter[str] = field(default_factory=Counter)
+
+
+def run(order: Order) -> Outcome:
+    """Run a campaign, print how it goes, and give what came out; its logs stay if anything went wrong."""
+    clock = Clock()
+    plan = make_plan(order.seed, order.generations, order.kills, VICTIMS[order.mode])
+    folder = Path(tempfile.mkdtemp(prefix=f"veo3-chaos-{order.mode}-"))
+    destination = folder / "videos"
+    destination.mkdir()
+    (folder / "wanted.json").write_text(json.dumps(plan.as_rows()), encoding="utf-8")
+    clock.say(f"{order.mode}: {order.generations} generations, {order.kills} kills, seed {order.seed}")
+    with ExitStack() as stack:
+        emulator = stack.enter_context(EmulatorProcess(**plan.emulator))
+        env = {
+            "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=POLL_INTERVAL),
+            "CHAOS_DESTINATION": f"file://{destination}",
+            "CHAOS_WANTED": str(folder / "wanted.json"),
+            "CHAOS_DURABLE": str(order.durable).lower(),
+        }
+        airflow = stack.enter_context(_airflow(order.mode, env, stack, folder))
+        clock.say("Airflow is healthy")
+        airflow.wait_for_dags([DAG_ID])
+        outcome = _Campaign(order, plan, airflow, emulator, folder, clock).run()
+    if outcome.verdict.kept:
+        shutil.rmtree(airflow.home, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        airflow.home.rename(folder / "airflow")
+        outcome.logs = folder
+    return outcome
+
+
+def _airflow(mode: str, env: dict[str, str], stack: ExitStack, folder: Path) -> ChaosAirflow:
+    if mode == "embedded":
+        return ChaosAirflow(env, components=EMBEDDED)
+    back_end = stack.enter_context(BackEnd(folder))
+    return ChaosAirflow(env | back_end.env(), components=COMPONENTS, executors=EXECUTORS)
+
+
+@dataclass
+class _Campaign:
+    order: Order
+    plan: Plan
+    airflow: ChaosAirflow
+    emulator: EmulatorProcess
+    folder: Path
+    clock: Clock
+
+    def run(self) -> Outcome:
+        for fault in self.plan.faults:
+            self.emulator.inject(fault)
+        findings = self.folder / "sightings.jsonl"
+        observer = subprocess.Popen(
+            [sys.executable, "-m", "chaos.observer", str(self.folder / "videos"), str(findings)],
+            cwd=CHECKOUT,
+        )
+        hunter = Hunter(self.airflow, self.plan.kills, self.emulator.log_file, self.clock.say)
+        try:
+            run_id = self.airflow.api.trigger(DAG_ID)
+            hunter.start()
+            state = self._follow(run_id, hunter)
+        finally:
+            if hunter.is_alive():
+                hunter.stop()
+            faults = self._faults_met()
+            self.emulator.clear_faults()
+            ledger = settled_ledger(self.emulator)
+            observer.terminate()
+            observer.wait()
+            self._keep(ledger)
+        if hunter.error is not None:
+            raise hunter.error
+        sightings, looks = read_findings(findings)
+        facts = Facts(
+            wanted=[each.prompt for each in self.plan.wanted],
+            accepted=read_accepted(ledger),
+            delivered=collect_delivered(self.airflow, run_id, self.plan.wanted),
+            sightings=sightings,
+            looks=looks,
+            truth=collect_truth(self.emulator, ledger),
+            run_state=state,
+            kills_planned=self.order.kills,
+            kills=hunter.done,
+            key_leaks=len(ledger["api_key_leaks"]),
+        )
+        return Outcome(judge(facts), faults, hunter.done, looks, self.clock.seconds, moments=hunter.moments)
+
+    def _follow(self, run_id: str, hunter: Hunter) -> str:
+        """Wait for the end of the DAG run, and say now and then how far it is."""
+        deadline = time.monotonic() + self.order.timeout
+        next_line = 0.0
+        while time.monotonic() < deadline and hunter.error is None:
+            time.sleep(1)
+            try:
+                state = self.airflow.api.run_state(DAG_ID, run_id)
+                if state in FINISHED:
+                    return state
+                if time.monotonic() >= next_line:
+                    next_line = time.monotonic() + PROGRESS
+                    states = Counter(str(task["state"]) for task in self.airflow.task_states(run_id))
+                    self.clock.say(report.progress(states, self.emulator.ledger(), hunter.done))
+            except (httpx.TransportError, AirflowApiError):  # it is being shot at
+                continue
+        return f"still running after {self.order.timeout:.0f} s"
+
+    def _faults_met(self) -> Counter[str]:
+        met: Counter[str] = Counter()
+        for fault in self.emulator.faults():
+            met[report.fault_name(fault)] += fault["met"]
+        return +met
+
+    def _keep(self, ledger: dict[str, Any]) -> None:
+        """Put what a person would want to read beside the logs."""
+        (self.folder / "ledger.json").write_text(json.dumps(ledger, indent=1), encoding="utf-8")
+        shutil.copy(self.emulator.log_file, self.folder / "emulator.log")

@@ -1,0 +1,67 @@
+"""The campaign that is shot at: mapped generations that wait by themselves, and chains that do not."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, task, task_group
+
+from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
+
+DESTINATION = os.environ["CHAOS_DESTINATION"]
+DURABLE = os.environ["CHAOS_DURABLE"] == "true"
+
+
+@task
+def read_wanted(shape: str) -> list[dict[str, Any]]:
+    """Give the generations of one shape."""
+    rows = json.loads(Path(os.environ["CHAOS_WANTED"]).read_text(encoding="utf-8"))
+    return [{name: row[name] for name in row if name != "shape"} for row in rows if row["shape"] == shape]
+
+
+@task_group
+def whole(prompt: str, duration_seconds: int, on_ambiguous_submission: str) -> None:
+    """Submit and wait in one task, store in another."""
+    generate = Veo3TextToVideoOperator(
+        task_id="generate",
+        prompt=prompt,
+        duration_seconds=duration_seconds,
+        on_ambiguous_submission=on_ambiguous_submission,
+        wait_for_completion=True,
+        deferrable=True,
+        durable=DURABLE,
+        pool="veo3",
+    )
+    Veo3DownloadOperator(task_id="download", generation_id=generate.output, destination=DESTINATION)
+
+
+@task_group
+def chain(prompt: str, duration_seconds: int, on_ambiguous_submission: str) -> None:
+    """Submit, wait and store, each in a task of its own."""
+    submit = Veo3TextToVideoOperator(
+        task_id="submit",
+        prompt=prompt,
+        duration_seconds=duration_seconds,
+        on_ambiguous_submission=on_ambiguous_submission,
+        durable=DURABLE,
+    )
+    wait = Veo3GenerationSensor(task_id="wait", generation_id=submit.output, deferrable=True)
+    Veo3DownloadOperator(task_id="download", generation_id=wait.output, destination=DESTINATION)
+
+
+with DAG(
+    dag_id="veo3_chaos",
+    schedule=None,
+    catchup=False,
+    # More retries than kills: the question is not whether Airflow tries again, but what that costs.
+    default_args={"retries": 100, "retry_delay": timedelta(seconds=1)},
+    max_active_tasks=64,
+):
+    whole.expand_kwargs(read_wanted.override(task_id="read_whole")("whole"))
+    chain.expand_kwargs(read_wanted.override(task_id="read_chains")("chain"))

@@ -1,0 +1,69 @@
+"""Collect, when all is over, what the verdict is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from chaos.airflow import DAG_ID
+from chaos.verdict import COMPLETED, Content, Delivered
+from demo.airflow_api import AirflowApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chaos.airflow import ChaosAirflow
+    from chaos.plan import Wanted
+    from demo.emulator import EmulatorProcess
+
+
+def collect_truth(emulator: EmulatorProcess, ledger: Mapping[str, Any]) -> dict[str, Content]:
+    """Fetch every video of the ledger straight from the emulator; its faults must have been lifted."""
+    truth: dict[str, Content] = {}
+    with httpx.Client(headers={"X-API-Key": emulator.api_key}, trust_env=False, timeout=60) as api:
+        for task in ledger["tasks"]:
+            if task["status"] != COMPLETED:
+                continue
+            answer = api.get(f"{emulator.base_url}/api/veo/download/{task['id']}").raise_for_status()
+            for index, video in enumerate(answer.json()["videos"]):
+                body = httpx.get(video["url"], trust_env=False, timeout=60).raise_for_status().content
+                name = f"{task['id']}_{index}.mp4"
+                truth[name] = Content(len(body), hashlib.sha256(body).hexdigest())
+    return truth
+
+
+def collect_delivered(airflow: ChaosAirflow, run_id: str, wanted: Sequence[Wanted]) -> list[Delivered]:
+    """Read what the download tasks returned, and which wanted video each was for."""
+    delivered = []
+    for shape in ("whole", "chain"):
+        rows = [each for each in wanted if each.shape == shape]
+        for map_index, row in enumerate(rows):
+            try:
+                stored = airflow.api.xcom(DAG_ID, run_id, f"{shape}.download", map_index=map_index)
+            except AirflowApiError:  # it never came that far
+                continue
+            delivered += [
+                Delivered(
+                    prompt=row.prompt,
+                    generation_id=each["generation_id"],
+                    name=each["uri"].rsplit("/", 1)[-1],
+                    content=Content(each["size"], each["sha256"]),
+                )
+                for each in stored
+            ]
+    return delivered
+
+
+def settled_ledger(emulator: EmulatorProcess, timeout: float = 60) -> dict[str, Any]:
+    """Give the ledger once no generation is under way any more."""
+    deadline = time.monotonic() + timeout
+    while True:
+        ledger = emulator.ledger()
+        if all(task["status"] in (COMPLETED, "failed") for task in ledger["tasks"]):
+            return ledger
+        if time.monotonic() > deadline:
+            return ledger
+        time.sleep(0.5)

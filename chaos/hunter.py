@@ -1,0 +1,133 @@
+"""Carries out the planned kills while tasks run, and starts again what must run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import psutil
+
+    from chaos.airflow import ChaosAirflow
+    from chaos.plan import Kill
+
+RESTART: Final = 1.5
+"""Seconds after which a dead component is started again."""
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for a moment that may not come again."""
+
+
+class EmulatorLog:
+    """Follows what the emulator writes about the requests it gets.
+
+    :param path: its log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = path.stat().st_size
+
+    def saw(self, moment: str) -> bool:
+        """Whether one such request has come since the last question."""
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            fresh = file.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._at += len(whole)
+        lines = whole.decode(errors="replace").splitlines()
+        if moment == "accepted":  # it names the generation only if there is one
+            return any(" POST text-to-video " in line and " veo_" in line for line in lines)
+        return any(" GET file 20" in line for line in lines)
+
+
+class Hunter(threading.Thread):
+    """Kills as planned, until the plan or the campaign is over.
+
+    :param airflow: whose processes die.
+    :param kills: the plan.
+    :param emulator_log: tells when something worth interrupting happens.
+    :param say: prints a line.
+    """
+
+    def __init__(
+        self, airflow: ChaosAirflow, kills: Sequence[Kill], emulator_log: Path, say: Callable[[str], None]
+    ) -> None:
+        super().__init__(name="hunter", daemon=True)
+        self._airflow = airflow
+        self._kills = kills
+        self._emulator = EmulatorLog(emulator_log)
+        self._say = say
+        self._over = threading.Event()
+        self.done: Counter[str] = Counter()
+        self.moments: Counter[str] = Counter()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Kill, one after the other."""
+        try:
+            for kill in self._kills:
+                if not self._pause(kill.after) or not self._carry_out(kill):
+                    return
+        except BaseException as error:  # noqa: BLE001 - the campaign's thread tells
+            self.error = error
+
+    def stop(self) -> None:
+        """End, with every component running again."""
+        self._over.set()
+        self.join()
+        self.revive()
+
+    def revive(self) -> None:
+        """Start again what has died."""
+        for name in self._airflow.ended():
+            self._airflow.launch(name)
+
+    def _carry_out(self, kill: Kill) -> bool:
+        """Wait for the moment, then kill; ``False`` when the campaign ended first."""
+        deadline = time.monotonic() + PATIENCE
+        self._emulator.saw(kill.moment)
+        while not self._over.is_set():
+            moment = "any" if time.monotonic() > deadline else kill.moment
+            if moment in ("task", "any"):
+                come = bool(self._airflow.running_tasks())
+            else:
+                come = self._emulator.saw(moment)
+            if come:
+                if not self._pause(kill.aim):
+                    return False
+                victims = self._victims(kill)
+                if victims and self._airflow.kill(victims):
+                    self.done[kill.victim] += 1
+                    self.moments[moment] += 1
+                    return self._pause(RESTART) and self._tidy()
+            time.sleep(0.03)
+        return False
+
+    def _tidy(self) -> bool:
+        self.revive()
+        self._airflow.clear_away()
+        return True
+
+    def _victims(self, kill: Kill) -> list[psutil.Process]:
+        """Give the processes to kill, none if there are none just now."""
+        who, _, all_of_it = kill.victim.partition("+")
+        if who in ("task", "supervisor"):
+            tasks = self._airflow.running_tasks()
+            if not tasks:
+                return []
+            task, supervisor = tasks[int(kill.draw * len(tasks))]
+            return [task] if who == "task" else [supervisor, task] if all_of_it else [supervisor]
+        names = [name for name in self._airflow.components if name.startswith(who)]
+        name = names[int(kill.draw * len(names))]
+        if name in self._airflow.ended():
+            return []
+        return self._airflow.family(name) if all_of_it else [self._airflow.processes[name]]
+
+    def _pause(self, seconds: float) -> bool:
+        return not self._over.wait(seconds)

@@ -1,0 +1,78 @@
+"""What a person reads: lines of progress, and the table at the end. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from demo.videos import table
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping, Sequence
+
+    from chaos.campaign import Outcome
+
+SHOWN: Final = 12
+"""Breaches that are printed of each sort; the logs hold them all."""
+
+
+def progress(states: Mapping[str, int], ledger: Mapping[str, Any], kills: Counter[str]) -> str:
+    """Say in one line how far the campaign is."""
+    totals = ledger["totals"]
+    tasks = ", ".join(
+        f"{count} {state.replace('None', 'not yet')}" for state, count in sorted(states.items())
+    )
+    return f"{totals['accepted']:3} accepted, {totals['completed']:3} made, {kills.total():3} kills; {tasks}"
+
+
+def fault_name(fault: Mapping[str, Any]) -> str:
+    """Name a fault by what it does and where."""
+    status = f" {fault['status']}" if fault.get("status") else ""
+    endpoint = "submit" if fault["endpoint"] in ("text-to-video", "any") else fault["endpoint"]
+    return f"{fault['kind']}{status} at {endpoint}"
+
+
+def summary(outcomes: Mapping[str, Outcome]) -> str:
+    """Lay out the verdicts of some campaigns side by side."""
+    found = list(outcomes.values())
+    rows: list[Sequence[str]] = [("", *outcomes)]
+    for title, numbers in (
+        ("generations wanted", [o.verdict.wanted for o in found]),
+        ("generations accepted", [o.verdict.accepted for o in found]),
+        ("credits charged", [o.verdict.charged for o in found]),
+        ("credits refunded", [o.verdict.refunded for o in found]),
+        ("stored whole", [o.verdict.stored for o in found]),
+        ("double charges", [len(o.verdict.doubled) for o in found]),
+        ("lost videos", [len(o.verdict.lost) for o in found]),
+        ("broken objects ever visible", [len(o.verdict.broken) for o in found]),
+        ("looks at the destination", [o.looks for o in found]),
+        ("SIGKILLs", [o.kills.total() for o in found]),
+        ("faults met", [o.faults.total() for o in found]),
+        ("seconds", [round(o.seconds) for o in found]),
+    ):
+        rows.append((title, *(str(number) for number in numbers)))
+    return table(rows, right=range(1, len(rows[0])))
+
+
+def details(mode: str, outcome: Outcome) -> str:
+    """Tell who was killed, which faults were met, and every breach."""
+    lines = [
+        f"{mode}, killed: {_counts(outcome.kills)}",
+        f"{mode}, at the moments: {_counts(outcome.moments)}",
+        f"{mode}, faults: {_counts(outcome.faults)}",
+    ]
+    verdict = outcome.verdict
+    for what, breaches in (
+        ("DOUBLE CHARGE", verdict.doubled),
+        ("LOST VIDEO", verdict.lost),
+        ("BROKEN OBJECT", verdict.broken),
+        ("TROUBLE", verdict.trouble),
+    ):
+        lines += [f"{mode}, {what}: {breach}" for breach in breaches[:SHOWN]]
+        if len(breaches) > SHOWN:
+            lines.append(f"{mode}, {what}: and {len(breaches) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items())) or "none"
