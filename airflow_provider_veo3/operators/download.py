@@ -13,7 +13,7 @@ from airflow_provider_veo3.links import Veo3StoredVideoLink, publish_stored
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_veo3.transfer import Pace
+    from airflow_provider_veo3.storage.source import Pace
 
 
 class Veo3DownloadOperator(BaseOperator):
@@ -71,10 +71,10 @@ class Veo3DownloadOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check everything, then store."""
-        from airflow_provider_veo3.destination import Destination
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-        from airflow_provider_veo3.storage import VideoStore
-        from airflow_provider_veo3.transfer import Pace
+        from airflow_provider_veo3.storage.destination import Destination
+        from airflow_provider_veo3.storage.source import Pace
+        from airflow_provider_veo3.storage.store import VideoStore
 
         hook = Veo3Hook(self.veo3_conn_id)
         self._pace = Pace()
