@@ -52,10 +52,10 @@ class Driver:
     kind: str
 
     def __call__(
-        self, base_url: str, *flows: Flow[Any], timeout: float = 5.0, per_minute: float = 6e4
+        self, base_url: str, *flows: Flow[Any], timeout: float = 5.0, per_minute: float = 6e4, key: str = KEY
     ) -> Any:
         """Run flows one after the other over one transport; return the last one's result."""
-        endpoint = Endpoint(base_url, KEY, timeout, per_minute)
+        endpoint = Endpoint(base_url, key, timeout, per_minute)
         if self.kind == "async":
             return asyncio.run(self._drive_async(endpoint, flows))
         driven = SyncTransport(endpoint)

@@ -1,0 +1,231 @@
+"""The same calls in every dialect that the vendor's silence and contradictions allow."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import PIL.Image
+import pytest
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.request import GenerationRequest, Image
+from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
+from airflow_provider_veo3.emulator.dialect import Dialect
+from airflow_provider_veo3.emulator.options import options_of
+from tests.api.drive import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.api.drive import Clock
+
+STRICTER: dict[str, dict[str, Any]] = {
+    "fast_refuses_images": {"model": "veo-3.1-generate-001"},
+    "aspect_ratios": {"aspect_ratio": "16:9"},
+    "durations": {"duration_seconds": 8},
+}
+"""Options of the dialect that refuse something, and what a user then asks for."""
+
+OTHERS: dict[str, list[Any]] = {
+    "aspect_ratios": [("16:9",)],
+    "policy_words": [()],
+    "status_prompt_length": [1, 10],
+    "history_prompt_length": [1, 10],
+    "history_lag_seconds": [5.0],
+    "history_default_limit": [1],
+    "first_frame_field": ["image"],
+    "last_frame_field": ["lastImage"],
+    "default_model": ["veo-3.0-generate-preview"],
+}
+"""Values for the options that have no list of choices, or too many of a kind."""
+
+
+def variants() -> list[Any]:
+    """Every option of the dialect at each value other than its default."""
+    found = []
+    for name, (rules, kind, default) in options_of(Dialect).items():
+        values = OTHERS.get(name) or rules.choices or ([not default] if kind is bool else [])
+        found += [pytest.param({name: value}, id=f"{name}={value}") for value in values if value != default]
+    everything_odd = {
+        "status_labels": "synonyms",
+        "unfinished_fields": "minimal",
+        "failed_error": "object",
+        "videos_shape": "result.video_url",
+        "cost_field": "creditsCost",
+        "model_ids_on_read": "preview",
+        "error_envelope": "nested",
+        "rate_limit_envelope": "flat",
+        "retry_hint": "none",
+        "rate_headers": False,
+        "history_total": False,
+        "history_has_more": False,
+        "image_info": "absent",
+        "processing_time": False,
+    }
+    return [pytest.param({}, id="default"), pytest.param(everything_odd, id="everything odd"), *found]
+
+
+VARIANTS = variants()
+BOTH_WAYS = [
+    *(pytest.param(Driver("sync"), *each.values, id=f"sync-{each.id}") for each in VARIANTS),
+    *(pytest.param(Driver("async"), *each.values, id=f"async-{each.id}") for each in VARIANTS[:2]),
+]
+"""All dialects over one transport; the other reads answers alike, and gets the two that differ most."""
+
+
+def picture() -> bytes:
+    file = BytesIO()
+    PIL.Image.new("RGB", (64, 36), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+PNG = picture()
+BASE: dict[str, Any] = {
+    "requests_per_minute": None,
+    "requests_per_day": None,
+    "queue_limit": None,
+    "file_size": 200,
+    "processing_seconds": 60,
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Emulator]:
+    with Emulator(Settings(**BASE), clock=FrozenClock()) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(shared: Emulator) -> Emulator:
+    shared.reset()
+    return shared
+
+
+@pytest.fixture
+def ask(drive: Driver, emulator: Emulator, clock: Clock) -> Callable[[flows.Flow[Any]], Any]:
+    return lambda flow: drive(emulator.base_url, flow, key=emulator.api_key)
+
+
+def test_every_option_of_the_dialect_is_swept() -> None:
+    swept = {name for each in VARIANTS for name in each.values[0]}
+    assert swept == set(options_of(Dialect))
+
+
+@pytest.mark.parametrize(("drive", "dialect"), BOTH_WAYS)
+def test_a_generation_from_request_to_file(
+    emulator: Emulator, clock: Clock, drive: Driver, dialect: dict[str, Any]
+) -> None:
+    emulator.configure(**dialect)
+    url, once = emulator.base_url, Retries(attempts=1)
+    fields = {"first_frame": "firstFrame", "last_frame": "lastFrame"}
+    fields |= {
+        name.removesuffix("_field"): name_ for name, name_ in dialect.items() if name.endswith("_frame_field")
+    }
+
+    def ask(flow: flows.Flow[Any]) -> Any:
+        return drive(url, flow, key=emulator.api_key)
+
+    options = {key: value for name in dialect for key, value in STRICTER.get(name, {}).items()}
+    images = {
+        "text-to-video": (),
+        "image-to-video": ("image",),
+        "first-last-frame": ("first_frame", "last_frame"),
+    }
+    ids = []
+    for kind, roles in images.items():
+        request = GenerationRequest(kind, "a dragon", images=tuple(Image(r, PNG) for r in roles), **options)  # type: ignore[arg-type]
+        accepted: Generation = ask(flows.submit(request, url, fields, once))
+        assert (accepted.status, accepted.credits_used is not None) == (Status.PENDING, True)
+        ids.append(accepted.id)
+    assert ask(flows.get_generation(ids[0], url, once)).status is Status.PENDING
+    emulator.advance(30)
+    assert ask(flows.get_generation(ids[0], url, once)).status is Status.PROCESSING
+    emulator.force(ids[1], "fail", "no luck today")
+    emulator.advance(60)
+
+    done = ask(flows.get_generation(ids[0], url, once))
+    assert (done.id, done.status, len(done.videos)) == (ids[0], Status.COMPLETED, 1)
+    failed = ask(flows.get_generation(ids[1], url, once))
+    assert failed.status is Status.FAILED
+    silent = dialect.get("failed_error") == "absent"
+    assert (failed.error is None) if silent else ("no luck today" in (failed.error or ""))
+
+    (video,) = ask(flows.get_videos(ids[2], url, once))
+    assert video.url.startswith(emulator.files_url)
+    with pytest.raises((errors.Veo3NoVideosError, errors.Veo3VideoNotReadyError)):
+        ask(flows.get_videos(ids[1], url, once))
+
+    page = ask(flows.get_history_page(100, 0, None, url, once))
+    assert {g.id: g.status for g in page.generations} == {
+        ids[0]: Status.COMPLETED,
+        ids[1]: Status.FAILED,
+        ids[2]: Status.COMPLETED,
+    }
+    assert page.next_skip is None
+    first = ask(flows.get_history_page(2, 0, None, url, once))
+    assert (len(first.generations), first.next_skip) == (2, 2)
+    assert len(ask(flows.get_history_page(2, 2, None, url, once)).generations) == 1
+    assert len(ask(flows.list_models(once))) == 5
+
+
+@pytest.mark.parametrize(("drive", "dialect"), BOTH_WAYS)
+def test_refusals_keep_their_meaning(
+    emulator: Emulator, drive: Driver, clock: Clock, dialect: dict[str, Any]
+) -> None:
+    emulator.configure(**dialect)
+    emulator.add_key("veo3_poorpoor", credits=100)
+    emulator.add_key("veo3_disabled", credits=100, disabled=True)
+    url, once = emulator.base_url, Retries(attempts=1)
+
+    def refusal(flow: flows.Flow[Any], key: str) -> errors.Veo3ApiError:
+        with pytest.raises(errors.Veo3ApiError) as caught:
+            drive(url, flow, key=key)
+        return caught.value
+
+    def post(**options: Any) -> flows.Flow[Generation]:
+        return flows.submit(GenerationRequest("text-to-video", **{"prompt": "x", **options}), url, {}, once)
+
+    for key in ("veo3_unknown", "veo3_disabled"):
+        assert type(refusal(post(), key)) is errors.Veo3AuthenticationError
+    poor = refusal(post(), "veo3_poorpoor")
+    assert isinstance(poor, errors.Veo3InsufficientCreditsError)
+    bare = dialect.get("insufficient_credits") == "bare"
+    assert (poor.required, poor.available) == ((None, None) if bare else (190, 100))
+    wrong = refusal(post(model="veo-9"), emulator.api_key)
+    assert (type(wrong), wrong.code) == (errors.Veo3BadRequestError, "INVALID_MODEL")
+    unknown = flows.get_generation("veo_1_nobody", url, once)
+    assert type(refusal(unknown, emulator.api_key)) is errors.Veo3GenerationNotFoundError
+    if "policy_words" not in dialect and "policy_when" not in dialect:
+        policy = refusal(post(prompt="some prohibited content"), emulator.api_key)
+        assert type(policy) is errors.Veo3ContentPolicyError
+    emulator.configure(requests_per_minute=1)
+    limited = refusal(flows.list_models(once), "veo3_poorpoor")
+    assert type(limited) is errors.Veo3RateLimitError
+    assert limited.retry_after is not None
+    assert 0 < limited.retry_after <= 61
+    assert emulator.ledger()["totals"]["charged"] == 0
+
+
+def test_a_policy_violation_may_show_late(emulator: Emulator, ask: Callable[[flows.Flow[Any]], Any]) -> None:
+    emulator.configure(policy_when="generation", failed_error="object")
+    request = GenerationRequest("text-to-video", "some prohibited content")
+    accepted = ask(flows.submit(request, emulator.base_url, {}, Retries(attempts=1)))
+    emulator.advance(100)
+    failed = ask(flows.get_generation(accepted.id, emulator.base_url, Retries(attempts=1)))
+    assert (failed.status, failed.error_code) == (Status.FAILED, "CONTENT_POLICY_VIOLATION")
+
+
+@pytest.mark.parametrize("queue_full", ["rate-limit", "queue-full", "503"])
+def test_a_full_queue_is_never_charged(
+    emulator: Emulator, ask: Callable[[flows.Flow[Any]], Any], clock: Clock, queue_full: str
+) -> None:
+    emulator.configure(queue_full=queue_full, queue_limit=1)
+    request = GenerationRequest("text-to-video", "x")
+    ask(flows.submit(request, emulator.base_url, {}, Retries()))
+    with pytest.raises((errors.Veo3RateLimitError, errors.Veo3ServerError)):
+        ask(flows.submit(request, emulator.base_url, {}, Retries()))
+    assert emulator.ledger()["totals"]["accepted"] == 1
