@@ -105,9 +105,9 @@ class Veo3GenerationSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        """Wait longer where the API asks for it, or is in trouble."""
+        """Wait longer where the API asks for it, or is in trouble; but not beyond the timeout."""
         interval: float = super()._get_next_poke_interval(*args, **kwargs)
-        return max(interval, self._pause)
+        return max(0.0, min(max(interval, self._pause), self._wait.deadline - time.time()))
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""

@@ -6,7 +6,6 @@ is not used itself since it reads every DAG file again and again, sleeps, and ke
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,8 @@ from uuid import UUID
 
 from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger
+from airflow.models.taskreschedule import TaskReschedule
+from airflow.models.trigger import TRIGGER_FAIL_REPR, Trigger
 from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.api.datamodels._generated import TaskInstance as SdkTaskInstance
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, run_task_in_process
@@ -26,7 +26,7 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from airflow.models.dagrun import DagRun
     from airflow.sdk import DAG
@@ -45,6 +45,7 @@ class Ended:
     :param triggers: class path and decoded kwargs of each deferral, as the database had them.
     :param events: the payload of each event that came back.
     :param rounds: how often the task was started in a worker.
+    :param task: the operator as it was run: unmapped, its templates rendered.
     """
 
     task_id: str
@@ -55,7 +56,7 @@ class Ended:
     triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     rounds: int = 0
-    rendered: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    task: Any = field(default=None, repr=False)
 
     @property
     def value(self) -> Any:
@@ -120,9 +121,7 @@ class Run:
             what = self._queue(task_id, map_index)
             result = run_task_in_process(ti=what, task=self.dag.task_dict[task_id])
             ended.error = result.error
-            ended.rendered = {
-                name: getattr(result.ti.task, name, None) for name in result.ti.task.template_fields
-            }
+            ended.task = result.ti.task
             ended.state = self.state(task_id, map_index)
             if ended.state == TaskInstanceState.DEFERRED:
                 trigger_id, trigger = self._trigger(task_id, map_index, ended)
@@ -132,14 +131,22 @@ class Run:
             elif ended.state != TaskInstanceState.UP_FOR_RESCHEDULE:
                 return ended
 
-    def defer(self, task_id: str) -> tuple[Ended, BaseTrigger]:
-        """Run a task until it defers, and give the trigger that a triggerer would run."""
+    def start(self, task_id: str) -> Ended:
+        """Start an attempt, and leave it where the task first ends, defers or is rescheduled."""
         ended = Ended(task_id, -1, None, None, self._xcom_of(task_id, -1))
         self._change(task_id, -1, try_number=lambda ti: ti.try_number + 1)
         ended.error = run_task_in_process(ti=self._queue(task_id, -1), task=self.dag.task_dict[task_id]).error
         ended.state = self.state(task_id)
-        assert ended.state == TaskInstanceState.DEFERRED, ended
-        return ended, self._trigger(task_id, -1, ended)[1]
+        return ended
+
+    def until(self, task_id: str) -> datetime:
+        """When Airflow itself would end a deferral, or end the pause of a rescheduled task."""
+        with create_session() as session:
+            ti = self._ti(session, task_id, -1)
+            if ti.state == TaskInstanceState.DEFERRED:
+                return ti.trigger_timeout
+            row = select(TaskReschedule.reschedule_date).where(TaskReschedule.ti_id == ti.id)
+            return session.scalars(row.order_by(TaskReschedule.id.desc()).limit(1)).one()
 
     def resume(self, task_id: str, payload: Any) -> Ended:
         """Resume a deferred task with what a trigger is said to have sent."""
@@ -148,6 +155,20 @@ class Run:
         with create_session() as session:
             trigger_id = self._ti(session, task_id, -1).trigger_id
         Trigger.submit_event(trigger_id, TriggerEvent(payload))
+        return self._resumed(task_id)
+
+    def time_out(self, task_id: str) -> Ended:
+        """Resume a deferred task as the scheduler does when Airflow's own timeout is over."""
+        self._change(
+            task_id,
+            -1,
+            trigger_id=lambda _: None,
+            next_method=lambda _: TRIGGER_FAIL_REPR,
+            next_kwargs=lambda _: {"error": "Trigger timeout"},
+        )
+        return self._resumed(task_id)
+
+    def _resumed(self, task_id: str) -> Ended:
         result = run_task_in_process(ti=self._queue(task_id, -1), task=self.dag.task_dict[task_id])
         return Ended(task_id, -1, self.state(task_id), result.error, self._xcom_of(task_id, -1))
 
@@ -207,18 +228,13 @@ class Run:
                 dag_version_id=UUID(str(ti.dag_version_id)),
             )
 
+    def trigger(self, task_id: str) -> BaseTrigger:
+        """Make the trigger of a deferred task."""
+        return self._trigger(task_id, -1, Ended(task_id, -1, None, None, self._xcom_of(task_id, -1)))[1]
+
     def _trigger(self, task_id: str, map_index: int, ended: Ended) -> tuple[int, BaseTrigger]:
         """Make the trigger again from its row, as a triggerer does."""
         with create_session() as session:
             row = session.get(Trigger, self._ti(session, task_id, map_index).trigger_id)
             ended.triggers.append((row.classpath, row.kwargs))
             return row.id, import_string(row.classpath)(**row.kwargs)
-
-
-def drain(trigger: BaseTrigger) -> list[Any]:
-    """Run a trigger on its own to its end, and give the payloads of its events."""
-
-    async def run() -> list[Any]:
-        return [event.payload async for event in trigger.run()]
-
-    return asyncio.run(run())
