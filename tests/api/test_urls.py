@@ -50,6 +50,7 @@ LOOPBACK = [
     "[::ffff:127.0.0.1]",
     "[0:0:0:0:0:0:0:1]",
 ]
+NOWHERE = ["[::1", "[nonsense]", "", "%", "999.1.1.1"]
 ELSEWHERE = [
     "127.evil.com",
     "localhost.evil.com",
@@ -67,6 +68,11 @@ def test_a_remote_api_cannot_send_us_to_ourselves(host: str, scheme: str) -> Non
     assert is_loopback_url(f"{scheme}://{host}:80/x")
     with pytest.raises(UnusableError, match="may not be followed"):
         safe_join(REMOTE, f"{scheme}://{host}/x")
+
+
+@pytest.mark.parametrize("host", NOWHERE)
+def test_what_is_no_address_is_not_this_machine(host: str) -> None:
+    assert not is_loopback_url(f"http://{host}/x")
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
