@@ -1,17 +1,24 @@
-# Two commands: `make demo` shows the provider at work, `make test` checks all of it.
+# Two commands: `make demo` shows the provider at work, `make test` checks all of it. And `make chaos` attacks it.
 # Both need Python 3.11 or newer and make, and build what else they need in .venv here.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 STAMP := .venv/.installed
-TYPED := airflow_provider_veo3 example_dags demo
+TYPED := airflow_provider_veo3 example_dags demo chaos
+
+# How much chaos, and which: `make chaos SEED=7 GENERATIONS=60 KILLS=50`. Without SEED, another each time; it is printed.
+SEED ?=
+GENERATIONS ?= 30
+KILLS ?= 24
+CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
+.PHONY: chaos chaos-embedded chaos-distributed
 
 help:  ## list these targets
-	@sed -n 's/^\([a-z0-9]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-18s %s\n' "$$name" "$$text"; done
 
 demo: $(STAMP)  ## make videos with the example DAGs, on a real local Airflow; no key, no credits
 	@$(PY) -m demo.run
@@ -45,6 +52,19 @@ e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
 coverage: $(STAMP)  ## all tests, with the coverage of the package
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
 
+chaos: .venv/.chaos  ## kill Airflow's processes and let the API lie, and count what was paid and stored: both below
+	@$(CHAOS) embedded distributed
+
+chaos-embedded: $(STAMP)  ## the same under SQLite and the LocalExecutor only
+	@$(CHAOS) embedded
+
+chaos-distributed: .venv/.chaos  ## under PostgreSQL, Redis, two Celery workers and two triggerers only; needs both servers
+	@$(CHAOS) distributed
+
+.venv/.chaos: $(STAMP)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[emulator,dev,chaos]'
+	@touch $@
+
 install: $(STAMP)  ## only build .venv
 
 $(STAMP): pyproject.toml constraints.txt
@@ -65,7 +85,7 @@ $(STAMP): pyproject.toml constraints.txt
 constraints:  ## take the newest versions that work into constraints.txt (then: make test)
 	@rm -rf build/constraints
 	@"$(PYTHON)" -m venv build/constraints
-	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev]'
+	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev,chaos]'
 	@{ sed -n '/^#/p' constraints.txt; \
 		build/constraints/bin/python -m pip freeze --exclude-editable | grep -v '^#' | LC_ALL=C sort -f; \
 		sed -n '/;/p' constraints.txt; } > build/constraints.txt

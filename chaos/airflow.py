@@ -27,6 +27,8 @@ EMBEDDED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 SETTINGS: Final = {
+    # A task that looks for a lost answer sleeps on its worker for minutes; the others shall go on meanwhile.
+    "core.parallelism": "8",
     # Airflow finds out within seconds what has died; its defaults would take minutes.
     "scheduler.job_heartbeat_sec": "2",
     "scheduler.scheduler_heartbeat_sec": "2",

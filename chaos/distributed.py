@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXECUTORS: Final = ("worker-1", "worker-2")
 
 WORKER: Final = (
-    *("celery", "worker", "--skip-serve-logs", "--concurrency=2"),
+    *("celery", "worker", "--skip-serve-logs", "--concurrency=4"),
     *("--without-gossip", "--without-mingle"),
 )
 

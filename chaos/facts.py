@@ -38,11 +38,11 @@ def collect_truth(emulator: EmulatorProcess, ledger: Mapping[str, Any]) -> dict[
 def collect_delivered(airflow: ChaosAirflow, run_id: str, wanted: Sequence[Wanted]) -> list[Delivered]:
     """Read what the download tasks returned, and which wanted video each was for."""
     delivered = []
-    for shape in ("whole", "chain"):
-        rows = [each for each in wanted if each.shape == shape]
+    for group in {each.group for each in wanted}:
+        rows = [each for each in wanted if each.group == group]
         for map_index, row in enumerate(rows):
             try:
-                stored = airflow.api.xcom(DAG_ID, run_id, f"{shape}.download", map_index=map_index)
+                stored = airflow.api.xcom(DAG_ID, run_id, f"{group}.download", map_index=map_index)
             except AirflowApiError:  # it never came that far
                 continue
             delivered += [

@@ -32,14 +32,14 @@ SCENES: Final = (
 class Wanted:
     """One video that somebody wants.
 
-    :param shape: ``whole``: one task submits and waits, another stores; ``chain``: submit, sensor, store.
+    :param group: the DAG's task group. ``whole``: one task submits and waits, another stores; ``chain``:
+        submit, sensor, store; ``twin_whole`` and ``twin_chain``: likewise, for prompts that come twice.
     :param prompt: told apart by its number, but for twins, which share one.
     """
 
-    shape: str
+    group: str
     prompt: str
     duration_seconds: int
-    on_ambiguous_submission: str
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,15 @@ def make_plan(seed: int, generations: int, kills: int, victims: Sequence[tuple[s
 
 def _wanted(draws: random.Random, generations: int) -> Iterator[Wanted]:
     twins = 2 * (generations // (2 * TWIN_SHARE)) or (2 if generations > 1 else 0)
-    shapes = ["chain" if number % CHAIN_SHARE == 0 else "whole" for number in range(1, generations + 1)]
-    draws.shuffle(shapes)
-    for number, shape in enumerate(shapes):
-        scene = SCENES[number % len(SCENES)]
-        if number < twins:
-            # Two at a time; what is asked for must be the same in everything, or they are no twins.
-            yield Wanted(
-                shape, f"Twins {number // 2:02d}: {SCENES[number // 2 % len(SCENES)]}", 8, "adopt_newest"
-            )
+    groups = ["chain" if number % CHAIN_SHARE == 0 else "whole" for number in range(1, generations + 1)]
+    draws.shuffle(groups)
+    for number, group in enumerate(groups):
+        if number < twins:  # the same in everything, or they are no twins
+            pair = number // 2
+            yield Wanted(f"twin_{group}", f"Twins {pair:02d}: {SCENES[pair % len(SCENES)]}", 8)
         else:
-            yield Wanted(shape, f"Video {number:02d}: {scene}", draws.choice((4, 6, 8)), "fail")
+            scene = SCENES[number % len(SCENES)]
+            yield Wanted(group, f"Video {number:02d}: {scene}", draws.choice((5, 6, 8)))
 
 
 # What can happen to one generation's requests; each is dealt out like cards, so that every kind comes up.
@@ -177,7 +175,7 @@ def _faults(draws: random.Random, wanted: Sequence[Wanted]) -> list[dict[str, An
         mine = {"prompt_contains": each.prompt}
         if draws.random() < 0.75:  # noqa: PLR2004 - the others go well at first
             faults.append({**next(submits), "endpoint": "text-to-video", **mine})
-        if each.shape == "whole" and number % FAILED_SHARE == FAILED_SHARE - 1:
+        if "whole" in each.group and number % FAILED_SHARE == FAILED_SHARE - 1:
             faults.append({"kind": "fail_generation", **mine})
         faults.append({**next(statuses), "endpoint": "status", **mine, "times": draws.randint(1, 2)})
         if draws.random() < 0.5:  # noqa: PLR2004 - likewise

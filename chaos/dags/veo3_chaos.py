@@ -6,7 +6,7 @@ import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import DAG, task, task_group
 
@@ -14,25 +14,31 @@ from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
 
+if TYPE_CHECKING:
+    from airflow_provider_veo3.submission import OnAmbiguous
+
 DESTINATION = os.environ["CHAOS_DESTINATION"]
 DURABLE = os.environ["CHAOS_DURABLE"] == "true"
 
 
+# Twins ask for the very same video: where the answers for both are lost, any of the two will do.
+POLICY: Final[dict[str, OnAmbiguous]] = {"": "fail", "twin_": "adopt_newest"}
+
+
 @task
-def read_wanted(shape: str) -> list[dict[str, Any]]:
-    """Give the generations of one shape."""
+def read_wanted(group: str) -> list[dict[str, Any]]:
+    """Give the generations of one group."""
     rows = json.loads(Path(os.environ["CHAOS_WANTED"]).read_text(encoding="utf-8"))
-    return [{name: row[name] for name in row if name != "shape"} for row in rows if row["shape"] == shape]
+    return [{name: row[name] for name in row if name != "group"} for row in rows if row["group"] == group]
 
 
-@task_group
-def whole(prompt: str, duration_seconds: int, on_ambiguous_submission: str) -> None:
+def whole(prefix: str, prompt: str, duration_seconds: int) -> None:
     """Submit and wait in one task, store in another."""
     generate = Veo3TextToVideoOperator(
         task_id="generate",
         prompt=prompt,
         duration_seconds=duration_seconds,
-        on_ambiguous_submission=on_ambiguous_submission,
+        on_ambiguous_submission=POLICY[prefix],
         wait_for_completion=True,
         deferrable=True,
         durable=DURABLE,
@@ -41,14 +47,13 @@ def whole(prompt: str, duration_seconds: int, on_ambiguous_submission: str) -> N
     Veo3DownloadOperator(task_id="download", generation_id=generate.output, destination=DESTINATION)
 
 
-@task_group
-def chain(prompt: str, duration_seconds: int, on_ambiguous_submission: str) -> None:
+def chain(prefix: str, prompt: str, duration_seconds: int) -> None:
     """Submit, wait and store, each in a task of its own."""
     submit = Veo3TextToVideoOperator(
         task_id="submit",
         prompt=prompt,
         duration_seconds=duration_seconds,
-        on_ambiguous_submission=on_ambiguous_submission,
+        on_ambiguous_submission=POLICY[prefix],
         durable=DURABLE,
     )
     wait = Veo3GenerationSensor(task_id="wait", generation_id=submit.output, deferrable=True)
@@ -63,5 +68,8 @@ with DAG(
     default_args={"retries": 100, "retry_delay": timedelta(seconds=1)},
     max_active_tasks=64,
 ):
-    whole.expand_kwargs(read_wanted.override(task_id="read_whole")("whole"))
-    chain.expand_kwargs(read_wanted.override(task_id="read_chains")("chain"))
+    for prefix in POLICY:
+        for shape in (whole, chain):
+            group = f"{prefix}{shape.__name__}"
+            videos = task_group(group_id=group)(shape).partial(prefix=prefix)
+            videos.expand_kwargs(read_wanted.override(task_id=f"read_{group}")(group))

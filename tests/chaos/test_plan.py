@@ -1,0 +1,74 @@
+"""The plan of a campaign: all of it from the seed, and everything in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from airflow_provider_veo3.emulator.faults import Fault
+from airflow_provider_veo3.emulator.settings import Settings
+from chaos.campaign import VICTIMS
+from chaos.plan import Plan, make_plan
+
+
+def plan(seed: int = 7, generations: int = 30, kills: int = 24, mode: str = "embedded") -> Plan:
+    return make_plan(seed, generations, kills, VICTIMS[mode])
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    assert plan() == plan()
+    assert plan() != plan(seed=8)
+
+
+def test_the_plan_has_what_was_ordered() -> None:
+    made = plan()
+    assert len(made.wanted) == 30
+    assert len(made.kills) == 24
+    assert {each.group for each in made.wanted} >= {"whole", "chain", "twin_whole"}
+
+
+def test_only_twins_share_a_prompt() -> None:
+    prompts = Counter(each.prompt for each in plan().wanted)
+    assert set(prompts.values()) == {1, 2}
+    for each in plan().wanted:
+        assert (prompts[each.prompt] == 2) == each.group.startswith("twin_")
+    for pair in (prompt for prompt, count in prompts.items() if count == 2):
+        assert len({each.duration_seconds for each in plan().wanted if each.prompt == pair}) == 1
+
+
+def test_no_prompt_is_part_of_another() -> None:
+    prompts = {each.prompt for each in plan(generations=120).wanted}
+    assert not [(one, other) for one in prompts for other in prompts if one != other and one in other]
+
+
+@pytest.mark.parametrize("mode", sorted(VICTIMS))
+def test_every_victim_and_every_moment_comes_up(mode: str) -> None:
+    kills = plan(mode=mode).kills
+    assert {kill.victim for kill in kills} == {name for name, _ in VICTIMS[mode]}
+    assert {kill.moment for kill in kills} == {"task", "accepted", "fetching"}
+    assert all(0 <= kill.draw < 1 for kill in kills)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_emulator_takes_every_fault_and_option(seed: int) -> None:
+    made = plan(seed)
+    faults = [Fault.read(fault) for fault in made.faults]
+    assert {fault.endpoint for fault in faults} >= {"text-to-video", "status", "history", "download", "file"}
+    options = {name: None if value == "off" else value for name, value in made.emulator.items()}
+    assert Settings(**options).seed == seed  # type: ignore[arg-type]
+
+
+def test_answers_are_lost_after_acceptance_and_generations_fail() -> None:
+    kinds = Counter(fault["kind"] for fault in plan().faults)
+    assert kinds["accept_then_disconnect"] >= 2
+    assert kinds["accept_then_status"] >= 2
+    assert kinds["fail_generation"] >= 2
+
+
+def test_what_is_only_submitted_never_fails_at_the_vendor() -> None:
+    made = plan(generations=60)
+    failing = {fault["prompt_contains"] for fault in made.faults if fault["kind"] == "fail_generation"}
+    chained = {each.prompt for each in made.wanted if "chain" in each.group}
+    assert failing
+    assert not failing & chained
