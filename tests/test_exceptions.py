@@ -139,3 +139,10 @@ def test_whatever_passes_can_be_slept(value: Any) -> None:
     except exceptions.Veo3ValidationError:
         return
     assert value is None or 0 < float(value) < float("inf")
+
+
+@pytest.mark.parametrize("value", ["b", "", "ab", None, [], {}, 1])
+def test_a_word_that_is_not_one_of_the_allowed_is_refused(value: object) -> None:
+    exceptions.check_choice("mode", "a", ("a", "bc"))
+    with pytest.raises(exceptions.Veo3ValidationError, match=r"^mode=.*allowed: a, bc"):
+        exceptions.check_choice("mode", value, ("a", "bc"))

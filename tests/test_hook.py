@@ -225,9 +225,7 @@ def test_the_environment_serves_where_the_default_connection_is_not_defined(
     settings = Veo3Hook().settings
     assert (settings.api_key, settings.base_url) == (KEY, "http://127.0.0.1:8000")
     assert (settings.conn_id, settings.poll_interval) == ("veo3_default", 10.0)
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_VEO3_DEFAULT", '{"conn_type": "veo3", "password": "veo3_of_the_connection"}'
-    )
+    monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", '{"conn_type": "veo3", "password": "veo3_connection"}')
     assert Veo3Hook().settings.api_key == "veo3_connection"
     assert Veo3Hook().settings.base_url == "https://api.veo3gen.co"
 
