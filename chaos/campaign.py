@@ -42,6 +42,7 @@ VICTIMS: Final = {
         ("triggerer+all", 1),
         ("scheduler", 2),
         ("scheduler+all", 1),
+        ("api-server", 1),
     ),
     "distributed": (
         ("task", 3),
@@ -52,6 +53,7 @@ VICTIMS: Final = {
         ("triggerer", 2),
         ("triggerer+all", 1),
         ("scheduler", 2),
+        ("api-server", 1),
     ),
 }
 POLL_INTERVAL: Final = 1
@@ -87,6 +89,7 @@ class Outcome:
     seconds: float
     logs: Path | None = None
     moments: Counter[str] = field(default_factory=Counter)
+    hangs: int = 0
 
 
 def run(order: Order) -> Outcome:
@@ -172,7 +175,15 @@ class _Campaign:
             kills=hunter.done,
             key_leaks=len(ledger["api_key_leaks"]),
         )
-        return Outcome(judge(facts), faults, hunter.done, looks, self.clock.seconds, moments=hunter.moments)
+        return Outcome(
+            judge(facts),
+            faults,
+            hunter.done,
+            looks,
+            self.clock.seconds,
+            moments=hunter.moments,
+            hangs=hunter.hangs,
+        )
 
     def _follow(self, run_id: str, hunter: Hunter) -> str:
         """Wait for the end of the DAG run, and say now and then how far it is."""

@@ -80,6 +80,6 @@ class BackEnd:
             | {
                 "database.sql_alchemy_conn": self._postgres.url,
                 "celery.broker_url": self._redis.url,
-                "celery.result_backend": self._postgres.url.replace("postgresql+psycopg2", "db+postgresql"),
+                "celery.result_backend": f"db+{self._postgres.url}",
             }
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+import psutil
+
+from chaos.plan import HANG
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    import psutil
 
     from chaos.airflow import ChaosAirflow
     from chaos.plan import Kill
@@ -66,6 +69,8 @@ class Hunter(threading.Thread):
         self._over = threading.Event()
         self.done: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
+        self.hangs = 0
+        self._hanging: list[tuple[float, list[psutil.Process]]] = []
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -74,8 +79,12 @@ class Hunter(threading.Thread):
             for kill in self._kills:
                 if not self._pause(kill.after) or not self._carry_out(kill):
                     return
+            while self._hanging and self._pause(1):
+                pass
         except BaseException as error:  # noqa: BLE001 - the campaign's thread tells
             self.error = error
+        finally:
+            self._wake(everybody=True)
 
     def stop(self) -> None:
         """End, with every component running again."""
@@ -102,12 +111,34 @@ class Hunter(threading.Thread):
                 if not self._pause(kill.aim):
                     return False
                 victims = self._victims(kill)
-                if victims and self._airflow.kill(victims):
-                    self.done[kill.victim] += 1
+                if victims and self._strike(kill, victims):
                     self.moments[moment] += 1
                     return self._pause(RESTART) and self._tidy()
-            time.sleep(0.03)
+            self._pause(0.03)
         return False
+
+    def _strike(self, kill: Kill, victims: list[psutil.Process]) -> bool:
+        if not kill.hang:
+            struck = self._airflow.kill(victims) > 0
+            self.done[kill.victim] += struck
+            return struck
+        self._airflow.meet()
+        self._hanging.append((time.monotonic() + kill.hang, victims))
+        self.hangs += 1
+        for process in victims:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        return True
+
+    def _wake(self, *, everybody: bool = False) -> None:
+        """Let those go on whose hang is over."""
+        now = time.monotonic()
+        over = [each for each in self._hanging if everybody or each[0] <= now]
+        self._hanging = [each for each in self._hanging if each not in over]
+        for _, processes in over:
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def _tidy(self) -> bool:
         self.revive()
@@ -117,12 +148,14 @@ class Hunter(threading.Thread):
     def _victims(self, kill: Kill) -> list[psutil.Process]:
         """Give the processes to kill, none if there are none just now."""
         who, _, all_of_it = kill.victim.partition("+")
-        if who in ("task", "supervisor"):
+        if who in ("task", "supervisor", HANG):
             tasks = self._airflow.running_tasks()
             if not tasks:
                 return []
             task, supervisor = tasks[int(kill.draw * len(tasks))]
-            return [task] if who == "task" else [supervisor, task] if all_of_it else [supervisor]
+            if who == "task":
+                return [task]
+            return [supervisor, task] if all_of_it or kill.hang else [supervisor]
         names = [name for name in self._airflow.components if name.startswith(who)]
         name = names[int(kill.draw * len(names))]
         if name in self._airflow.ended():
@@ -130,4 +163,5 @@ class Hunter(threading.Thread):
         return self._airflow.family(name) if all_of_it else [self._airflow.processes[name]]
 
     def _pause(self, seconds: float) -> bool:
+        self._wake()
         return not self._over.wait(seconds)

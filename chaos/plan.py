@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -42,9 +42,16 @@ class Wanted:
     duration_seconds: int
 
 
+HANG: Final = "hang"
+"""The victim that is stopped and goes on later, in place of being killed."""
+
+HANG_SHARE: Final = 6
+"""Of so many kills each brings a hang along."""
+
+
 @dataclass(frozen=True)
 class Kill:
-    """One SIGKILL.
+    """One SIGKILL, or a hang: a task and its supervisor are stopped, and go on when others have taken over.
 
     :param victim: who; see ``victims``.
     :param after: seconds since the kill before it.
@@ -52,6 +59,7 @@ class Kill:
         generation) or ``fetching`` (a file is being fetched).
     :param aim: seconds from that moment to the kill.
     :param draw: 0 to 1; which of several possible victims it is.
+    :param hang: seconds until it goes on; 0 for a kill.
     """
 
     victim: str
@@ -59,6 +67,7 @@ class Kill:
     moment: str
     aim: float
     draw: float
+    hang: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -193,15 +202,20 @@ _MOMENTS: Final = ("task", "accepted", "task", "fetching")
 def _kills(draws: random.Random, count: int, victims: Sequence[tuple[str, int]]) -> Iterator[Kill]:
     who = _deal(draws, [name for name, share in victims for _ in range(share)])
     moments = _deal(draws, _MOMENTS)
-    for _ in range(count):
-        moment = next(moments)
-        yield Kill(
-            victim=next(who),
-            after=round(draws.uniform(1.0, 7.0), 2),
-            moment=moment,
-            aim=round(draws.uniform(0.0, 2.5 if moment == "task" else 0.4), 3),
-            draw=draws.random(),
-        )
+    for number in range(count):
+        yield _kill(draws, next(who), next(moments))
+        if number % HANG_SHARE == 1:
+            yield replace(_kill(draws, HANG, "accepted"), hang=round(draws.uniform(25, 45), 1))
+
+
+def _kill(draws: random.Random, victim: str, moment: str) -> Kill:
+    return Kill(
+        victim=victim,
+        after=round(draws.uniform(1.0, 9.0), 2),
+        moment=moment,
+        aim=round(draws.uniform(0.0, 2.5 if moment == "task" else 0.4), 3),
+        draw=draws.random(),
+    )
 
 
 def _deal(draws: random.Random, cards: Sequence[T]) -> Iterator[T]:

@@ -47,6 +47,7 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
         ("broken objects ever visible", [len(o.verdict.broken) for o in found]),
         ("looks at the destination", [o.looks for o in found]),
         ("SIGKILLs", [o.kills.total() for o in found]),
+        ("hangs (SIGSTOP)", [o.hangs for o in found]),
         ("faults met", [o.faults.total() for o in found]),
         ("seconds", [round(o.seconds) for o in found]),
     ):

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_veo3.emulator.faults import Fault
 from airflow_provider_veo3.emulator.settings import Settings
 from chaos.campaign import VICTIMS
-from chaos.plan import Plan, make_plan
+from chaos.plan import HANG, Plan, make_plan
 
 
 def plan(seed: int = 7, generations: int = 30, kills: int = 24, mode: str = "embedded") -> Plan:
@@ -24,7 +24,8 @@ def test_the_same_seed_gives_the_same_plan() -> None:
 def test_the_plan_has_what_was_ordered() -> None:
     made = plan()
     assert len(made.wanted) == 30
-    assert len(made.kills) == 24
+    assert len([kill for kill in made.kills if not kill.hang]) == 24
+    assert len([kill for kill in made.kills if kill.hang]) == 4
     assert {each.group for each in made.wanted} >= {"whole", "chain", "twin_whole"}
 
 
@@ -45,7 +46,8 @@ def test_no_prompt_is_part_of_another() -> None:
 @pytest.mark.parametrize("mode", sorted(VICTIMS))
 def test_every_victim_and_every_moment_comes_up(mode: str) -> None:
     kills = plan(mode=mode).kills
-    assert {kill.victim for kill in kills} == {name for name, _ in VICTIMS[mode]}
+    assert {kill.victim for kill in kills} == {name for name, _ in VICTIMS[mode]} | {HANG}
+    assert all((kill.hang > 0) == (kill.victim == HANG) for kill in kills)
     assert {kill.moment for kill in kills} == {"task", "accepted", "fetching"}
     assert all(0 <= kill.draw < 1 for kill in kills)
 
