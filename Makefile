@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
 TYPED := airflow_provider_veo3 example_dags demo chaos
 
@@ -79,7 +80,8 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Building .venv with $$("$$found" --version); the first time this takes about a minute ..."; \
 	"$$found" -m venv .venv || { \
 		echo "'$$found' cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[emulator,dev]'
+	@$(PIP) -c constraints.txt hatchling editables
+	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev]'
 	@touch $(STAMP)
 
 constraints:  ## take the newest versions that work into constraints.txt (then: make test)
