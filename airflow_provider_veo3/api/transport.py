@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import threading
 import time
@@ -217,7 +218,7 @@ def open_file(
         headers["Range"] = f"bytes={offset}-"
         if if_match is not None:
             headers["If-Range"] = if_match
-    with requests.Session() as session:
+    with requests.Session() as session, _queries_kept_from_log():
         for _ in range(MAX_FILE_REDIRECTS):
             try:
                 answer = session.get(
@@ -235,6 +236,23 @@ def open_file(
     raise Veo3StorageError(
         f"The file host redirects more than {MAX_FILE_REDIRECTS} times: {redact_url(url)}."
     )
+
+
+@contextmanager
+def _queries_kept_from_log() -> Iterator[None]:
+    """Keep signatures out of the debug line that urllib3 writes of every request."""
+
+    def redact(record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(redact_url(arg) if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.addFilter(redact)
+    try:
+        yield
+    finally:
+        logger.removeFilter(redact)
 
 
 def _followed(url: str, target: str) -> str:
