@@ -83,10 +83,10 @@ class Run:
             update_dag_parsing_results_in_db(
                 BUNDLE, None, [LazyDeserializedDAG.from_dag(dag)], {}, None, set(), session
             )
-        self._scheduler_dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+        self.scheduler_dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
         date = next(_logical_dates)
         with create_session() as session:
-            self.run_id = self._scheduler_dag.create_dagrun(
+            self.run_id = self.scheduler_dag.create_dagrun(
                 run_id=f"test__{date.isoformat()}",
                 logical_date=date,
                 data_interval=(date, date),
@@ -187,7 +187,7 @@ class Run:
     def _due(self) -> list[tuple[str, int]]:
         with create_session() as session:
             run = self._dag_run(session)
-            run.dag = self._scheduler_dag
+            run.dag = self.scheduler_dag
             due, _ = run.update_state(session=session)
             return [(ti.task_id, ti.map_index) for ti in due if ti.try_number == 0]
 

@@ -1,0 +1,67 @@
+"""What a DAG file pays for importing the provider: every DAG processor pays it again and again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+PUBLIC = (
+    "airflow_provider_veo3",
+    "airflow_provider_veo3.operators.generate",
+    "airflow_provider_veo3.operators.download",
+    "airflow_provider_veo3.sensors.generation",
+    "airflow_provider_veo3.triggers.generation",
+    "airflow_provider_veo3.links",
+)
+SCRIPT = """
+import importlib, json, sys, time
+for name in sys.argv[1].split(","):
+    importlib.import_module(name)
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, ObjectStoragePath
+before, started = set(sys.modules), time.process_time()
+for name in sys.argv[2].split(","):
+    importlib.import_module(name)
+spent = time.process_time() - started
+print(json.dumps({"new": sorted(set(sys.modules) - before), "cpu_ms": spent * 1000}))
+"""
+HEAVY = {"requests", "urllib3", "httpx", "aiohttp", "av", "PIL", "starlette", "uvicorn", "pandas", "numpy"}
+
+
+def newly_loaded(first: str, then: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, first, then], capture_output=True, text=True, check=True
+    )
+    loaded: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def loaded(airflow_db: None) -> dict[str, Any]:
+    return newly_loaded("airflow.sdk", ",".join(PUBLIC))
+
+
+def test_no_http_library_is_loaded(loaded: dict[str, Any]) -> None:
+    assert {name.partition(".")[0] for name in loaded["new"]} & HEAVY == set()
+
+
+def test_neither_protocol_nor_emulator_is_loaded(loaded: dict[str, Any]) -> None:
+    ours = {name for name in loaded["new"] if name.startswith("airflow_provider_veo3.")}
+    assert set(PUBLIC[1:]) <= ours
+    later = {"api", "hooks", "emulator", "poller", "waiting", "storage", "transfer", "images", "submission"}
+    assert {name.split(".")[1] for name in ours} & later == set()
+
+
+def test_little_else_is_loaded(loaded: dict[str, Any]) -> None:
+    """A module that drags in others shows here before it shows in anybody's parse times."""
+    foreign = [name for name in loaded["new"] if not name.startswith("airflow_provider_veo3")]
+    assert len(foreign) <= 15, foreign
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    """Every Airflow process reads the provider info."""
+    new = newly_loaded("json", "airflow_provider_veo3")["new"]
+    assert [name for name in new if name != "airflow_provider_veo3"] == []
