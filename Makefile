@@ -63,7 +63,7 @@ chaos-distributed: .venv/.chaos  ## under PostgreSQL, Redis, two Celery workers 
 	@$(CHAOS) distributed
 
 .venv/.chaos: $(STAMP)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[emulator,dev,chaos]'
+	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,chaos]'
 	@touch $@
 
 install: $(STAMP)  ## only build .venv

@@ -205,13 +205,13 @@ def _kills(draws: random.Random, count: int, victims: Sequence[tuple[str, int]])
     for number in range(count):
         yield _kill(draws, next(who), next(moments))
         if number % HANG_SHARE == 1:
-            yield replace(_kill(draws, HANG, "accepted"), hang=round(draws.uniform(25, 45), 1))
+            yield replace(_kill(draws, HANG, next(moments)), hang=round(draws.uniform(25, 45), 1))
 
 
 def _kill(draws: random.Random, victim: str, moment: str) -> Kill:
     return Kill(
         victim=victim,
-        after=round(draws.uniform(1.0, 9.0), 2),
+        after=round(draws.uniform(0.5, 5.0), 2),
         moment=moment,
         aim=round(draws.uniform(0.0, 2.5 if moment == "task" else 0.4), 3),
         draw=draws.random(),
