@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_veo3.api.models import Generation
-
 CLAIM_KEY: Final = "generation_claim"
-"""XCom key of a claim: the generation's id, and the task and map index that hold it."""
+"""XCom key of a claim: of which task and map index, what they want, and which generation they have."""
+
+STANDOFF: Final = 20
+"""Times that a task looks whether one behind it has given way, before it takes that one for dead."""
+
+LOOK_AGAIN = 0.5
+"""Seconds between these looks."""
 
 
 class RunClaims:
     """Claims among the generating tasks of one DAG run, kept as XComs, which the tasks of a run can all read.
+
+    A task has one claim. Airflow deletes it when a new attempt begins, which therefore claims again.
 
     :param context: of the task that claims.
     :param operator_class: whose tasks claim.
@@ -29,21 +36,50 @@ class RunClaims:
             if issubclass(getattr(task, "operator_class", type(task)), operator_class)
         ]
         self._holder = [self._ti.task_id, self._ti.map_index]
+        self._wanted: str | None = None
 
-    def others(self) -> frozenset[str]:
-        """Return the ids that other tasks of the run hold."""
-        return frozenset(str(claim["id"]) for claim in self._claims() if claim["holder"] != self._holder)
+    def want(self, fingerprint: str | None) -> None:
+        """Say that this task waits for a generation; ``None``: that it does not."""
+        self._wanted = fingerprint
+        self._push(None)
 
-    def claim(self, generation: Generation) -> bool:
-        """Take a generation, and say whether it is ours: of two that take it at once, the first in order."""
-        self._ti.xcom_push(key=CLAIM_KEY, value={"id": generation.id, "holder": self._holder})
-        holders = [claim["holder"] for claim in self._claims() if claim["id"] == generation.id]
-        return all(self._holder <= holder for holder in holders)
+    def rivals(self) -> int:
+        """Return how many other tasks of the run wait for the very same."""
+        return sum(
+            self._wanted is not None and claim["id"] is None and claim["wanted"] == self._wanted
+            for claim in self._others()
+        )
 
-    def _claims(self) -> Iterator[Mapping[str, Any]]:
+    def taken(self) -> frozenset[str]:
+        """Return the ids that other tasks of the run have taken."""
+        return frozenset(str(claim["id"]) for claim in self._others() if claim["id"] is not None)
+
+    def claim(self, generation_id: str) -> bool:
+        """Take a generation, and say whether it is ours.
+
+        Of several that take it at once, each having pushed before it looked, the first in order gets it: a
+        later one that sees it gives way, and it waits until a later one that has not seen it is through.
+        """
+        self._push(generation_id)
+        for _ in range(STANDOFF):
+            rivals = [claim for claim in self._others() if claim["id"] == generation_id]
+            if any(claim["held"] or claim["holder"] < self._holder for claim in rivals):
+                self._push(None)
+                return False
+            if not rivals:
+                break
+            time.sleep(LOOK_AGAIN)
+        self._push(generation_id, held=True)
+        return True
+
+    def _push(self, generation_id: str | None, *, held: bool = False) -> None:
+        claim = {"holder": self._holder, "wanted": self._wanted, "id": generation_id, "held": held}
+        self._ti.xcom_push(key=CLAIM_KEY, value=claim)
+
+    def _others(self) -> Iterator[Mapping[str, Any]]:
         for task_id in self._task_ids:
             # without map_indexes: those of all instances
             pulled = self._ti.xcom_pull(task_ids=task_id, key=CLAIM_KEY)
             for claim in pulled if isinstance(pulled, list) else [pulled]:
-                if isinstance(claim, Mapping) and {"id", "holder"} <= claim.keys():
+                if isinstance(claim, Mapping) and claim["holder"] != self._holder:
                     yield claim

@@ -5,29 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from airflow_provider_veo3 import submission
 from airflow_provider_veo3.api import lookup
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.retries import Retries, was_not_accepted
 from airflow_provider_veo3.exceptions import (
     Veo3AmbiguousSubmissionError,
     Veo3ApiError,
+    Veo3GenerationNotFoundError,
     Veo3PermanentApiError,
     Veo3StateError,
 )
-from airflow_provider_veo3.submission import (
-    OnAmbiguous,
-    Record,
-    Step,
-    Task,
-    choose,
-    fingerprint_of,
-    first_step,
-    next_intent,
-    refused,
-    submitted,
-)
+from airflow_provider_veo3.submission import OnAmbiguous, Record, Step, Task
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
@@ -36,21 +27,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LISTING_LAG: Final = 30.0
-"""Seconds after which an accepted generation is taken to be in the history."""
-
-ACCEPTANCE_SPAN: Final = 180.0
-"""Seconds after a request was sent in which the API may still accept it."""
-
 
 class Claims(Protocol):
     """What the other tasks of the run have taken, so that two with the same prompt do not take one video."""
 
-    def others(self) -> frozenset[str]:
-        """Return the ids that are taken."""
+    def want(self, fingerprint: str | None) -> None:
+        """Say that this task waits for a generation; ``None``: that it does not."""
 
-    def claim(self, generation: Generation) -> bool:
-        """Take a generation; say whether nobody else has."""
+    def rivals(self) -> int:
+        """Return how many others wait for the very same."""
+
+    def taken(self) -> frozenset[str]:
+        """Return the ids that others have taken."""
+
+    def claim(self, generation_id: str) -> bool:
+        """Take a generation; say whether it is ours."""
 
 
 class ExactlyOnce:
@@ -81,7 +72,8 @@ class ExactlyOnce:
         self._claims = claims
         self._on_ambiguous = on_ambiguous
         self._retries = Retries()
-        self._fingerprint = fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
+        self._fingerprint = submission.fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
+        self._record: Record | None = None
 
     def obtain(self) -> Generation:
         """Return the generation to go on with: an earlier attempt's, or a new one.
@@ -91,90 +83,144 @@ class ExactlyOnce:
         :raises Veo3GenerationNotFoundError: the API no longer knows the one that was paid for.
         :raises Veo3ApiError: the API refused, or cannot be asked.
         """
-        record = self._memory.load(self._fingerprint)
-        step = first_step(record, self._fingerprint, self._task.max_tries)
+        record = self._record = self._memory.load(self._fingerprint)
+        self._claims.want(self._fingerprint)
+        if record is None:
+            return self._submit()
         earlier = None
-        if record is not None and step is Step.REATTACH:
-            earlier = self._reattach(record)
-        elif record is not None and step is Step.RECONCILE:
-            log.info("An earlier attempt may have submitted this generation; looking for it in the history.")
-            earlier = self._reconcile(record, record.last)
-        return earlier or self._submit(record)
+        match submission.first_step(record, self._fingerprint, self._task.max_tries):
+            case Step.REATTACH:
+                earlier = self._reattach(record)
+            case Step.RECONCILE:
+                log.info("An earlier attempt may have submitted this generation; looking in the history.")
+                earlier = self._reconcile(record, record.last)
+            case Step.SUBMIT if record.fingerprint != self._fingerprint and record.generation_id:
+                log.warning(
+                    "This task submits something else than before, or elsewhere; generation %s, which it "
+                    "paid for then, stays in the account. Veo3DownloadOperator can store it.",
+                    record.generation_id,
+                )
+        return earlier or self._submit()
 
     def _reattach(self, record: Record) -> Generation | None:
-        """Go on with a recorded generation, unless it failed and was refunded."""
-        generation = self._hook.get_generation(record.generation_id or "")
+        """Go on with a recorded generation, unless it failed and was refunded, or another task has it."""
+        recorded = record.generation_id or ""
+        # a new attempt starts without XComs: claim it again before others look
+        if not self._claims.claim(recorded):
+            log.warning("Another task of this run has taken up generation %s; this needs its own.", recorded)
+            return self._reconcile(submission.given_up(record), record.last)
+        try:
+            generation = self._hook.get_generation(recorded)
+        except Veo3GenerationNotFoundError as error:
+            raise Veo3GenerationNotFoundError(
+                f"{error} An earlier attempt of this task paid for it, so nothing was submitted now. To pay "
+                f"for a new one, delete {submission.RECORD_KEY!r} from the task's state in the Airflow UI.",
+                status=error.status,
+                code=error.code,
+                body=error.body,
+            ) from error
         if generation.status is Status.FAILED:
             log.info(
                 "Generation %s of an earlier attempt failed and was refunded; submitting anew.", generation.id
             )
+            self._claims.want(self._fingerprint)
             return None
         log.info("Going on with generation %s, which an earlier attempt paid for.", generation.id)
-        # a new attempt starts without XComs: take it again before others look
-        self._claims.claim(generation)
         return replace(generation, credits_remaining=record.credits_remaining)
 
-    def _submit(self, record: Record | None) -> Generation:
+    def _submit(self) -> Generation:
         attempt = 0
         while True:
             attempt += 1
-            record = next_intent(record, self._fingerprint, self._task.max_tries, time.time())
-            self._memory.save(record)
+            record = self._intend()
             try:
                 generation = self._hook.submit(self._request, Retries(attempts=1))
             except Veo3ApiError as error:
-                taken_up = self._after_error(error, record)
-                if taken_up is not None:
-                    return taken_up
-                record = refused(record) if was_not_accepted(error) else record
-                self._note(record)
+                if was_not_accepted(error):
+                    self._note(submission.refused(record))
+                else:
+                    log.warning("%s Looking for it in the history.", error)
+                    taken_up = self._after_loss(record, error)
+                    if taken_up is not None:
+                        return taken_up
                 pause = self._retries.pause(attempt, error.retry_after)
                 if pause is None or isinstance(error, Veo3PermanentApiError):
+                    if was_not_accepted(error):
+                        self._claims.want(None)
                     raise
                 log.warning("%s Submitting again in %.0f s.", error, pause)
                 time.sleep(pause)
             else:
-                self._note(submitted(record, generation))
-                self._claims.claim(generation)
-                return generation
+                self._note(submission.submitted(record, generation))
+                if self._claims.claim(generation.id):
+                    return generation
+                log.warning("Another task took up %s as its own; submitting once more.", generation.id)
 
-    def _after_error(self, error: Veo3ApiError, record: Record) -> Generation | None:
+    def _intend(self) -> Record:
+        """Write down that a request is about to be sent; without that none is."""
+        record = submission.next_intent(self._record, self._fingerprint, self._task.max_tries, time.time())
+        try:
+            self._memory.save(record)
+        except Veo3StateError as error:
+            raise Veo3StateError(f"{error} Nothing was submitted now.") from error
+        self._record = record
+        return record
+
+    def _after_loss(self, record: Record, error: Veo3ApiError) -> Generation | None:
         """Look for a submission whose answer was lost."""
-        if was_not_accepted(error):
-            return None
-        log.warning("%s Looking for it in the history.", error)
-        return self._reconcile(record, time.time())
+        try:
+            return self._reconcile(record, time.time())
+        except Veo3ApiError as trouble:
+            log.warning("%s", trouble)
+            raise error from trouble  # a later attempt looks again
 
-    def _reconcile(self, record: Record, lost_at: float) -> Generation | None:
-        """Find the generation of a lost answer; ``None`` when the API has not accepted it."""
-        time.sleep(max(0.0, lost_at + LISTING_LAG - time.time()))
-        lost = lookup.Lost.of(self._request, record.since, max(lost_at, record.last + ACCEPTANCE_SPAN))
-        taken: set[str] = set(record.superseded)
+    def _reconcile(self, record: Record, noticed: float) -> Generation | None:
+        """Find the generation of a lost answer; ``None`` once it is certain that the API has not accepted it.
+
+        :param noticed: Unix seconds when the loss was noticed; when it was sent if nobody was left to notice.
+        """
+        settled = submission.settled_at(record.last, noticed)
+        look = noticed + submission.LISTING_LAG
+        lost = lookup.Lost.of(self._request, record.since, settled)
         while True:
-            found = self._look_up(lost)
-            taken |= self._claims.others()
-            generation = choose([g for g in found if g.id not in taken], self._on_ambiguous)
+            time.sleep(max(0.0, look - time.time()))
+            conclusive = time.time() >= settled
+            generation = self._take_up(record, lost)
+            if generation is not None or conclusive:
+                return generation
+            look = min(settled, time.time() + submission.LISTING_LAG)
+
+    def _take_up(self, record: Record, lost: lookup.Lost) -> Generation | None:
+        """Take up the lost generation if the history has it."""
+        found = self._look_up(lost)
+        passed_over = set(record.superseded)
+        while True:
+            passed_over |= self._claims.taken()
+            free = [g for g in found if g.id not in passed_over]
+            generation = submission.choose(free, self._on_ambiguous, self._claims.rivals())
             if generation is None:
-                log.info("The history holds no generation that an earlier attempt could have submitted.")
+                if free:  # 'resubmit': they must not be taken for the next one that gets lost
+                    self._note(submission.passing_over(record, [g.id for g in free]))
+                log.info("No generation in the history is taken for the one whose answer was lost.")
                 return None
-            self._note(submitted(record, generation))
-            if self._claims.claim(generation):
+            if self._claims.claim(generation.id):
+                self._note(submission.submitted(record, generation))
                 log.info("Going on with generation %s, whose acceptance was lost.", generation.id)
                 return generation
-            self._note(record)
-            taken.add(generation.id)
+            passed_over.add(generation.id)
 
     def _look_up(self, lost: lookup.Lost) -> tuple[Generation, ...]:
         try:
             return self._hook.get_conn().run(lookup.find(lost, self._hook.settings.base_url, self._retries))
         except lookup.HistoryTooLongError as error:
             raise Veo3AmbiguousSubmissionError(
-                f"An earlier attempt may have submitted this generation, and it cannot be looked up: "
-                f"{error}. Nothing was submitted now."
+                f"The answer to a submission was lost, and it cannot be looked up: {error}. "
+                "It was not submitted again."
             ) from error
 
     def _note(self, record: Record) -> None:
         """Keep a record that makes things easier but is not needed to stay safe."""
+        self._record = record
         try:
             self._memory.save(record)
         except Veo3StateError as error:

@@ -7,8 +7,9 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
+from airflow_provider_veo3 import submission
 from airflow_provider_veo3.exceptions import Veo3StateError
-from airflow_provider_veo3.submission import RECORD_KEY, Phase, Record, Task, delivered
+from airflow_provider_veo3.submission import RECORD_KEY, Phase, Record, Task
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -74,11 +75,14 @@ class HistoryMemory:
         self._task = task
 
     def load(self, fingerprint: str) -> Record | None:
-        """Suppose of every later attempt that an earlier one has sent the request since the run began."""
+        """Suppose of every later attempt that an earlier one has sent the request since the run began.
+
+        Airflow waits its ``retry_delay`` between them, so that an answer is not waited for any more.
+        """
         if self._task.try_number <= 1:
             return None
-        started, now = self._task.run_started, time.time()
-        return Record(Phase.INTENT, fingerprint, started, now, self._task.max_tries)
+        last = time.time() - submission.ACCEPTANCE_SPAN
+        return Record(Phase.INTENT, fingerprint, self._task.run_started, last, self._task.max_tries)
 
     def save(self, record: Record) -> None:
         """Keep nothing: there is no place for it."""
@@ -109,11 +113,12 @@ def context_task(context: Context) -> Task:
     return Task(ti.try_number, ti.max_tries, started.timestamp() if started else time.time())
 
 
-def mark_delivered(memory: Memory, task: Task) -> None:
+def mark_delivered(memory: Memory, task: Task, generation_id: str) -> None:
     """Note that the task is about to succeed, so that a person who clears it gets a new video."""
     try:
         record = memory.load("")
-        if record is not None and record.phase is Phase.SUBMITTED:
-            memory.save(delivered(record, task.max_tries))
+        if record is not None and record.phase in (Phase.INTENT, Phase.SUBMITTED):
+            # an intent: the acceptance could not be noted
+            memory.save(submission.delivered(record, generation_id, task.max_tries))
     except Veo3StateError as error:
         log.warning("%s Clearing this task later takes up this generation again.", error)

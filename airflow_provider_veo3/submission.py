@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -26,8 +27,17 @@ RECORD_KEY: Final = "veo3_submission"
 """Key of the record in the task state store."""
 
 OnAmbiguous = Literal["fail", "adopt_newest", "resubmit"]
-KEPT_IDS: Final = 20
+KEPT_IDS: Final = 100
 """Earlier ids that a record keeps, so that it stays small."""
+
+LISTING_LAG = 30.0
+"""Seconds after which an accepted generation is taken to be in the history; tests shorten it."""
+
+QUICK = 1.0
+"""Seconds within which a request is lost by an API that is no longer at work on it."""
+
+ACCEPTANCE_SPAN = 180.0
+"""Seconds in which a slow API may still accept a request after it was sent; tests shorten it."""
 
 
 class Phase(StrEnum):
@@ -78,24 +88,51 @@ class Record:
         """
         if value is None:
             return None
-        try:
-            stored = dict(value)  # type: ignore[call-overload]
-            version = stored.pop("version")
-            stored["phase"] = Phase(stored["phase"])
-            stored["superseded"] = tuple(stored["superseded"])
-            record = cls(**stored)
-            readable = version == 1 and (record.generation_id is not None) == (
-                record.phase in (Phase.SUBMITTED, Phase.DELIVERED)
-            )
-        except (TypeError, ValueError, KeyError):
-            readable = False
-        if not readable:
-            raise Veo3StateError(
-                f"The task's stored record {RECORD_KEY!r} cannot be understood: {str(value)[:200]}. It may "
-                "stand for a paid generation, so nothing was submitted. Look the generation up in the "
-                "account's history, then delete the record from the task's state in the Airflow UI."
-            )
-        return record
+        if (
+            isinstance(value, Mapping)
+            and value.keys() == {"version", *_FIELDS}
+            and type(value["version"]) is int
+            and value["version"] == 1
+            and all(fits(value[name]) for name, fits in _FIELDS.items())
+        ):
+            fields = {name: value[name] for name in _FIELDS}
+            fields |= {"phase": Phase(value["phase"]), "superseded": tuple(value["superseded"])}
+            record = cls(**fields)
+            if (record.generation_id is not None) == (record.phase in (Phase.SUBMITTED, Phase.DELIVERED)):
+                return record
+        raise Veo3StateError(
+            f"The task's stored record {RECORD_KEY!r} cannot be understood: {repr(value)[:200]}. It may "
+            "stand for a paid generation, so nothing was submitted. Look the generation up in the "
+            "account's history, then delete the record from the task's state in the Airflow UI."
+        )
+
+
+LATEST_TIME: Final = 1e12
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int
+
+
+def _time(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < LATEST_TIME  # type: ignore[operator]
+
+
+def _id(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+_FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
+    "phase": lambda value: isinstance(value, str) and value in set(Phase),
+    "fingerprint": _id,
+    "since": _time,
+    "last": _time,
+    "max_tries": _whole,
+    "generation_id": lambda value: value is None or _id(value),
+    "credits_remaining": lambda value: value is None or _whole(value),
+    "superseded": lambda value: isinstance(value, list) and all(map(_id, value)),
+}
+"""Every field of a stored record, and what it must be like."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +184,12 @@ def first_step(record: Record | None, fingerprint: str, max_tries: int) -> Step:
 
 def next_intent(record: Record | None, fingerprint: str, max_tries: int, now: float) -> Record:
     """Return the record to store before a request is sent."""
-    same = record is not None and record.fingerprint == fingerprint
-    unresolved = same and record is not None and record.phase is Phase.INTENT
-    superseded = record.superseded if record is not None else ()
+    superseded = () if record is None else record.superseded
+    since = now
     if record is not None and record.generation_id is not None:
         superseded = (*superseded, record.generation_id)
-    since = record.since if unresolved and record is not None else now
+    elif record is not None and record.fingerprint == fingerprint and record.phase is Phase.INTENT:
+        since = record.since
     return Record(Phase.INTENT, fingerprint, since, now, max_tries, superseded=superseded[-KEPT_IDS:])
 
 
@@ -174,26 +211,50 @@ def refused(record: Record) -> Record:
     return replace(record, phase=Phase.REFUSED) if record.since == record.last else record
 
 
-def delivered(record: Record, max_tries: int) -> Record:
-    """Return the record to store when the task is about to succeed."""
-    return replace(record, phase=Phase.DELIVERED, max_tries=max_tries)
+def given_up(record: Record) -> Record:
+    """Return the record of a submission whose generation another task of the run has taken up instead."""
+    passed_over = passing_over(record, [record.generation_id] if record.generation_id else [])
+    return replace(passed_over, phase=Phase.INTENT, generation_id=None, credits_remaining=None)
 
 
-def choose(found: Sequence[Generation], policy: OnAmbiguous) -> Generation | None:
+def passing_over(record: Record, ids: Sequence[str]) -> Record:
+    """Return the record with generations that are never to be taken up for it."""
+    return replace(record, superseded=(*record.superseded, *ids)[-KEPT_IDS:])
+
+
+def delivered(record: Record, generation_id: str, max_tries: int) -> Record:
+    """Return the record to store when the task is about to succeed with a generation."""
+    return replace(record, phase=Phase.DELIVERED, generation_id=generation_id, max_tries=max_tries)
+
+
+def settled_at(sent: float, noticed: float) -> float:
+    """Return when a request whose answer was lost is in the history, if it was accepted at all.
+
+    :param sent: Unix seconds before it was sent.
+    :param noticed: Unix seconds when its loss was noticed; ``sent`` where nobody was left to notice.
+    """
+    quick = 0 < noticed - sent <= QUICK
+    return (noticed if quick else max(noticed, sent + ACCEPTANCE_SPAN)) + LISTING_LAG
+
+
+def choose(found: Sequence[Generation], policy: OnAmbiguous, rivals: int = 0) -> Generation | None:
     """Return the generation to take up of those that may be the lost one; ``None`` to submit anew.
 
-    :raises Veo3AmbiguousSubmissionError: there are several, and the policy is ``fail``.
+    :param rivals: other tasks of the run that wait for the very same: as many generations as tasks are
+        shared out among them, whichever was whose.
+    :raises Veo3AmbiguousSubmissionError: there are more, and the policy is ``fail``.
     """
-    if len(found) <= 1:
-        return found[0] if found else None
+    from_old_to_new = sorted(found, key=lambda g: (g.created_at.timestamp() if g.created_at else 0.0, g.id))
+    if len(found) <= 1 + rivals:
+        return from_old_to_new[0] if found else None
     if policy == "resubmit":
         return None
     if policy == "adopt_newest":
-        return max(found, key=lambda g: (g.created_at.timestamp() if g.created_at else 0.0, g.id))
+        return from_old_to_new[-1]
     ids = ", ".join(sorted(g.id for g in found))
     raise Veo3AmbiguousSubmissionError(
-        f"An earlier attempt may have submitted this generation, and {len(found)} in the account's history "
-        f"could be it: {ids}. Nothing was submitted now. Store the right one with Veo3DownloadOperator, or "
+        f"The answer to a submission was lost, and {len(found)} generations in the account's history "
+        f"could be it: {ids}. It was not submitted again. Store the right one with Veo3DownloadOperator, or "
         "set on_ambiguous_submission to 'adopt_newest' or 'resubmit' and clear the task."
     )
 

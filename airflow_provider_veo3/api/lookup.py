@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.flows import Flow, get_history_page
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
+from airflow_provider_veo3.api.request import IMAGE_ROLES
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Generation, HistoryPage
     from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.api.retries import Retries
 
-CLOCK_SLACK: Final = 3.0
-"""Seconds by which a time may be off although both clocks were compared: an HTTP date tells whole seconds."""
+CLOCK_SLACK: Final = 30.0
+"""Seconds by which a time may be off although both clocks were compared: an HTTP date tells whole seconds,
+a gateway's clock is not the API's, and the worker that looks is not always the one that sent."""
 
 UNKNOWN_CLOCK_SLACK: Final = 120.0
 """Seconds by which the API's clock may be off where it does not tell its time."""
@@ -28,6 +31,9 @@ PAGE_OVERLAP: Final = 5
 
 MAX_PAGES: Final = 50
 """Pages of the history that are read at most: 5000 generations."""
+
+
+_KNOWN_TYPES: Final = {name.replace("-", "") for name in IMAGE_ROLES}
 
 
 class HistoryTooLongError(Exception):
@@ -64,9 +70,9 @@ class Lost:
     def _may_be(self, generation: Generation, clock_skew: float | None, longest: int) -> bool:
         if generation.status is Status.FAILED:  # refunded: nothing to take up
             return False
-        if generation.type is not None and generation.type.lower() != self.type:
+        if generation.type is not None and _is_another_type(self.type, generation.type):
             return False
-        if generation.model is not None and _model(generation.model) != _model(self.model):
+        if generation.model is not None and _is_another_model(self.model, generation.model):
             return False
         if generation.prompt is not None and not same_prompt(self.prompt, generation.prompt, longest):
             return False
@@ -77,9 +83,18 @@ class Lost:
         return self.since - slack <= created - (clock_skew or 0.0) <= self.until + slack
 
 
-def _model(name: str) -> str:
-    """Drop the ending that the vendor's pages disagree on."""
-    return name.lower().removesuffix("-001").removesuffix("-preview")
+def _is_another_type(sent: str, listed: str) -> bool:
+    """Whether a listing says that it is of another endpoint; a word that no page knows says nothing."""
+    ours, theirs = (re.sub("[^a-z]", "", name.lower()) for name in (sent, listed))
+    # no page shows how the listing calls it that starts from two images
+    unclear = {ours, theirs} == {"firstlastframe", "imagetovideo"}
+    return ours != theirs and theirs in _KNOWN_TYPES and not unclear
+
+
+def _is_another_model(sent: str, listed: str) -> bool:
+    """Whether a listing names another model; a name that is no id says nothing, nor does its ending."""
+    ours, theirs = (re.sub(r"-(\d{3}|preview)$", "", name.strip().lower()) for name in (sent, listed))
+    return ours != theirs and ours.startswith("veo-") and theirs.startswith("veo-")
 
 
 def same_prompt(sent: str, listed: str, longest: int) -> bool:
@@ -88,12 +103,16 @@ def same_prompt(sent: str, listed: str, longest: int) -> bool:
     :param longest: characters of the longest prompt on the page: a listing that cuts without saying so cuts
         every prompt there, so that a shorter one is whole.
     """
-    ours, theirs = " ".join(sent.split()), " ".join(listed.split())
+    ours, theirs = _words(sent), _words(listed)
     beginning = theirs.removesuffix("…").removesuffix("...").rstrip()
     if beginning != theirs:
         return ours == theirs or (bool(beginning) and ours.startswith(beginning))
     cut = SHORTEST_CUT <= len(listed) == longest
     return ours == theirs or (cut and ours.startswith(theirs))
+
+
+def _words(prompt: str) -> str:
+    return " ".join(prompt.split())
 
 
 def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, ...]]:
@@ -110,12 +129,27 @@ def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, 
         page = yield from get_history_page(HISTORY_PAGE_LIMIT, skip, None, base_url, retries)
         found |= lost.candidates(page)
         newest_first = newest_first and _runs_from_new_to_old(page)
-        if page.next_skip is None or (newest_first and _is_older(page, lost)):
-            return tuple(found.values())
-        skip = max(skip + 1, page.next_skip - PAGE_OVERLAP)
+        next_skip = _next_skip(page, skip)
+        if next_skip is None or (newest_first and _is_older(page, lost)):
+            return _whole_ones_first(lost, tuple(found.values()))
+        skip = max(skip + 1, next_skip - PAGE_OVERLAP)
     raise HistoryTooLongError(
         f"the history holds more than {MAX_PAGES * HISTORY_PAGE_LIMIT} generations and is not in order"
     )
+
+
+def _next_skip(page: HistoryPage, skip: int) -> int | None:
+    """Return where the next page starts; the last is one that says so, or the empty one behind it."""
+    if page.next_skip is not None or page.total is not None or len(page.generations) <= PAGE_OVERLAP:
+        return page.next_skip
+    # neither a total nor more is told, and a page may hold less than was asked for
+    return skip + len(page.generations)
+
+
+def _whole_ones_first(lost: Lost, found: tuple[Generation, ...]) -> tuple[Generation, ...]:
+    """Leave out what only begins alike, where the listing has the very prompt: it shortens none so short."""
+    ours = _words(lost.prompt)
+    return tuple(g for g in found if g.prompt is not None and _words(g.prompt) == ours) or found
 
 
 def _runs_from_new_to_old(page: HistoryPage) -> bool:

@@ -161,7 +161,7 @@ class Veo3TextToVideoOperator(BaseOperator):
             _or_unknown(generation.credits_remaining),
         )
         if not self.wait_for_completion:
-            self._mark_delivered(context)
+            self._mark_delivered(context, generation.id)
             return generation.id
         if generation.status.is_terminal:  # taken up from an earlier attempt
             return self._finish(context, ended(generation))
@@ -214,10 +214,10 @@ class Veo3TextToVideoOperator(BaseOperator):
             on_ambiguous=self.on_ambiguous_submission,
         ).obtain()
 
-    def _mark_delivered(self, context: Context) -> None:
+    def _mark_delivered(self, context: Context, generation_id: str) -> None:
         from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered
 
-        mark_delivered(context_memory(context, durable=self.durable), context_task(context))
+        mark_delivered(context_memory(context, durable=self.durable), context_task(context), generation_id)
 
     def _wait_here(self, generation_id: str) -> WaitResult:
         """Wait in this worker."""
@@ -240,7 +240,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         # only the acceptance tells the balance
         manifest["credits_remaining"] = self._accepted(context).get("credits_remaining")
         publish_manifest(context, manifest)
-        self._mark_delivered(context)
+        self._mark_delivered(context, result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id
 
