@@ -243,3 +243,9 @@ def test_a_model_without_anything_but_its_id() -> None:
         "defaultModel": 1,
     }
     assert parse_models(body) == (VideoModel("m", "m", "", ("a",), None, None, is_default=False),)
+
+
+def test_why_a_generation_failed_shows_no_secret() -> None:
+    told = {"code": "veo3_thesecretkey", "message": "see https://h/a.mp4?X-Sig=cafe with veo3_thesecretkey"}
+    failed = parse_generation({"taskId": ID, "status": "failed", "error": told}, BASE)
+    assert (failed.error_code, failed.error) == ("***", "see https://h/a.mp4?... with ***")
