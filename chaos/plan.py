@@ -122,6 +122,8 @@ def _wanted(draws: random.Random, generations: int) -> Iterator[Wanted]:
             yield Wanted(group, f"Video {number:02d}: {scene}", draws.choice((5, 6, 8)))
 
 
+TOO_MANY: Final = {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "2"}}
+
 # What can happen to one generation's requests; each is dealt out like cards, so that every kind comes up.
 _SUBMIT: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "accept_then_disconnect"},
@@ -129,7 +131,7 @@ _SUBMIT: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "stall", "seconds": 4.0, "bytes": 5},
     {"kind": "disconnect_before"},
     {"kind": "accept_then_disconnect"},
-    {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "2"}},
+    TOO_MANY,
     {"kind": "truncate"},
     {"kind": "accept_then_status", "status": 500},
     {"kind": "delay", "seconds": 3.0},
@@ -141,7 +143,7 @@ _STATUS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "status", "status": 500},
     {"kind": "disconnect_before"},
     {"kind": "garbage"},
-    {"kind": "status", "status": 429},
+    TOO_MANY,
     {"kind": "truncate"},
     {"kind": "html_instead"},
     {"kind": "delay", "seconds": 2.0},
@@ -151,7 +153,7 @@ _LINKS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "status", "status": 503},
     {"kind": "garbage"},
     {"kind": "disconnect_before"},
-    {"kind": "status", "status": 429},
+    TOO_MANY,
 )
 _FILE: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "truncate"},
@@ -169,7 +171,7 @@ _HISTORY: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "status", "status": 500},
     {"kind": "garbage"},
     {"kind": "disconnect_before"},
-    {"kind": "status", "status": 429},
+    TOO_MANY,
     {"kind": "truncate"},
     {"kind": "delay", "seconds": 2.0},
 )
