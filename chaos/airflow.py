@@ -123,6 +123,10 @@ class ChaosAirflow(LocalAirflow):
             if process.pid not in family and _alive(process) and _is_idle(process):
                 process.kill()
 
+    def wait_until_answering(self) -> None:
+        """Wait until the API server, which may have died just now, answers."""
+        self._until("answer", lambda: self.api.answers() or None)
+
     def stop(self) -> None:
         """End every process that this Airflow ever had."""
         self.meet()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,12 +19,11 @@ from chaos.airflow import DAG_ID, EMBEDDED, ChaosAirflow
 from chaos.distributed import COMPONENTS, EXECUTORS, BackEnd
 from chaos.facts import collect_delivered, collect_truth, settled_ledger
 from chaos.hunter import Hunter
-from chaos.observer import read_findings
+from chaos.observer import observing, read_findings
 from chaos.plan import make_plan
 from chaos.verdict import Facts, Verdict, judge, read_accepted
 from demo.airflow_api import FINISHED, AirflowApiError
 from demo.emulator import EmulatorProcess
-from demo.local_airflow import CHECKOUT
 from demo.watch import Clock
 
 if TYPE_CHECKING:
@@ -80,16 +77,27 @@ class Order:
 
 @dataclass
 class Outcome:
-    """How a campaign ended."""
+    """How a campaign ended.
+
+    :param faults: that met a request, by kind.
+    :param kills: by victim.
+    :param moments: what was going on when somebody was killed or made to hang.
+    :param hangs: how many.
+    :param attempts: of all tasks together.
+    :param looks: of the observer.
+    :param seconds: from the start of everything.
+    :param logs: where they are, if the verdict is bad.
+    """
 
     verdict: Verdict
     faults: Counter[str]
     kills: Counter[str]
+    moments: Counter[str]
+    hangs: int
+    attempts: int
     looks: int
     seconds: float
     logs: Path | None = None
-    moments: Counter[str] = field(default_factory=Counter)
-    hangs: int = 0
 
 
 def run(order: Order) -> Outcome:
@@ -101,23 +109,28 @@ def run(order: Order) -> Outcome:
     destination.mkdir()
     (folder / "wanted.json").write_text(json.dumps(plan.as_rows()), encoding="utf-8")
     clock.say(f"{order.mode}: {order.generations} generations, {order.kills} kills, seed {order.seed}")
-    with ExitStack() as stack:
-        emulator = stack.enter_context(EmulatorProcess(**plan.emulator))
-        env = {
-            "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=POLL_INTERVAL),
-            "CHAOS_DESTINATION": f"file://{destination}",
-            "CHAOS_WANTED": str(folder / "wanted.json"),
-            "CHAOS_DURABLE": str(order.durable).lower(),
-        }
-        airflow = stack.enter_context(_airflow(order.mode, env, stack, folder))
-        clock.say("Airflow is healthy")
-        airflow.wait_for_dags([DAG_ID])
-        outcome = _Campaign(order, plan, airflow, emulator, folder, clock).run()
+    try:
+        with ExitStack() as stack:
+            emulator = stack.enter_context(EmulatorProcess(**plan.emulator))
+            env = {
+                "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=POLL_INTERVAL),
+                "CHAOS_DESTINATION": f"file://{destination}",
+                "CHAOS_WANTED": str(folder / "wanted.json"),
+                "CHAOS_DURABLE": str(order.durable).lower(),
+            }
+            airflow = _airflow(order.mode, env, stack, folder)
+            (folder / "airflow").symlink_to(airflow.home)
+            stack.enter_context(airflow)
+            clock.say("Airflow is healthy")
+            airflow.wait_for_dags([DAG_ID])
+            outcome = _Campaign(order, plan, airflow, emulator, folder, clock).run()
+    except Exception:
+        clock.say(f"{order.mode}: ended early; all logs: {folder}")
+        raise
     if outcome.verdict.kept:
         shutil.rmtree(airflow.home, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        airflow.home.rename(folder / "airflow")
         outcome.logs = folder
     return outcome
 
@@ -142,26 +155,19 @@ class _Campaign:
         for fault in self.plan.faults:
             self.emulator.inject(fault)
         findings = self.folder / "sightings.jsonl"
-        observer = subprocess.Popen(
-            [sys.executable, "-m", "chaos.observer", str(self.folder / "videos"), str(findings)],
-            cwd=CHECKOUT,
-        )
-        hunter = Hunter(self.airflow, self.plan.kills, self.emulator.log_file, self.clock.say)
-        try:
+        hunter = Hunter(self.airflow, self.plan.kills, self.emulator.log_file)
+        with observing(self.folder / "videos", findings), hunter:
             run_id = self.airflow.api.trigger(DAG_ID)
             hunter.start()
             state = self._follow(run_id, hunter)
-        finally:
-            if hunter.is_alive():
-                hunter.stop()
+            hunter.stop()
             faults = self._faults_met()
             self.emulator.clear_faults()
             ledger = settled_ledger(self.emulator)
-            observer.terminate()
-            observer.wait()
-            self._keep(ledger)
+        self._keep(ledger)
         if hunter.error is not None:
             raise hunter.error
+        self.airflow.wait_until_answering()
         sightings, looks = read_findings(findings)
         facts = Facts(
             wanted=[each.prompt for each in self.plan.wanted],
@@ -176,13 +182,14 @@ class _Campaign:
             key_leaks=len(ledger["api_key_leaks"]),
         )
         return Outcome(
-            judge(facts),
-            faults,
-            hunter.done,
-            looks,
-            self.clock.seconds,
+            verdict=judge(facts),
+            faults=faults,
+            kills=hunter.done,
             moments=hunter.moments,
             hangs=hunter.hangs,
+            attempts=sum(task["try_number"] for task in self.airflow.task_states(run_id)),
+            looks=looks,
+            seconds=self.clock.seconds,
         )
 
     def _follow(self, run_id: str, hunter: Hunter) -> str:

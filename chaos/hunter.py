@@ -6,15 +6,16 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import psutil
 
 from chaos.plan import HANG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from chaos.airflow import ChaosAirflow
     from chaos.plan import Kill
@@ -55,17 +56,13 @@ class Hunter(threading.Thread):
     :param airflow: whose processes die.
     :param kills: the plan.
     :param emulator_log: tells when something worth interrupting happens.
-    :param say: prints a line.
     """
 
-    def __init__(
-        self, airflow: ChaosAirflow, kills: Sequence[Kill], emulator_log: Path, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, airflow: ChaosAirflow, kills: Sequence[Kill], emulator_log: Path) -> None:
         super().__init__(name="hunter", daemon=True)
         self._airflow = airflow
         self._kills = kills
         self._emulator = EmulatorLog(emulator_log)
-        self._say = say
         self._over = threading.Event()
         self.done: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
@@ -86,10 +83,21 @@ class Hunter(threading.Thread):
         finally:
             self._wake(everybody=True)
 
+    def __enter__(self) -> Self:
+        """Nobody is killed before ``start``."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, however the campaign ended."""
+        self.stop()
+
     def stop(self) -> None:
-        """End, with every component running again."""
+        """End; every component runs again."""
         self._over.set()
-        self.join()
+        if self.is_alive():
+            self.join()
         self.revive()
 
     def revive(self) -> None:

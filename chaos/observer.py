@@ -12,13 +12,16 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from chaos.verdict import Content, Sighting
+from demo.local_airflow import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +98,18 @@ def read_findings(findings: Path) -> tuple[list[Sighting], int]:
         content = Content(*entry["content"]) if entry["content"] else None
         sightings.append(Sighting(entry["at"], entry["name"], content))
     return sightings, looks
+
+
+@contextmanager
+def observing(folder: Path, findings: Path) -> Iterator[None]:
+    """Let a process of its own look at the folder meanwhile."""
+    words = [sys.executable, "-m", "chaos.observer", str(folder), str(findings)]
+    process = subprocess.Popen(words, cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def main(folder: Path, findings: Path) -> None:

@@ -48,6 +48,7 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
         ("looks at the destination", [o.looks for o in found]),
         ("SIGKILLs", [o.kills.total() for o in found]),
         ("hangs (SIGSTOP)", [o.hangs for o in found]),
+        ("task attempts", [o.attempts for o in found]),
         ("faults met", [o.faults.total() for o in found]),
         ("seconds", [round(o.seconds) for o in found]),
     ):

@@ -55,6 +55,13 @@ class AirflowApi:
             for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")
         )
 
+    def answers(self) -> bool:
+        """Say whether the API server answers, however the others are."""
+        try:
+            return self._http.get("/api/v2/version").is_success
+        except httpx.TransportError:
+            return False
+
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """Make one call and give the parsed answer."""
         if "Authorization" not in self._http.headers:

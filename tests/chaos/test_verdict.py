@@ -146,7 +146,16 @@ def test_the_report_shows_every_sort_of_breach() -> None:
         sightings=[seen("veo_1", HALF), seen("veo_2")],
         run_state="failed",
     )
-    outcome = Outcome(judge(facts), Counter({"cut at submit": 3}), Counter({"task": 2}), 99, 61.2)
+    outcome = Outcome(
+        judge(facts),
+        Counter({"cut at submit": 3}),
+        Counter({"task": 2}),
+        Counter({"accepted": 2}),
+        1,
+        9,
+        99,
+        61.2,
+    )
     text = details("embedded", outcome)
     for word in ("DOUBLE CHARGE", "LOST VIDEO", "BROKEN OBJECT", "TROUBLE", "and 8 more"):
         assert word in text
