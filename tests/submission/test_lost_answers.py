@@ -1,0 +1,320 @@
+"""Answers that get lost, refusals, retries and clears, through Airflow against an account that counts."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import fixtures
+from runs import DRAGON, TASK, accepted, change, clear, paid_once, start, submissions, succeed
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.emulator import Emulator
+
+SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
+WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False}
+DEFER: dict[str, Any] = {"wait_for_completion": True, "deferrable": True}
+SHAPES = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
+
+CUT_AFTER = {"kind": "accept_then_disconnect"}
+CUT_BEFORE = {"kind": "disconnect_before", "endpoint": "text-to-video"}
+NO_HISTORY = {"kind": "status", "status": 503, "endpoint": "history", "times": 4}
+HINT_0 = {"X-RateLimit-Retry-After": "0"}
+
+ACCEPTED = {
+    "cut": CUT_AFTER,
+    "500": {"kind": "accept_then_status", "status": 500},
+    "502": {"kind": "accept_then_status", "status": 502, "body": "<html>Bad gateway</html>"},
+    "unreadable": {"kind": "accept_then_status", "status": 202, "body": "not JSON"},
+    "without an id": {"kind": "accept_then_status", "status": 202, "body": {"success": True}},
+    "cut in the answer": {"kind": "disconnect_mid_body", "endpoint": "text-to-video"},
+    "read timeout": {"kind": "stall", "endpoint": "text-to-video", "seconds": 3},
+}
+NOT_ACCEPTED = {
+    "cut": CUT_BEFORE,
+    "503": {"kind": "status", "status": 503, "endpoint": "text-to-video"},
+    "read timeout": {"kind": "delay", "endpoint": "text-to-video", "seconds": 3},
+    "429": {"kind": "status", "status": 429, "headers": HINT_0, "endpoint": "text-to-video"},
+}
+QUICK_TIMEOUT = {"requests_per_minute": 100_000, "poll_interval": 1, "request_timeout": 1}
+
+
+@SHAPES
+def test_an_accepted_one_whose_connection_was_cut_is_found(shape: dict[str, Any], emulator: Emulator) -> None:
+    emulator.inject(CUT_AFTER)
+    paid_once(emulator, succeed(start(**shape).attempt(TASK)))
+    assert submissions(emulator) == 1
+
+
+@pytest.mark.parametrize("fault", ACCEPTED)
+def test_an_accepted_one_is_found_in_the_same_attempt(
+    fault: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "read timeout":
+        fixtures.use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+    rule = emulator.inject(ACCEPTED[fault])
+    ended = start().attempt(TASK)
+    paid_once(emulator, succeed(ended))
+    assert submissions(emulator) == 1
+    assert [known["met"] for known in emulator.faults() if known["id"] == rule] == [1]
+
+
+@pytest.mark.parametrize("fault", NOT_ACCEPTED)
+def test_one_that_was_not_accepted_is_submitted_again(
+    fault: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "read timeout":
+        fixtures.use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+        monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 5.0)  # longer than the delay
+    emulator.inject(NOT_ACCEPTED[fault])
+    generation_id = succeed(start().attempt(TASK))
+    if fault == "read timeout" and submissions(emulator) == 1:
+        paid_once(emulator, generation_id)  # the API went on with it, and that was waited for
+    else:
+        paid_once(emulator, generation_id)
+        assert submissions(emulator) == 2
+
+
+def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        host = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        fixtures.use_connection(monkeypatch, emulator, host=host)
+        run = start()
+        ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3NoAnswerError", "up_for_retry")
+    assert "never sent" in str(ended.error)
+    fixtures.use_connection(monkeypatch, emulator)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert "history" not in emulator.ledger()["requests"]
+
+
+@SHAPES
+def test_what_cannot_be_looked_up_now_is_looked_up_by_the_retry(
+    shape: dict[str, Any], emulator: Emulator
+) -> None:
+    emulator.inject(CUT_AFTER)
+    emulator.inject(NO_HISTORY)
+    run = start(**shape)
+    ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3NoAnswerError", "up_for_retry")
+    assert "may have been accepted and charged" in str(ended.error)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert submissions(emulator) == 1
+
+
+HISTORIES = {
+    "oldest first": {"history_order": "oldest"},
+    "shuffled": {"history_order": "shuffled"},
+    "shortened": {"history_prompt_length": 20},
+    "previews": {"model_ids_on_read": "preview"},
+    "no totals": {"history_total": False, "history_has_more": False, "history_order": "oldest"},
+    "lagging": {"history_lag_seconds": 0.6},
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_it_is_found_among_hundreds(
+    history: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_veo3 import submission
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    hook = Veo3Hook()
+    for number in range(40 if history == "shortened" else 120):
+        hook.text_to_video(f"{number} other dragons")
+    before = accepted(emulator)
+    emulator.configure(**HISTORIES[history])
+    if history == "lagging":
+        monkeypatch.setattr(submission, "LISTING_LAG", 0.3)
+        monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 1.0)
+        monkeypatch.setattr(submission, "QUICK", 0.0)
+    emulator.inject(CUT_AFTER | {"prompt_contains": "majestic"})
+    generation_id = succeed(start().attempt(TASK))
+    assert accepted(emulator) == [*before, generation_id]
+
+
+def test_resubmitting_after_a_clear_pays_for_a_new_video_only_once_it_had_succeeded(
+    emulator: Emulator,
+) -> None:
+    run = start(retries=0)
+    first = succeed(run.attempt(TASK))
+    clear(run)
+    second = succeed(run.attempt(TASK))
+    clear(run)
+    third = succeed(run.attempt(TASK))
+    assert accepted(emulator) == [first, second, third]
+
+
+@SHAPES
+def test_a_task_cleared_after_a_failure_takes_up_the_old(shape: dict[str, Any], emulator: Emulator) -> None:
+    emulator.inject(CUT_AFTER)
+    emulator.inject(NO_HISTORY)
+    run = start(retries=0, **shape)
+    assert run.attempt(TASK).state == "failed"
+    clear(run)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+def test_a_wait_that_timed_out_goes_on_with_the_same(emulator: Emulator) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, retries=0, **DEFER)
+    ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3GenerationTimeoutError", "failed")
+    emulator.force(accepted(emulator)[0], "complete")
+    clear(run)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+@pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
+def test_a_failed_generation_is_replaced_and_refunded(shape: dict[str, Any], emulator: Emulator) -> None:
+    emulator.inject({"kind": "fail_generation"})
+    run = start(**shape)
+    assert run.attempt(TASK).error_name == "Veo3GenerationFailedError"
+    second = succeed(run.attempt(TASK))
+    first, last = emulator.ledger()["tasks"]
+    assert (first["refunded"], last["refunded"], last["id"]) == (190, 0, second)
+    assert first["id"] != second
+
+
+def test_the_failed_one_is_not_taken_for_a_lost_one(emulator: Emulator) -> None:
+    emulator.inject({"kind": "fail_generation"})
+    run = start(**WAIT)
+    run.attempt(TASK)
+    emulator.inject(CUT_AFTER)
+    second = succeed(run.attempt(TASK))
+    assert accepted(emulator)[1:] == [second]
+
+
+REFUSALS = {
+    "Veo3ContentPolicyError": ({"prompt": "prohibited content"}, {}),
+    "Veo3InsufficientCreditsError": ({}, {"password": "veo3_poor_key"}),
+    "Veo3AuthenticationError": ({}, {"password": "veo3_unknown_key"}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_no_retry_can_mend_is_sent_once(
+    name: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, connection = REFUSALS[name]
+    emulator.add_key("veo3_poor_key", credits=100)
+    fixtures.use_connection(monkeypatch, emulator, **connection)
+    run = start(**options)
+    ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == (name, "failed")
+    assert emulator.ledger()["totals"]["requests"] == 1
+    assert accepted(emulator) == []
+    fixtures.use_connection(monkeypatch, emulator)
+    change(run)
+    clear(run)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+def test_an_edited_prompt_is_a_new_video(emulator: Emulator) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    change(run, "A small dragon", **SUBMIT_ONLY)
+    second = succeed(run.attempt(TASK))
+    assert accepted(emulator)[1:] == [second]
+    assert [task["prompt"] for task in emulator.ledger()["tasks"]] == [DRAGON, "A small dragon"]
+
+
+def test_a_rotated_key_re_attaches(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    account = emulator.ledger()["accounts"][0]["account"]
+    emulator.add_key("veo3_new_key", account=account)
+    emulator.add_key(emulator.api_key, disabled=True)
+    emulator.force(accepted(emulator)[0], "complete")
+    fixtures.use_connection(monkeypatch, emulator, password="veo3_new_key")
+    paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+def test_a_connection_to_another_account_pays_nothing_and_says_so(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    emulator.add_key("veo3_other_account", credits=1000)
+    fixtures.use_connection(monkeypatch, emulator, password="veo3_other_account")
+    ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3GenerationNotFoundError", "failed")
+    (generation_id,) = accepted(emulator)
+    assert generation_id in str(ended.error)
+    assert "nothing was submitted now" in str(ended.error)
+    assert "veo3_submission" in str(ended.error)
+
+
+def twice_lost(emulator: Emulator, **options: Any) -> tuple[Any, list[str]]:
+    """A task whose answer was lost in an account that somebody else asks for the same."""
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    emulator.inject(CUT_AFTER)
+    emulator.inject(NO_HISTORY)
+    run = start(**options)
+    assert run.attempt(TASK).state == "up_for_retry"
+    Veo3Hook().text_to_video(DRAGON)
+    return run, accepted(emulator)
+
+
+def test_of_several_a_person_chooses(emulator: Emulator) -> None:
+    run, ids = twice_lost(emulator)
+    ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3AmbiguousSubmissionError", "failed")
+    assert all(generation_id in str(ended.error) for generation_id in ids)
+    assert accepted(emulator) == ids
+    change(run, on_ambiguous_submission="adopt_newest")
+    clear(run)
+    assert succeed(run.attempt(TASK)) == ids[1]
+    assert accepted(emulator) == ids
+
+
+def test_of_several_none_is_taken_when_asked_so_and_a_third_lost_one_is_found(emulator: Emulator) -> None:
+    run, ids = twice_lost(emulator, on_ambiguous_submission="resubmit")
+    emulator.inject(CUT_AFTER)
+    third = succeed(run.attempt(TASK))
+    assert accepted(emulator) == [*ids, third]
+
+
+def test_without_durability_each_attempt_submits(emulator: Emulator) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, durable=False, **WAIT)
+    run.attempt(TASK)
+    assert run.attempt(TASK).state == "up_for_retry"
+    assert len(accepted(emulator)) == 2
+
+
+class TestBeforeTaskState:
+    """Airflow 3.0 to 3.2."""
+
+    def test_a_first_attempt_just_submits(self, emulator: Emulator) -> None:
+        paid_once(emulator, succeed(start(operator="BeforeTaskState").attempt(TASK)))
+        assert "history" not in emulator.ledger()["requests"]
+
+    @pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
+    def test_a_second_adopts_the_single_match(self, shape: dict[str, Any], emulator: Emulator) -> None:
+        emulator.configure(processing_seconds=3600)
+        run = start(operator="BeforeTaskState", timeout=0.05, **shape)
+        assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
+        emulator.force(accepted(emulator)[0], "complete")
+        paid_once(emulator, succeed(run.attempt(TASK)))
+
+    def test_a_second_submits_where_none_was_accepted(self, emulator: Emulator) -> None:
+        emulator.inject({"kind": "fail_generation"})
+        run = start(operator="BeforeTaskState", **WAIT)
+        assert run.attempt(TASK).error_name == "Veo3GenerationFailedError"
+        assert accepted(emulator)[1:] == [succeed(run.attempt(TASK))]
+
+    def test_several_follow_the_policy(self, emulator: Emulator) -> None:
+        run, ids = twice_lost(emulator, operator="BeforeTaskState")
+        ended = run.attempt(TASK)
+        assert ended.error_name == "Veo3AmbiguousSubmissionError"
+        assert all(generation_id in str(ended.error) for generation_id in ids)
+        assert accepted(emulator) == ids
