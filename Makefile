@@ -10,9 +10,10 @@ TYPED := airflow_provider_veo3 example_dags demo chaos
 
 # How much chaos, and which: `make chaos SEED=7 GENERATIONS=60 KILLS=50`. Without SEED, another each time; it is printed.
 SEED ?=
+ROUNDS ?= 1
 GENERATIONS ?= 30
 KILLS ?= 24
-CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --generations=$(GENERATIONS) --kills=$(KILLS)
+CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
 .PHONY: chaos chaos-embedded chaos-distributed

@@ -18,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("modes", nargs="+", choices=tuple(VICTIMS))
     parser.add_argument("--seed", type=int, help="of everything random; printed when it is not given")
+    parser.add_argument("--rounds", type=int, default=1, help="seeds to run, one after the other")
     parser.add_argument("--generations", type=int, default=30)
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--timeout", type=float, default=1800, help="seconds until a campaign is given up")
@@ -31,23 +32,23 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     outcomes: dict[str, Outcome] = {}
     for mode in given.modes:
-        order = Order(mode, seed, given.generations, given.kills, given.durable == "true", given.timeout)
-        try:
-            outcomes[mode] = run(order)
-        except MissingServerError as error:
-            print(f"chaos: {error}", file=sys.stderr)
-            return 2
-    print(f"\n{report.summary(outcomes)}\n")
-    for mode, outcome in outcomes.items():
-        print(report.details(mode, outcome))
-        if outcome.logs:
-            print(f"{mode}, all logs, the ledger and what was seen: {outcome.logs}")
-    kept = all(outcome.verdict.kept for outcome in outcomes.values())
-    again = f"SEED={seed} GENERATIONS={given.generations} KILLS={given.kills}"
-    print(
-        f"\n{'Paid once, stored whole, never seen broken.' if kept else 'FAILED.'} Again: make chaos {again}"
-    )
-    return 0 if kept else 1
+        for number in range(seed, seed + given.rounds):
+            durable = given.durable == "true"
+            order = Order(mode, number, given.generations, given.kills, durable, given.timeout)
+            try:
+                outcomes[f"{mode} {number}"] = run(order)
+            except MissingServerError as error:
+                print(f"chaos: {error}", file=sys.stderr)
+                return 2
+    print(f"\n{report.deeds(outcomes)}\n\n{report.summary(outcomes)}\n")
+    broken = [text for name, outcome in outcomes.items() if (text := report.breaches(name, outcome))]
+    if broken:
+        print("\n".join(broken), "\n")
+    target = "chaos" if len(given.modes) > 1 else f"chaos-{given.modes[0]}"
+    again = f"SEED={seed} ROUNDS={given.rounds} GENERATIONS={given.generations} KILLS={given.kills}"
+    said = "FAILED." if broken else "Paid once, stored whole, never seen broken."
+    print(f"{said} The same again: make {target} {again}")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

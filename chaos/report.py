@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chaos.campaign import Outcome
 
 SHOWN: Final = 12
-"""Breaches that are printed of each sort; the logs hold them all."""
+"""Breaches that are printed of each sort."""
 
 
 def progress(states: Mapping[str, int], ledger: Mapping[str, Any], kills: Counter[str]) -> str:
@@ -56,25 +56,33 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
     return table(rows, right=range(1, len(rows[0])))
 
 
-def details(mode: str, outcome: Outcome) -> str:
-    """Tell who was killed, which faults were met, and every breach."""
-    lines = [
-        f"{mode}, killed: {_counts(outcome.kills)}",
-        f"{mode}, at the moments: {_counts(outcome.moments)}",
-        f"{mode}, faults: {_counts(outcome.faults)}",
-    ]
+def deeds(outcomes: Mapping[str, Outcome]) -> str:
+    """Lay out who was killed and what went wrong on purpose, campaigns side by side."""
+    found = list(outcomes.values())
+    rows: list[Sequence[str]] = [("what was done, how often", *outcomes)]
+    for title, counters in (
+        ("killed", [o.kills for o in found]),
+        ("when", [o.moments for o in found]),
+        ("fault", [o.faults for o in found]),
+    ):
+        names = sorted({name for counter in counters for name in counter})
+        rows += [(f"{title}: {name}", *(str(counter[name]) for counter in counters)) for name in names]
+    return table(rows, right=range(1, len(rows[0])))
+
+
+def breaches(name: str, outcome: Outcome) -> str:
+    """Tell every breach of the promise, and where to look for its cause."""
+    lines = []
     verdict = outcome.verdict
-    for what, breaches in (
+    for what, found in (
         ("DOUBLE CHARGE", verdict.doubled),
         ("LOST VIDEO", verdict.lost),
         ("BROKEN OBJECT", verdict.broken),
         ("TROUBLE", verdict.trouble),
     ):
-        lines += [f"{mode}, {what}: {breach}" for breach in breaches[:SHOWN]]
-        if len(breaches) > SHOWN:
-            lines.append(f"{mode}, {what}: and {len(breaches) - SHOWN} more")
+        lines += [f"{name}, {what}: {breach}" for breach in found[:SHOWN]]
+        if len(found) > SHOWN:
+            lines.append(f"{name}, {what}: and {len(found) - SHOWN} more")
+    if outcome.logs:
+        lines.append(f"{name}, all logs, the ledger and what was seen: {outcome.logs}")
     return "\n".join(lines)
-
-
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items())) or "none"

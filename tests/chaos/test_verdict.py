@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chaos.campaign import Outcome
-from chaos.report import details, summary
+from chaos.report import breaches, deeds, summary
 from chaos.verdict import Accepted, Content, Delivered, Facts, Sighting, judge, read_accepted
 
 FOX, BOAT = "Video 00: a fox", "Video 01: a boat"
@@ -156,13 +156,19 @@ def test_the_report_shows_every_sort_of_breach() -> None:
         99,
         61.2,
     )
-    text = details("embedded", outcome)
+    text = breaches("embedded", outcome)
     for word in ("DOUBLE CHARGE", "LOST VIDEO", "BROKEN OBJECT", "TROUBLE", "and 8 more"):
         assert word in text
     lines = {line[:27].strip(): line.split()[-1] for line in summary({"embedded": outcome}).splitlines()[2:]}
     assert lines["double charges"] == "20"
     assert lines["broken objects ever visible"] == "1"
     assert lines["SIGKILLs"] == "2"
+    assert "killed: task" in deeds({"embedded": outcome})
+
+
+def test_the_report_of_a_kept_promise_has_no_breaches() -> None:
+    outcome = Outcome(judge(GOOD), Counter(), Counter(), Counter(), 0, 4, 99, 61.2)
+    assert breaches("embedded", outcome) == ""
 
 
 def test_the_ledger_is_read_as_the_emulator_writes_it() -> None:
