@@ -181,7 +181,7 @@ class LocalAirflow:
         api.close()
         return None
 
-    def _until(self, what: str, ask: Callable[[], T | None], timeout: float = 180) -> T:
+    def _until(self, what: str, ask: Callable[[], T | None], timeout: float = 400) -> T:
         deadline = time.monotonic() + timeout
         while (answer := ask()) is None:
             self.alive()

@@ -20,14 +20,14 @@ from demo.watch import follow, task_log
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)  # with the start of Airflow; a busy machine is no failure
 
 T = TypeVar("T")
 
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
 POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
-WAIT = 120
+WAIT = 300
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
         airflow.alive()
         pools.append(airflow.api.call("GET", f"pools/{POOL}"))
 
-    assert follow(airflow.api, {CAMPAIGN: run_id}, timeout=240, alive=look_at_pool) == {CAMPAIGN: "success"}
+    assert follow(airflow.api, {CAMPAIGN: run_id}, timeout=600, alive=look_at_pool) == {CAMPAIGN: "success"}
     assert max(pool["occupied_slots"] for pool in pools) == POOL_SLOTS
     assert max(pool["deferred_slots"] for pool in pools) > 0
 
