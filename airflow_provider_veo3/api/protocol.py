@@ -213,9 +213,15 @@ def _refusal(
         return errors.Veo3VideoNotReadyError(f"{sentence} Wait for the generation first.", **details)
     if code == "NO_VIDEOS":
         return errors.Veo3NoVideosError(f"{sentence} The vendor's filter may have dropped them.", **details)
+    if status == HTTPStatus.NOT_FOUND and request.subject and not body:
+        # the API answers in JSON: this is something in between, such as a proxy
+        return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status == HTTPStatus.NOT_FOUND and request.subject:
         hint = "Check the id, and that the connection is of the account that submitted it."
         return errors.Veo3GenerationNotFoundError(f"{sentence} {hint}", **details)
+    if status < HTTPStatus.BAD_REQUEST:
+        hint = "Redirects are not followed, so that the key stays here: check the connection's host."
+        return errors.Veo3BadRequestError(f"{unspent} {hint}", **details)
     return errors.Veo3BadRequestError(f"{unspent}{_field(body)}", **details)
 
 

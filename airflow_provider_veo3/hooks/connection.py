@@ -108,12 +108,12 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
     allowed = "a host such as https://api.veo3gen.co, without a path; plain http only to this machine"
     try:
         parts = urlsplit(host)
-        hostname, own_port = parts.hostname, parts.port
+        hostname, own_port = parts.hostname or "", parts.port
     except ValueError:
         raise _unusable(conn_id, "host", "malformed", allowed) from None
-    surplus = parts.path or parts.query or parts.fragment or "@" in parts.netloc
-    if surplus or not re.fullmatch(r"[\w.:%-]+", hostname or "") or parts.scheme not in ("http", "https"):
-        raise _unusable(conn_id, "host", repr(f"{parts.scheme}://{hostname or ''}{parts.path}"), allowed)
+    surplus = bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
+    if surplus or not re.fullmatch(r"[\w.:%-]+", hostname) or parts.scheme not in ("http", "https"):
+        raise _unusable(conn_id, "host", repr(f"{parts.scheme}://{hostname}{parts.path}"), allowed)
     at = port if own_port is None else own_port
     if at is not None and not 0 < at <= 65535:  # noqa: PLR2004 - TCP
         raise _unusable(conn_id, "port", repr(at), "a number from 1 to 65535")

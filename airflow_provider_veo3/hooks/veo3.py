@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,6 @@ class Veo3Hook(BaseHook):
         """Return a transport, reading the connection without blocking; the caller closes it."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
-        from airflow_provider_veo3.api.transport import AsyncTransport
-
         try:
             connection = await get_async_connection(self.veo3_conn_id, hook=self)
         except AirflowNotFoundException:
@@ -95,7 +94,8 @@ class Veo3Hook(BaseHook):
         else:
             extra = await get_async_extra_dejson(connection)
             self.settings = settings_from_connection(self.veo3_conn_id, connection, extra)
-        return AsyncTransport(_endpoint(self.settings))
+        # importing the HTTP libraries and reading the certificates takes long enough to be noticed
+        return await asyncio.to_thread(_async_transport, self.settings)
 
     def submit(self, request: GenerationRequest, retries: Retries | None = None) -> Generation:
         """Submit a generation, which spends credits when it is accepted.
@@ -241,3 +241,9 @@ def _endpoint(settings: ConnectionSettings) -> Endpoint:
     return Endpoint(
         settings.base_url, settings.api_key, settings.request_timeout, settings.requests_per_minute
     )
+
+
+def _async_transport(settings: ConnectionSettings) -> AsyncTransport:
+    from airflow_provider_veo3.api.transport import AsyncTransport
+
+    return AsyncTransport(_endpoint(settings))
