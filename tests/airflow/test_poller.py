@@ -32,17 +32,32 @@ def vault(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", PATH)
     monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
     monkeypatch.setattr("airflow_provider_veo3.poller.CONNECTION_PAUSES", (0.01, 0.01, 0.01))
+    # what the operators of other tests hold open in this process, where a worker would have ended
+    gc.collect()
+    monkeypatch.setattr(f"{__name__}.held_before", held_by_clients(emulator))
     FlakySecrets.reads = FlakySecrets.failures = 0
     FlakySecrets.connections = {"veo3_default": connection_to(emulator), "other": connection_to(emulator)}
     yield FlakySecrets
     clear_secrets_backends_cache()
 
 
-def sockets_to(emulator: Emulator) -> int:
-    """How many connections to the emulator this process holds open as a client."""
+held_before: set[int] = set()
+
+
+def held_by_clients(emulator: Emulator) -> set[int]:
+    """The local ports from which this process holds connections to the emulator."""
     port = int(emulator.base_url.rpartition(":")[2])
     connections = psutil.Process().net_connections("tcp")
-    return sum(each.raddr.port == port for each in connections if each.raddr and each.status == "ESTABLISHED")
+    return {
+        each.laddr.port
+        for each in connections
+        if each.raddr and each.raddr.port == port and each.status == "ESTABLISHED"
+    }
+
+
+def sockets_to(emulator: Emulator) -> int:
+    """How many connections to the emulator this test holds open."""
+    return len(held_by_clients(emulator) - held_before)
 
 
 def submit_many(number: int) -> list[str]:

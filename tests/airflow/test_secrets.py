@@ -37,7 +37,6 @@ SCENES: dict[str, list[dict[str, Any]]] = {
     ],
     "files_are_refused": [{"kind": "expire", "endpoint": "file", "times": None}],
     "files_are_cut": [{"kind": "disconnect_mid_body", "endpoint": "file", "times": 1}],
-    "files_are_pages": [{"kind": "html_instead", "endpoint": "file", "times": None}],
     "key_refused": [{"kind": "status", "status": 401, "endpoint": "any", "times": None}],
 }
 
