@@ -155,7 +155,7 @@ class _Campaign:
         for fault in self.plan.faults:
             self.emulator.inject(fault)
         findings = self.folder / "sightings.jsonl"
-        hunter = Hunter(self.airflow, self.plan.kills, self.emulator.log_file)
+        hunter = Hunter(self.airflow, self.plan.kills, self.emulator)
         with observing(self.folder / "videos", findings), hunter:
             run_id = self.airflow.api.trigger(DAG_ID)
             hunter.start()

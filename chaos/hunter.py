@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from chaos.airflow import ChaosAirflow
     from chaos.plan import Kill
+    from demo.emulator import EmulatorProcess
 
 RESTART: Final = 1.5
 """Seconds after which a dead component is started again."""
@@ -55,14 +57,15 @@ class Hunter(threading.Thread):
 
     :param airflow: whose processes die.
     :param kills: the plan.
-    :param emulator_log: tells when something worth interrupting happens.
+    :param emulator: tells when something worth interrupting happens.
     """
 
-    def __init__(self, airflow: ChaosAirflow, kills: Sequence[Kill], emulator_log: Path) -> None:
+    def __init__(self, airflow: ChaosAirflow, kills: Sequence[Kill], emulator: EmulatorProcess) -> None:
         super().__init__(name="hunter", daemon=True)
         self._airflow = airflow
         self._kills = kills
-        self._emulator = EmulatorLog(emulator_log)
+        self._emulator = EmulatorLog(emulator.log_file)
+        self._ports = {urlsplit(url).port for url in (emulator.base_url, emulator.files_url)}
         self._over = threading.Event()
         self.done: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
@@ -160,6 +163,8 @@ class Hunter(threading.Thread):
             tasks = self._airflow.running_tasks()
             if not tasks:
                 return []
+            if kill.moment != "task":  # rather one of those that are in the middle of it
+                tasks = [pair for pair in tasks if _talks_to(pair[0], self._ports)] or tasks
             task, supervisor = tasks[int(kill.draw * len(tasks))]
             if who == "task":
                 return [task]
@@ -173,3 +178,12 @@ class Hunter(threading.Thread):
     def _pause(self, seconds: float) -> bool:
         self._wake()
         return not self._over.wait(seconds)
+
+
+def _talks_to(process: psutil.Process, ports: set[int | None]) -> bool:
+    """Whether a process has a connection to one of these ports."""
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(each.raddr and each.raddr.port in ports for each in connections)

@@ -37,6 +37,7 @@ class EmulatorProcess:
         } | options
         self.api_key = API_KEY
         self.base_url = ""
+        self.files_url = ""
         self._folder = tempfile.TemporaryDirectory(prefix="veo3 emulator ")
         self.log_file = Path(self._folder.name) / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +58,8 @@ class EmulatorProcess:
             if self._process.poll() is not None:
                 raise EmulatorDidNotStartError(log.read_text(errors="replace"))
             time.sleep(0.05)
-        self.base_url = json.loads(ready.read_text())["base_url"]
+        facts = json.loads(ready.read_text())
+        self.base_url, self.files_url = facts["base_url"], facts["files_url"]
         return self
 
     def __exit__(
