@@ -44,22 +44,11 @@ class EmulatorProcess:
 
     def __enter__(self) -> Self:
         """Start it, and wait until it answers."""
-        ready, log = self.log_file.with_name("ready.json"), self.log_file
-        words = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "airflow_provider_veo3.emulator", *words, f"--ready-file={ready}"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we end it in order
-            )
-        while not ready.is_file():
-            if self._process.poll() is not None:
-                raise EmulatorDidNotStartError(log.read_text(errors="replace"))
-            time.sleep(0.05)
-        facts = json.loads(ready.read_text())
-        self.base_url, self.files_url = facts["base_url"], facts["files_url"]
+        try:
+            self._start()
+        except BaseException as error:  # Ctrl-C too
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
@@ -104,6 +93,24 @@ class EmulatorProcess:
     def clear_faults(self) -> None:
         """Lift all faults."""
         self._control("DELETE", "faults")
+
+    def _start(self) -> None:
+        ready, log = self.log_file.with_name("ready.json"), self.log_file
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "airflow_provider_veo3.emulator", *words, f"--ready-file={ready}"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us: we end it in order
+            )
+        while not ready.is_file():
+            if self._process.poll() is not None:
+                raise EmulatorDidNotStartError(log.read_text(errors="replace"))
+            time.sleep(0.05)
+        facts = json.loads(ready.read_text())
+        self.base_url, self.files_url = facts["base_url"], facts["files_url"]
 
     def _control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = httpx.request(

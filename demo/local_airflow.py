@@ -88,8 +88,8 @@ class LocalAirflow:
         """Start it, and wait until it is healthy."""
         try:
             self._start()
-        except BaseException:
-            self.stop()
+        except BaseException as error:  # Ctrl-C too
+            self.__exit__(type(error), error, None)
             raise
         return self
 
