@@ -69,7 +69,7 @@ def run_interleaved(works: list[Callable[[], Any]], schedule: Iterator[int]) -> 
 
 
 class Schedules:
-    """Every order of steps, one after the other (two tasks), each differing from the last in its last choice."""
+    """Every order of the first steps, one after the other; behind them all take turns."""
 
     def __init__(self, choices: int, depth: int) -> None:
         self._choices, self._depth = choices, depth
@@ -89,7 +89,6 @@ class Schedules:
     def _choose(self, taken: list[int]) -> Iterator[int]:
         turn = 0
         while True:
-            # behind the depth that is tried out, all take turns
             chosen = self.prefix[len(taken)] if len(taken) < len(self.prefix) else 0
             turn += 1
             taken.append(chosen)
@@ -103,7 +102,7 @@ def _looking_again_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("holders", "depth"),
-    [((("generate", 0), ("generate", 1)), 14), ((("generate", 0), ("generate", 1), ("other", -1)), 9)],
+    [((("generate", 0), ("generate", 1)), 10), ((("generate", 0), ("generate", 1), ("other", -1)), 7)],
     ids=["two", "three"],
 )
 def test_of_those_that_claim_at_once_exactly_one_gets_it(

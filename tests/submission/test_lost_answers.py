@@ -34,7 +34,6 @@ ACCEPTED = {
 NOT_ACCEPTED = {
     "cut": CUT_BEFORE,
     "503": {"kind": "status", "status": 503, "endpoint": "text-to-video"},
-    "read timeout": {"kind": "delay", "endpoint": "text-to-video", "seconds": 3},
     "429": {"kind": "status", "status": 429, "headers": HINT_0, "endpoint": "text-to-video"},
 }
 QUICK_TIMEOUT = {"requests_per_minute": 100_000, "poll_interval": 1, "request_timeout": 1}
@@ -61,19 +60,22 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
 
 
 @pytest.mark.parametrize("fault", NOT_ACCEPTED)
-def test_one_that_was_not_accepted_is_submitted_again(
-    fault: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if fault == "read timeout":
-        fixtures.use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
-        monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 5.0)  # longer than the delay
+def test_one_that_was_not_accepted_is_submitted_again(fault: str, emulator: Emulator) -> None:
     emulator.inject(NOT_ACCEPTED[fault])
-    generation_id = succeed(start().attempt(TASK))
-    if fault == "read timeout" and submissions(emulator) == 1:
-        paid_once(emulator, generation_id)  # the API went on with it, and that was waited for
-    else:
-        paid_once(emulator, generation_id)
-        assert submissions(emulator) == 2
+    paid_once(emulator, succeed(start().attempt(TASK)))
+    assert submissions(emulator) == 2
+
+
+def test_one_that_a_slow_api_accepts_late_is_waited_for(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixtures.use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+    monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 4.0)
+    monkeypatch.setattr("airflow_provider_veo3.submission.LISTING_LAG", 0.3)
+    emulator.inject({"kind": "delay", "endpoint": "text-to-video", "seconds": 2.5})
+    paid_once(emulator, succeed(start().attempt(TASK)))
+    assert submissions(emulator) == 1
+    assert sum(emulator.ledger()["requests"]["history"].values()) > 1, "it was late"
 
 
 def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
@@ -310,7 +312,8 @@ class TestBeforeTaskState:
         emulator.inject({"kind": "fail_generation"})
         run = start(operator="BeforeTaskState", **WAIT)
         assert run.attempt(TASK).error_name == "Veo3GenerationFailedError"
-        assert accepted(emulator)[1:] == [succeed(run.attempt(TASK))]
+        second = succeed(run.attempt(TASK))
+        assert accepted(emulator)[1:] == [second]
 
     def test_several_follow_the_policy(self, emulator: Emulator) -> None:
         run, ids = twice_lost(emulator, operator="BeforeTaskState")

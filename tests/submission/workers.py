@@ -29,6 +29,7 @@ POINTS = {
     "before the request": ("airflow_provider_veo3.hooks.veo3:Veo3Hook.submit", "before"),
     "after the acceptance": ("airflow_provider_veo3.hooks.veo3:Veo3Hook.submit", "after"),
     "before the history": ("airflow_provider_veo3.exactly_once:ExactlyOnce._look_up", "before"),
+    "before the note": ("airflow_provider_veo3.exactly_once:ExactlyOnce._note", "before"),
     "after the record": ("airflow_provider_veo3.exactly_once:ExactlyOnce.obtain", "after"),
     "before the deferral": ("airflow_provider_veo3.operators.generate:defer_until_done", "before"),
     "while waiting": ("airflow_provider_veo3.poller:wait_blocking", "before"),

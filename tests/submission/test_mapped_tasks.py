@@ -1,0 +1,112 @@
+"""Mapped tasks: each gets a video of its own, and what another paid for is never given away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
+from sqlalchemy import delete
+
+from airflow_provider_veo3.claims import CLAIM_KEY
+
+if TYPE_CHECKING:
+    import pytest
+    from task_runs import Run
+    from workers import Workers
+
+    from airflow_provider_veo3.emulator import Emulator
+
+TWICE = [DRAGON, DRAGON]
+CUT_AFTER = {"kind": "accept_then_disconnect"}
+CUT_BEFORE = {"kind": "disconnect_before", "endpoint": "text-to-video"}
+
+
+def begin_attempt(run: Run, map_index: int) -> None:
+    """Delete a task's XComs, as Airflow does when an attempt begins."""
+    with create_session() as session:
+        session.execute(
+            delete(XComModel).where(XComModel.run_id == run.run_id, XComModel.map_index == map_index)
+        )
+
+
+def each_its_own(emulator: Emulator, *ids: str) -> None:
+    assert len(set(ids)) == len(ids)
+    assert sorted(ids) == sorted(accepted(emulator))
+
+
+def test_one_that_loses_its_answer_does_not_take_its_twin_s(emulator: Emulator) -> None:
+    for fault in (CUT_AFTER, CUT_BEFORE):
+        emulator.reset()
+        run = start(TWICE)
+        first = succeed(run.attempt(TASK, 0))
+        emulator.inject(fault)
+        each_its_own(emulator, first, succeed(run.attempt(TASK, 1)))
+
+
+def test_one_that_lost_nothing_accepted_takes_its_dead_twin_s_which_then_pays_for_its_own(
+    emulator: Emulator, workers: Workers
+) -> None:
+    run = start(TWICE)
+    workers.kill(run, "after the acceptance", 0, prompt=TWICE)
+    lose_worker(run, 0)
+    emulator.inject(CUT_BEFORE)
+    second = succeed(run.attempt(TASK, 1))
+    assert accepted(emulator) == [second]
+    each_its_own(emulator, succeed(run.attempt(TASK, 0)), second)
+
+
+def test_one_whose_claim_was_wiped_gives_way_to_who_took_its_generation(
+    emulator: Emulator, workers: Workers
+) -> None:
+    run = start(TWICE)
+    workers.kill(run, "after the record", 0, prompt=TWICE)
+    lose_worker(run, 0)
+    begin_attempt(run, 0)
+    emulator.inject(CUT_BEFORE)
+    second = succeed(run.attempt(TASK, 1))
+    assert accepted(emulator) == [second]
+    each_its_own(emulator, succeed(run.attempt(TASK, 0)), second)
+
+
+def test_an_acceptance_that_another_took_for_its_own_is_replaced(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own answer came so late that another, whose was lost, found it first."""
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    run = start(TWICE)
+    submit = Veo3Hook.submit
+
+    def slow(hook: Veo3Hook, *args: Any) -> Any:
+        generation = submit(hook, *args)
+        if len(accepted(emulator)) == 1:
+            claim = {"holder": [TASK, 1], "wanted": "x", "id": generation.id, "held": True}
+            with create_session() as session:
+                XComModel.set(
+                    CLAIM_KEY,
+                    claim,
+                    dag_id=run.dag.dag_id,
+                    task_id=TASK,
+                    run_id=run.run_id,
+                    map_index=1,
+                    session=session,
+                )
+        return generation
+
+    monkeypatch.setattr(Veo3Hook, "submit", slow)
+    first = succeed(run.attempt(TASK, 0))
+    taken, own = accepted(emulator)
+    assert first == own != taken
+
+
+def test_a_list_that_shifted_gives_no_task_another_s_video(emulator: Emulator) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(["a cat", "a dog"], wait_for_completion=True, deferrable=False, timeout=0.05)
+    assert [run.attempt(TASK, index).state for index in (0, 1)] == ["up_for_retry"] * 2
+    change(run, ["a bird", "a cat"], deferrable=False)
+    ids = [succeed(run.attempt(TASK, index)) for index in (0, 1)]
+    prompts = {task["id"]: task["prompt"] for task in emulator.ledger()["tasks"]}
+    assert [prompts[generation_id] for generation_id in ids] == ["a bird", "a cat"]
+    assert list(prompts.values()) == ["a cat", "a dog", "a bird", "a cat"]

@@ -1,0 +1,92 @@
+"""A task state store that fails: nothing unnoted is paid for, and nothing paid for is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+from runs import TASK, accepted, clear, paid_once, start, submissions, succeed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_veo3.emulator import Emulator
+
+
+class Outage:
+    """Airflow's API fails for some accesses of one kind; what it did before stays done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, fails: Callable[[int], bool]) -> None:
+        self.count = 0
+        real = getattr(TaskStateStoreAccessor, name)
+
+        def access(store: TaskStateStoreAccessor, *args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            if fails(self.count):
+                raise OSError("the API server is gone")
+            return real(store, *args, **kwargs)
+
+        monkeypatch.setattr(TaskStateStoreAccessor, name, access)
+
+
+@pytest.mark.parametrize(("name", "says"), [("get", "cannot be read"), ("set", "cannot be written")])
+def test_nothing_is_submitted_without_it(
+    name: str, says: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    with monkeypatch.context() as patch:
+        Outage(patch, name, lambda _: True)
+        ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
+    assert says in str(ended.error)
+    assert "Nothing was submitted" in str(ended.error)
+    assert emulator.ledger()["totals"]["requests"] == 0
+    paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+def test_an_acceptance_that_cannot_be_noted_is_found_by_a_retry(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(wait_for_completion=True, deferrable=False, timeout=0.05)
+    with monkeypatch.context() as patch:
+        outage = Outage(patch, "set", lambda count: count > 1)
+        assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError", "it went on and waited"
+    assert outage.count == 2
+    emulator.force(accepted(emulator)[0], "complete")
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert submissions(emulator) == 1
+
+
+def test_an_acceptance_that_could_not_be_noted_is_noted_with_the_success(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    with monkeypatch.context() as patch:
+        Outage(patch, "set", lambda count: count == 2)
+        first = succeed(run.attempt(TASK))
+    clear(run)
+    second = succeed(run.attempt(TASK))
+    assert accepted(emulator) == [first, second], "a cleared success is a new video"
+
+
+def test_a_success_that_cannot_be_noted_is_a_success_and_taken_up_when_cleared(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    with monkeypatch.context() as patch:
+        Outage(patch, "set", lambda count: count == 3)
+        first = succeed(run.attempt(TASK))
+    clear(run)
+    assert succeed(run.attempt(TASK)) == first
+    paid_once(emulator, first)
+
+
+def test_a_record_that_makes_no_sense_is_not_ignored(emulator: Emulator) -> None:
+    run = start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskStateStoreAccessor, "get", lambda *_: {"version": 99})
+        ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
+    assert emulator.ledger()["totals"]["requests"] == 0
