@@ -9,7 +9,7 @@ import sys
 
 from chaos import report
 from chaos.campaign import VICTIMS, Order, Outcome, run
-from chaos.servers import MissingServerError
+from chaos.servers import MissingServerError, check_installed
 
 
 def main() -> int:
@@ -30,16 +30,18 @@ def main() -> int:
     )
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    if "distributed" in given.modes:
+        try:
+            check_installed()
+        except MissingServerError as error:
+            print(f"chaos: {error}", file=sys.stderr)
+            return 2
     outcomes: dict[str, Outcome] = {}
     for mode in given.modes:
         for number in range(seed, seed + given.rounds):
             durable = given.durable == "true"
             order = Order(mode, number, given.generations, given.kills, durable, given.timeout)
-            try:
-                outcomes[f"{mode} {number}"] = run(order)
-            except MissingServerError as error:
-                print(f"chaos: {error}", file=sys.stderr)
-                return 2
+            outcomes[f"{mode} {number}"] = run(order)
     print(f"\n{report.deeds(outcomes)}\n\n{report.summary(outcomes)}\n")
     broken = [text for name, outcome in outcomes.items() if (text := report.breaches(name, outcome))]
     if broken:

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 INSTALL: Final = "on Debian and Ubuntu: apt-get install redis-server postgresql"
+REDIS: Final = ("redis-server", "redis-cli")
+POSTGRES: Final = ("initdb", "postgres", "psql", "createdb")
+PLACES: Final = (
+    "usr/lib/postgresql/*/bin",  # Debian
+    "usr/pgsql-*/bin",  # Red Hat
+    "opt/homebrew/opt/postgresql@*/bin",
+)
+"""Where programs of PostgreSQL lie that are not on the ``PATH``."""
+
 UNPRIVILEGED: Final = ("postgres", "nobody")
 """Whom PostgreSQL runs as when we are root, which it refuses."""
 
@@ -29,15 +38,24 @@ class ServerDidNotStartError(Exception):
     """A server ended early or did not answer; the message carries what it said."""
 
 
-def find_program(name: str, *folders: str) -> str:
-    """Give the path of a program, on the ``PATH`` or in one of these folders (which may have ``*``)."""
+def find_program(name: str) -> str:
+    """Give the path of a program, which need not be on the ``PATH``.
+
+    :raises MissingServerError: it is not installed.
+    """
     found = shutil.which(name)
-    for folder in folders:
-        for path in sorted(Path("/").glob(f"{folder.lstrip('/')}/{name}"), reverse=True):
+    for pattern in PLACES:
+        for path in sorted(Path("/").glob(f"{pattern}/{name}"), reverse=True):
             found = found or str(path)
     if found is None:
         raise MissingServerError(f"{name} is needed and not installed ({INSTALL})")
     return found
+
+
+def check_installed() -> None:
+    """Raise before anything is started, rather than after minutes."""
+    for name in (*REDIS, *POSTGRES):
+        find_program(name)
 
 
 class Redis:
@@ -48,7 +66,7 @@ class Redis:
     """
 
     def __init__(self, folder: Path, port: int) -> None:
-        program = find_program("redis-server")
+        program, client = (find_program(name) for name in REDIS)
         self.url = f"redis://127.0.0.1:{port}/0"
         words = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._log = (folder / "redis.log").open("wb")
@@ -60,7 +78,6 @@ class Redis:
             stderr=self._log,
             start_new_session=True,
         )
-        client = find_program("redis-cli")
         ping = [client, "-h", "127.0.0.1", "-p", str(port), "ping"]
         _until("Redis", folder / "redis.log", self._process, lambda: _succeeds(ping))
 
@@ -78,13 +95,7 @@ class Postgres:
     """
 
     def __init__(self, folder: Path, port: int) -> None:
-        programs = [
-            find_program(
-                name, "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"
-            )
-            for name in ("initdb", "postgres", "psql", "createdb")
-        ]
-        initdb, postgres, psql, createdb = programs
+        initdb, postgres, psql, createdb = (find_program(name) for name in POSTGRES)
         self._user = _unprivileged()
         folder.mkdir()
         if self._user:
