@@ -17,7 +17,7 @@ import httpx
 from chaos import report
 from chaos.airflow import DAG_ID, EMBEDDED, ChaosAirflow
 from chaos.distributed import COMPONENTS, EXECUTORS, BackEnd
-from chaos.facts import collect_delivered, collect_truth, settled_ledger
+from chaos.facts import collect_delivered, collect_truth, rescues, settled_ledger
 from chaos.hunter import Hunter
 from chaos.observer import observing, read_findings
 from chaos.plan import make_plan
@@ -83,6 +83,7 @@ class Outcome:
     :param kills: by victim.
     :param moments: what was going on when somebody was killed or made to hang.
     :param hangs: how many.
+    :param rescued: paid generations that a later attempt took up, by how it knew of them.
     :param attempts: of all tasks together.
     :param looks: of the observer.
     :param seconds: from the start of everything.
@@ -94,6 +95,7 @@ class Outcome:
     kills: Counter[str]
     moments: Counter[str]
     hangs: int
+    rescued: Counter[str]
     attempts: int
     looks: int
     seconds: float
@@ -187,6 +189,7 @@ class _Campaign:
             kills=hunter.done,
             moments=hunter.moments,
             hangs=hunter.hangs,
+            rescued=rescues(self.airflow.home),
             attempts=sum(task["try_number"] for task in self.airflow.task_states(run_id)),
             looks=looks,
             seconds=self.clock.seconds,

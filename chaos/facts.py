@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
@@ -12,8 +13,15 @@ from chaos.airflow import DAG_ID
 from chaos.verdict import COMPLETED, Content, Delivered
 from demo.airflow_api import AirflowApiError
 
+RESCUES: Final = {
+    "found in the history": "whose acceptance was lost",
+    "known from the task's record": "which an earlier attempt paid for",
+}
+"""What the operator logs when it goes on with a generation that an earlier attempt has paid for."""
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from chaos.airflow import ChaosAirflow
     from chaos.plan import Wanted
@@ -55,6 +63,16 @@ def collect_delivered(airflow: ChaosAirflow, run_id: str, wanted: Sequence[Wante
                 for each in stored
             ]
     return delivered
+
+
+def rescues(home: Path) -> Counter[str]:
+    """Count in the tasks' logs how often a paid generation was taken up instead of paid again."""
+    found: Counter[str] = Counter()
+    for path in home.glob("logs/dag_id=*/**/*.log"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for name, words in RESCUES.items():
+            found[name] += text.count(words)
+    return found
 
 
 def settled_ledger(emulator: EmulatorProcess, timeout: float = 60) -> dict[str, Any]:

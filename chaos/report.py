@@ -49,6 +49,7 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
         ("SIGKILLs", [o.kills.total() for o in found]),
         ("hangs (SIGSTOP)", [o.hangs for o in found]),
         ("task attempts", [o.attempts for o in found]),
+        ("paid videos taken up again", [o.rescued.total() for o in found]),
         ("faults met", [o.faults.total() for o in found]),
         ("seconds", [round(o.seconds) for o in found]),
     ):
@@ -64,6 +65,7 @@ def deeds(outcomes: Mapping[str, Outcome]) -> str:
         ("killed", [o.kills for o in found]),
         ("when", [o.moments for o in found]),
         ("fault", [o.faults for o in found]),
+        ("taken up again", [o.rescued for o in found]),
     ):
         names = sorted({name for counter in counters for name in counter})
         rows += [(f"{title}: {name}", *(str(counter[name]) for counter in counters)) for name in names]

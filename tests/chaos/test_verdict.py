@@ -139,6 +139,20 @@ def test_a_campaign_that_proves_nothing_is_not_passed(changes: dict[str, object]
     assert verdict.trouble
 
 
+def made(facts: Facts, kills: int = 0) -> Outcome:
+    return Outcome(
+        verdict=judge(facts),
+        faults=Counter(),
+        kills=Counter({"task": kills}),
+        moments=Counter(),
+        hangs=0,
+        rescued=Counter(),
+        attempts=9,
+        looks=99,
+        seconds=61.2,
+    )
+
+
 def test_the_report_shows_every_sort_of_breach() -> None:
     facts = replace(
         GOOD,
@@ -146,16 +160,7 @@ def test_the_report_shows_every_sort_of_breach() -> None:
         sightings=[seen("veo_1", HALF), seen("veo_2")],
         run_state="failed",
     )
-    outcome = Outcome(
-        judge(facts),
-        Counter({"cut at submit": 3}),
-        Counter({"task": 2}),
-        Counter({"accepted": 2}),
-        1,
-        9,
-        99,
-        61.2,
-    )
+    outcome = made(facts, kills=2)
     text = breaches("embedded", outcome)
     for word in ("DOUBLE CHARGE", "LOST VIDEO", "BROKEN OBJECT", "TROUBLE", "and 8 more"):
         assert word in text
@@ -167,8 +172,7 @@ def test_the_report_shows_every_sort_of_breach() -> None:
 
 
 def test_the_report_of_a_kept_promise_has_no_breaches() -> None:
-    outcome = Outcome(judge(GOOD), Counter(), Counter(), Counter(), 0, 4, 99, 61.2)
-    assert breaches("embedded", outcome) == ""
+    assert breaches("embedded", made(GOOD)) == ""
 
 
 def test_the_ledger_is_read_as_the_emulator_writes_it() -> None:
