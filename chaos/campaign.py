@@ -201,16 +201,18 @@ class _Campaign:
         next_line = 0.0
         while time.monotonic() < deadline and hunter.error is None:
             time.sleep(1)
+            states: Counter[str] = Counter()
             try:
                 state = self.airflow.api.run_state(DAG_ID, run_id)
                 if state in FINISHED:
                     return state
                 if time.monotonic() >= next_line:
-                    next_line = time.monotonic() + PROGRESS
-                    states = Counter(str(task["state"]) for task in self.airflow.task_states(run_id))
-                    self.clock.say(report.progress(states, self.emulator.ledger(), hunter.done))
-            except (httpx.TransportError, AirflowApiError):  # it is being shot at
-                continue
+                    states.update(str(task["state"]) for task in self.airflow.task_states(run_id))
+            except (httpx.HTTPError, AirflowApiError):  # it is being shot at
+                pass
+            if time.monotonic() >= next_line:
+                next_line = time.monotonic() + PROGRESS
+                self.clock.say(report.progress(states, self.emulator.ledger(), hunter.done))
         return f"still running after {self.order.timeout:.0f} s"
 
     def _faults_met(self) -> Counter[str]:

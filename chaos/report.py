@@ -22,6 +22,7 @@ def progress(states: Mapping[str, int], ledger: Mapping[str, Any], kills: Counte
     tasks = ", ".join(
         f"{count} {state.replace('None', 'not yet')}" for state, count in sorted(states.items())
     )
+    tasks = tasks or "the API server does not answer"
     return f"{totals['accepted']:3} accepted, {totals['completed']:3} made, {kills.total():3} kills; {tasks}"
 
 
