@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RESTART: Final = 1.5
 """Seconds after which a dead component is started again."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 15.0
 """Seconds to wait for a moment that may not come again."""
 
 
