@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.retries import Retries
-from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3Error
+from airflow_provider_veo3.exceptions import Veo3Error
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.waiting import Wait, WaitResult
 
@@ -126,8 +126,9 @@ async def _connect(veo3_conn_id: str) -> tuple[Veo3Hook, AsyncTransport]:
             raise
         except Exception as error:  # whatever a secrets backend raises
             if not pauses:
-                raise Veo3ConnectionConfigError(
-                    f"The Airflow connection {veo3_conn_id!r} cannot be read in the triggerer: {error}"
+                raise Veo3Error(
+                    f"The Airflow connection {veo3_conn_id!r} cannot be read in the triggerer: {error}. The "
+                    "generation goes on; a retry takes up the wait."
                 ) from error
             log.warning("Cannot read the connection %s (%s); trying again.", veo3_conn_id, error)
         await asyncio.sleep(pauses.pop(0))

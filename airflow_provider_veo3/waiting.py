@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -38,6 +39,7 @@ _ERRORS: Final = {
         errors.Veo3GenerationNotFoundError,
         errors.Veo3ConnectionConfigError,
         errors.Veo3ValidationError,
+        errors.Veo3Error,
     )
 }
 """What an ``ERROR`` can be, by the name that travels in the event."""
@@ -121,7 +123,10 @@ def ended(generation: Generation) -> WaitResult:
         return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
     why = generation.error or generation.error_code or "the API gives no reason"
     message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
-    return WaitResult(generation.id, Ending.FAILED, message, generation.error_code, manifest)
+    # the vendor documents the code for a refused request only; of a failed generation only a text is known
+    refused = generation.error_code == CONTENT_POLICY or re.search(r"\bpolic(y|ies)\b", why, re.IGNORECASE)
+    reason = CONTENT_POLICY if refused else generation.error_code
+    return WaitResult(generation.id, Ending.FAILED, message, reason, manifest)
 
 
 @dataclass

@@ -76,6 +76,12 @@ def test_a_completed_generation_ends_the_wait_even_after_the_deadline(now: float
             errors.Veo3GenerationRefusedError,
             errors.Veo3GenerationRefusedError,
         ),
+        (
+            {"error": "Content violates usage policies"},
+            "Content violates usage policies",
+            errors.Veo3GenerationRefusedError,
+            errors.Veo3GenerationRefusedError,
+        ),
     ],
 )
 def test_a_failed_generation(

@@ -15,7 +15,6 @@ from airflow_provider_veo3.links import (
     publish_link,
     publish_manifest,
 )
-from airflow_provider_veo3.triggers.generation import defer_until_done
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,6 +142,7 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Submit, and wait where that is asked for."""
+        from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import ended
 
         request = self._request()

@@ -18,7 +18,6 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_veo3.connection_form import DEFAULT_POLL_INTERVAL
 from airflow_provider_veo3.exceptions import Veo3SensorTimeoutError
 from airflow_provider_veo3.links import Veo3GenerationLink, publish_link, publish_manifest
-from airflow_provider_veo3.triggers.generation import defer_until_done
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +73,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """Look once; then wait in the triggerer, or as ``mode`` says."""
+        from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import WaitResult
 
         if self._takes_connection_interval:

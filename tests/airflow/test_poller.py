@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from connections import connection_to, use_connection
 from flaky_secrets import PATH, FlakySecrets
 from test_trigger import HOUR, drain, events_of, looks, submit, trigger_for, until
+
+from airflow_provider_veo3.exceptions import Veo3Error
+from airflow_provider_veo3.waiting import WaitResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,7 +204,10 @@ def test_a_secrets_backend_that_stays_away_ends_the_wait(
     generation_id = submit()
     vault.reads, vault.failures = 0, 1000
     event = drain(trigger_for(generation_id))
-    assert (event["ending"], event["reason"]) == ("error", "Veo3ConnectionConfigError")
+    assert (event["ending"], event["reason"]) == ("error", "Veo3Error")
+    with pytest.raises(Veo3Error) as caught:
+        WaitResult.from_event(event).manifest_or_raise(sensor=True)
+    assert not isinstance(caught.value, AirflowFailException), "a retry can mend it"
     assert "'veo3_default' cannot be read in the triggerer" in event["message"]
     assert vault.reads == 4
     assert looks(emulator) == 0
