@@ -81,17 +81,30 @@ def test_one_that_a_slow_api_accepts_late_is_waited_for(
 def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from airflow_provider_veo3.emulator import Emulator, Settings
+
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        host = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        fixtures.use_connection(monkeypatch, emulator, host=host)
+        port = nobody.getsockname()[1]
+        fixtures.use_connection(monkeypatch, emulator, host=f"http://127.0.0.1:{port}")
         run = start()
         ended = run.attempt(TASK)
     assert (ended.error_name, ended.state) == ("Veo3NoAnswerError", "up_for_retry")
     assert "never sent" in str(ended.error)
-    fixtures.use_connection(monkeypatch, emulator)
+    with Emulator(Settings(port=port)) as back_again:
+        paid_once(back_again, succeed(run.attempt(TASK)))
+        assert "history" not in back_again.ledger()["requests"]
+
+
+def test_one_that_was_found_is_remembered(emulator: Emulator) -> None:
+    emulator.configure(processing_seconds=3600)
+    emulator.inject(CUT_AFTER)
+    run = start(timeout=0.05, **WAIT)
+    assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
+    looks = emulator.ledger()["requests"]["history"]
+    emulator.force(accepted(emulator)[0], "complete")
     paid_once(emulator, succeed(run.attempt(TASK)))
-    assert "history" not in emulator.ledger()["requests"]
+    assert emulator.ledger()["requests"]["history"] == looks
 
 
 @SHAPES
@@ -149,6 +162,18 @@ def test_resubmitting_after_a_clear_pays_for_a_new_video_only_once_it_had_succee
     clear(run)
     third = succeed(run.attempt(TASK))
     assert accepted(emulator) == [first, second, third]
+
+
+@pytest.mark.parametrize("fault", [CUT_AFTER, CUT_BEFORE], ids=["accepted", "not accepted"])
+def test_a_new_video_whose_answer_is_lost_is_not_the_old_one(
+    fault: dict[str, Any], emulator: Emulator
+) -> None:
+    run = start()
+    first = succeed(run.attempt(TASK))
+    clear(run)
+    emulator.inject(fault)
+    second = succeed(run.attempt(TASK))
+    assert accepted(emulator) == [first, second]
 
 
 @SHAPES

@@ -91,6 +91,7 @@ def test_an_acceptance_that_another_took_for_its_own_is_replaced(
                     task_id=TASK,
                     run_id=run.run_id,
                     map_index=1,
+                    serialize=False,
                     session=session,
                 )
         return generation
