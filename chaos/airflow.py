@@ -6,15 +6,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 import psutil
 
-from demo.local_airflow import LocalAirflow
+from demo.airflow_api import AirflowApiError
+from demo.local_airflow import AirflowDidNotStartError, LocalAirflow, tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DAGS: Final = Path(__file__).resolve().parent / "dags"
 DAG_ID: Final = "veo3_chaos"
+
+ANSWER: Final = 120.0
+"""Seconds that a restarted API server gets to answer."""
 
 POOL_SLOTS: Final = 5
 """As many as VEO3 queues for a key."""
@@ -124,8 +129,13 @@ class ChaosAirflow(LocalAirflow):
                 process.kill()
 
     def wait_until_answering(self) -> None:
-        """Wait until the API server, which may have died just now, answers."""
-        self._until("answer", lambda: self.api.answers() or None)
+        """Wait until the API server, which may have died just now, answers; others may be dead meanwhile."""
+        deadline = time.monotonic() + ANSWER
+        while not self.api.answers():
+            if time.monotonic() > deadline:
+                log = tail(self.log_file("api-server"))
+                raise AirflowDidNotStartError(f"The API server does not answer any more:\n{log}")
+            time.sleep(0.5)
 
     def stop(self) -> None:
         """End every process that this Airflow ever had."""
@@ -135,6 +145,20 @@ class ChaosAirflow(LocalAirflow):
         for process in left:
             process.kill()
         psutil.wait_procs(left, timeout=10)
+
+    def begin_run(self, run_id: str) -> str:
+        """Start a DAG run under this id, once, whoever dies meanwhile; give the id."""
+        while True:
+            self.wait_until_answering()
+            try:
+                body = {"dag_run_id": run_id, "logical_date": None}
+                self.api.call("POST", f"dags/{DAG_ID}/dagRuns", json=body)
+            except AirflowApiError as error:
+                if " 409 " not in str(error):  # the answer of an earlier try was lost
+                    raise
+            except httpx.TransportError:
+                continue
+            return run_id
 
     def task_states(self, run_id: str) -> list[dict[str, Any]]:
         """Give all task instances of the run."""

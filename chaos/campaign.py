@@ -159,9 +159,12 @@ class _Campaign:
         findings = self.folder / "sightings.jsonl"
         hunter = Hunter(self.airflow, self.plan.kills, self.emulator)
         with observing(self.folder / "videos", findings), hunter:
-            run_id = self.airflow.api.trigger(DAG_ID)
+            run_ids: list[str] = []
+            state = "success"
             hunter.start()
-            state = self._follow(run_id, hunter)
+            while not run_ids or (state == "success" and hunter.is_alive()):  # until all kills are done
+                run_ids.append(self.airflow.begin_run(f"wave-{len(run_ids) + 1}"))
+                state = self._follow(run_ids[-1], hunter)
             hunter.stop()
             faults = self._faults_met()
             self.emulator.clear_faults()
@@ -172,9 +175,9 @@ class _Campaign:
         self.airflow.wait_until_answering()
         sightings, looks = read_findings(findings)
         facts = Facts(
-            wanted=[each.prompt for each in self.plan.wanted],
+            wanted=[each.prompt for each in self.plan.wanted] * len(run_ids),
             accepted=read_accepted(ledger),
-            delivered=collect_delivered(self.airflow, run_id, self.plan.wanted),
+            delivered=collect_delivered(self.airflow, run_ids, self.plan.wanted),
             sightings=sightings,
             looks=looks,
             truth=collect_truth(self.emulator, ledger),
@@ -190,7 +193,9 @@ class _Campaign:
             moments=hunter.moments,
             hangs=hunter.hangs,
             rescued=rescues(self.airflow.home),
-            attempts=sum(task["try_number"] for task in self.airflow.task_states(run_id)),
+            attempts=sum(
+                task["try_number"] for run_id in run_ids for task in self.airflow.task_states(run_id)
+            ),
             looks=looks,
             seconds=self.clock.seconds,
         )

@@ -213,7 +213,7 @@ def _kills(draws: random.Random, count: int, victims: Sequence[tuple[str, int]])
 def _kill(draws: random.Random, victim: str, moment: str) -> Kill:
     return Kill(
         victim=victim,
-        after=round(draws.uniform(0.5, 5.0), 2),
+        after=round(draws.uniform(0.3, 4.0), 2),
         moment=moment,
         aim=round(draws.uniform(0.0, 2.5 if moment == "task" else 0.4), 3),
         draw=draws.random(),
