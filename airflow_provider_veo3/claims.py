@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 CLAIM_KEY: Final = "generation_claim"
 """XCom key of a claim: of which task and map index, what they want, and which generation they have."""
 
+_FIELDS: Final = {"holder", "wanted", "id", "held"}
+
 STANDOFF: Final = 20
 """Times that a task looks whether one behind it has given way, before it takes that one for dead."""
 
@@ -81,5 +83,6 @@ class RunClaims:
             # without map_indexes: those of all instances
             pulled = self._ti.xcom_pull(task_ids=task_id, key=CLAIM_KEY)
             for claim in pulled if isinstance(pulled, list) else [pulled]:
-                if isinstance(claim, Mapping) and claim["holder"] != self._holder:
+                readable = isinstance(claim, Mapping) and claim.keys() >= _FIELDS
+                if readable and claim["holder"] != self._holder:
                     yield claim

@@ -192,8 +192,8 @@ class ExactlyOnce:
 
     def _take_up(self, record: Record, lost: lookup.Lost) -> Generation | None:
         """Take up the lost generation if the history has it."""
-        found = self._look_up(lost)
-        passed_over = set(record.superseded)
+        passed_over = {*record.superseded, *self._claims.taken()}
+        found = [g for g in self._look_up(lost) if g.id not in passed_over and self._is_it(g, lost)]
         while True:
             passed_over |= self._claims.taken()
             free = [g for g in found if g.id not in passed_over]
@@ -208,6 +208,11 @@ class ExactlyOnce:
                 log.info("Going on with generation %s, whose acceptance was lost.", generation.id)
                 return generation
             passed_over.add(generation.id)
+
+    def _is_it(self, generation: Generation, lost: lookup.Lost) -> bool:
+        """Ask for the whole prompt where the listing shortens it: many begin alike."""
+        whole = lost.has_the_words(generation)
+        return whole or not lost.contradicts(self._hook.get_generation(generation.id))
 
     def _look_up(self, lost: lookup.Lost) -> tuple[Generation, ...]:
         try:

@@ -67,6 +67,15 @@ class Lost:
         longest = max((len(g.prompt or "") for g in page.generations), default=0)
         return {g.id: g for g in page.generations if self._may_be(g, page.clock_skew, longest)}
 
+    def has_the_words(self, generation: Generation) -> bool:
+        """Whether a generation is listed with the very prompt, white space aside."""
+        return generation.prompt is not None and _words(generation.prompt) == _words(self.prompt)
+
+    def contradicts(self, generation: Generation) -> bool:
+        """Whether the status of a generation tells of another prompt than was sent, shortened or not."""
+        told = generation.prompt
+        return told is not None and not same_prompt(self.prompt, told, len(told))
+
     def _may_be(self, generation: Generation, clock_skew: float | None, longest: int) -> bool:
         if generation.status is Status.FAILED:  # refunded: nothing to take up
             return False
@@ -148,8 +157,7 @@ def _next_skip(page: HistoryPage, skip: int) -> int | None:
 
 def _whole_ones_first(lost: Lost, found: tuple[Generation, ...]) -> tuple[Generation, ...]:
     """Leave out what only begins alike, where the listing has the very prompt: it shortens none so short."""
-    ours = _words(lost.prompt)
-    return tuple(g for g in found if g.prompt is not None and _words(g.prompt) == ours) or found
+    return tuple(filter(lost.has_the_words, found)) or found
 
 
 def _runs_from_new_to_old(page: HistoryPage) -> bool:

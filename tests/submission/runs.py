@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk import DAG
 from airflow.utils.session import create_session
-from sqlalchemy import select
+from sqlalchemy import select, update
 from task_runs import Ended, Run
 
 from airflow_provider_veo3.operators.generate import Veo3ImageToVideoOperator, Veo3TextToVideoOperator
@@ -63,7 +64,11 @@ def generating(
 
 def start(prompt: str | list[str] = DRAGON, **options: Any) -> Run:
     """Start a run of such a DAG; a list of prompts is expanded at once."""
-    return Run(generating(prompt, **options))
+    run = Run(generating(prompt, **options))
+    with create_session() as session:
+        this = (DagRun.dag_id == run.dag.dag_id, DagRun.run_id == run.run_id)
+        session.execute(update(DagRun).where(*this).values(start_date=datetime.now(UTC)))
+    return run
 
 
 def change(run: Run, prompt: str | list[str] = DRAGON, **options: Any) -> None:

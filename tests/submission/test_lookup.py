@@ -230,6 +230,23 @@ def test_a_wrong_clock_stops_no_reading_too_early() -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "contradicts"),
+    [
+        (None, False),
+        (PROMPT, False),
+        (PROMPT[:30] + "...", False),
+        (PROMPT[:30], False),  # cut without a mark
+        ("A majestic dragon soaring over the sea", True),
+        ("A majestic cat...", True),
+        (PROMPT + " at night", True),
+    ],
+)
+def test_a_status_can_contradict_a_shortened_listing(told: str | None, contradicts: bool) -> None:
+    assert LOST.contradicts(listed(prompt=told)) is contradicts
+    assert LOST.has_the_words(listed(prompt=told)) is (told == PROMPT)
+
+
+@pytest.mark.parametrize(
     ("sent", "shown", "longest", "same"),
     [
         (PROMPT, PROMPT, 500, True),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
+from conftest import fixtures
 from runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
 from sqlalchemy import delete
 
 from airflow_provider_veo3.claims import CLAIM_KEY
 
 if TYPE_CHECKING:
-    import pytest
     from task_runs import Run
     from workers import Workers
 
@@ -100,6 +101,41 @@ def test_an_acceptance_that_another_took_for_its_own_is_replaced(
     first = succeed(run.attempt(TASK, 0))
     taken, own = accepted(emulator)
     assert first == own != taken
+
+
+def test_a_twin_that_was_refused_waits_for_nothing(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two generations that could be the lost one, the second is then somebody else's."""
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    run = start(TWICE)
+    fixtures.use_connection(monkeypatch, emulator, password="veo3_unknown_key")
+    assert run.attempt(TASK, 0).error_name == "Veo3AuthenticationError"
+    fixtures.use_connection(monkeypatch, emulator)
+    emulator.inject(CUT_AFTER)
+    emulator.inject({"kind": "status", "status": 503, "endpoint": "history", "times": 4})
+    assert run.attempt(TASK, 1).state == "up_for_retry"
+    Veo3Hook().text_to_video(DRAGON)
+    assert run.attempt(TASK, 1).error_name == "Veo3AmbiguousSubmissionError"
+    assert len(accepted(emulator)) == 2
+
+
+@pytest.mark.parametrize("status_prompt_length", [None, 45])
+def test_prompts_that_begin_alike_are_told_apart(
+    status_prompt_length: int | None, emulator: Emulator
+) -> None:
+    prompts = ["A product video of our finest shoes, in red", "A product video of our finest shoes, in blue"]
+    emulator.configure(history_prompt_length=20, status_prompt_length=status_prompt_length)
+    run = start(prompts)
+    emulator.inject(CUT_AFTER)
+    emulator.inject({"kind": "status", "status": 503, "endpoint": "history", "times": 4})
+    assert run.attempt(TASK, 0).state == "up_for_retry"
+    emulator.inject(CUT_BEFORE)
+    ids = [succeed(run.attempt(TASK, index)) for index in (1, 0)]
+    told = {task["id"]: task["prompt"] for task in emulator.ledger()["tasks"]}
+    assert [told[generation_id] for generation_id in ids] == prompts[::-1]
+    assert len(told) == 2
 
 
 def test_a_list_that_shifted_gives_no_task_another_s_video(emulator: Emulator) -> None:
