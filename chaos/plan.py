@@ -175,18 +175,20 @@ _HISTORY: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "truncate"},
     {"kind": "delay", "seconds": 2.0},
 )
-FAILED_SHARE: Final = 6
-"""Of so many generations one fails at the vendor, and is refunded."""
+FAILED_SHARE: Final = 5
+"""Of so many generations that a task waits for one fails at the vendor, and is refunded."""
 
 
 def _faults(draws: random.Random, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
     submits, statuses, links, files = (_deal(draws, cards) for cards in (_SUBMIT, _STATUS, _LINKS, _FILE))
     faults: list[dict[str, Any]] = []
+    # only where the same task can want it anew; what is merely submitted is then for a person to clear
+    failing = [number for number, each in enumerate(wanted) if "whole" in each.group][1::FAILED_SHARE]
     for number, each in enumerate(wanted):
         mine = {"prompt_contains": each.prompt}
         if draws.random() < 0.75:  # noqa: PLR2004 - the others go well at first
             faults.append({**next(submits), "endpoint": "text-to-video", **mine})
-        if "whole" in each.group and number % FAILED_SHARE == FAILED_SHARE - 1:
+        if number in failing:
             faults.append({"kind": "fail_generation", **mine})
         faults.append({**next(statuses), "endpoint": "status", **mine, "times": draws.randint(1, 2)})
         if draws.random() < 0.5:  # noqa: PLR2004 - likewise
