@@ -6,7 +6,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
-TYPED := airflow_provider_veo3 example_dags demo chaos
+TYPED := airflow_provider_veo3 example_dags demo chaos benchmarks
 
 # How much chaos, and which: `make chaos SEED=7 GENERATIONS=60 KILLS=50`. Without SEED, another each time; it is printed.
 SEED ?=
@@ -16,7 +16,7 @@ KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed
+.PHONY: chaos chaos-embedded chaos-distributed bench
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -66,6 +66,9 @@ chaos-distributed: .venv/.chaos  ## under PostgreSQL, Redis, two Celery workers 
 .venv/.chaos: $(STAMP)
 	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,chaos]'
 	@touch $@
+
+bench: $(STAMP)  ## store a video of 2 GB, and let curl and sha256sum do the same: rate and memory
+	@$(PY) -m benchmarks.download
 
 install: $(STAMP)  ## only build .venv
 
