@@ -183,7 +183,8 @@ def _faults(draws: random.Random, wanted: Sequence[Wanted]) -> list[dict[str, An
     submits, statuses, links, files = (_deal(draws, cards) for cards in (_SUBMIT, _STATUS, _LINKS, _FILE))
     faults: list[dict[str, Any]] = []
     # only where the same task can want it anew; what is merely submitted is then for a person to clear
-    failing = [number for number, each in enumerate(wanted) if "whole" in each.group][1::FAILED_SHARE]
+    chained = {each.prompt for each in wanted if "chain" in each.group}
+    failing = [number for number, each in enumerate(wanted) if each.prompt not in chained][1::FAILED_SHARE]
     for number, each in enumerate(wanted):
         mine = {"prompt_contains": each.prompt}
         if draws.random() < 0.75:  # noqa: PLR2004 - the others go well at first
