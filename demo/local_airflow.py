@@ -99,7 +99,9 @@ class LocalAirflow:
         """End it; its home goes too, unless an error left something there to look into."""
         self.stop()
         failed = kind is not None and issubclass(kind, Exception)  # Ctrl-C is no failure
-        if not failed and not self.keep_home:
+        if failed:
+            print(f"Airflow's logs are in {self.home}", file=sys.stderr)
+        elif not self.keep_home:
             shutil.rmtree(self.home, ignore_errors=True)
 
     def alive(self) -> None:

@@ -15,8 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import CHECKOUT, LocalAirflow
+from demo.airflow_api import AirflowApiError, RunTimeoutError
+from demo.emulator import EmulatorDidNotStartError, EmulatorProcess
+from demo.local_airflow import CHECKOUT, AirflowDidNotStartError, LocalAirflow
 from demo.videos import decode, human_size, table
 from demo.watch import SAYINGS, Clock, follow, task_log, task_name
 
@@ -30,8 +31,21 @@ LITE: Final = "veo-3.1-lite-generate-001"
 TIMEOUT: Final = 15 * 60
 
 
-def main() -> int:
-    """Run the demo and give the exit status."""
+class DemoFailedError(Exception):
+    """The DAGs did not do what they are there to show."""
+
+
+FAILURES: Final = (
+    DemoFailedError,
+    EmulatorDidNotStartError,
+    AirflowDidNotStartError,
+    AirflowApiError,
+    RunTimeoutError,
+)
+
+
+def main() -> None:
+    """Run the demo."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     clock = Clock()
     target = destination()
@@ -48,10 +62,10 @@ def main() -> int:
             conf, dags = {}, list(PAYING_TASK)
         clock.say("Starting Airflow: API server, DAG processor, scheduler, triggerer")
         airflow = stack.enter_context(LocalAirflow(env | {"VEO3_DESTINATION": target}))
-        return _make_videos(clock, airflow, dags, conf)
+        _make_videos(clock, airflow, dags, conf)
 
 
-def _make_videos(clock: Clock, airflow: LocalAirflow, dags: list[str], conf: dict[str, str]) -> int:
+def _make_videos(clock: Clock, airflow: LocalAirflow, dags: list[str], conf: dict[str, str]) -> None:
     airflow.wait_for_dags(dags)
     clock.say(f"Airflow is healthy; starting {', '.join(dags)}")
     runs = {dag_id: airflow.api.trigger(dag_id, conf) for dag_id in dags}
@@ -68,11 +82,8 @@ def _make_videos(clock: Clock, airflow: LocalAirflow, dags: list[str], conf: dic
         for dag_id, task in failed:
             print(f"\nThe end of the log of {task_name(dag_id, task)}:", file=sys.stderr)
             print(task_log(airflow.home, dag_id, runs[dag_id], task), file=sys.stderr)
-        airflow.keep_home = True
-        print(f"\nThe demo failed. All logs are in {airflow.home}", file=sys.stderr)
-        return 1
+        raise DemoFailedError("a DAG run failed, see above")
     _show(clock, airflow, runs)
-    return 0
 
 
 def _show(clock: Clock, airflow: LocalAirflow, runs: dict[str, str]) -> None:
@@ -81,10 +92,10 @@ def _show(clock: Clock, airflow: LocalAirflow, runs: dict[str, str]) -> None:
     total = 0
     for dag_id, run_id in runs.items():
         credits_used = airflow.api.xcom(dag_id, run_id, PAYING_TASK[dag_id], "generation")["credits_used"]
-        total += credits_used
+        total += credits_used or 0
         for stored in airflow.api.xcom(dag_id, run_id, "download"):
             made_by = dag_id.removeprefix("example_veo3_")
-            rows.append((*_describe(stored), str(credits_used), made_by))
+            rows.append((*_describe(stored), str(credits_used or "?"), made_by))
     print(f"\n{table(rows, right=(2, 3, 4))}\n")
     made = len(rows) - 1
     count = f"{made} {'video' if made == 1 else 'videos'}"
@@ -124,6 +135,8 @@ def given(name: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        main()
     except KeyboardInterrupt:
         sys.exit(130)
+    except FAILURES as error:
+        sys.exit(f"The demo failed: {error}")
