@@ -31,7 +31,7 @@ POINTS = {
     "before the history": ("airflow_provider_veo3.exactly_once:ExactlyOnce._look_up", "before"),
     "before the note": ("airflow_provider_veo3.exactly_once:ExactlyOnce._note", "before"),
     "after the record": ("airflow_provider_veo3.exactly_once:ExactlyOnce.obtain", "after"),
-    "before the deferral": ("airflow_provider_veo3.operators.generate:defer_until_done", "before"),
+    "before the deferral": ("airflow.sdk.bases.operator:BaseOperator.defer", "before"),
     "while waiting": ("airflow_provider_veo3.poller:wait_blocking", "before"),
     "while resuming": (
         "airflow_provider_veo3.operators.generate:Veo3TextToVideoOperator.execute_complete",
