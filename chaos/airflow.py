@@ -148,14 +148,19 @@ class ChaosAirflow(LocalAirflow):
 
     def begin_run(self, run_id: str) -> str:
         """Start a DAG run under this id, once, whoever dies meanwhile; give the id."""
+        deadline = time.monotonic() + ANSWER
         while True:
             self.wait_until_answering()
             try:
                 body = {"dag_run_id": run_id, "logical_date": None}
                 self.api.call("POST", f"dags/{DAG_ID}/dagRuns", json=body)
             except AirflowApiError as error:
-                if " 409 " not in str(error):  # the answer of an earlier try was lost
+                if " 409 " in str(error):  # the answer of an earlier try was lost
+                    return run_id
+                if time.monotonic() > deadline:
                     raise
+                time.sleep(1)
+                continue
             except httpx.TransportError:
                 continue
             return run_id
