@@ -79,7 +79,7 @@ class AirflowApi:
         return answer.json()
 
     def _ask(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """Ask again where the server is in trouble: under load, SQLite is now and then locked for too long."""
+        """Ask again where the server is in trouble: SQLite is now and then locked for too long."""
         for pause in TROUBLE_PAUSES:
             answer = self._http.request(method, path, **kwargs)
             if not answer.is_server_error:
