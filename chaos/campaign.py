@@ -83,6 +83,7 @@ class Outcome:
     :param kills: by victim.
     :param moments: what was going on when somebody was killed or made to hang.
     :param hangs: how many.
+    :param restarts: by component; more than it was killed where it died by itself.
     :param rescued: paid generations that a later attempt took up, by how it knew of them.
     :param attempts: of all tasks together.
     :param looks: of the observer.
@@ -95,6 +96,7 @@ class Outcome:
     kills: Counter[str]
     moments: Counter[str]
     hangs: int
+    restarts: Counter[str]
     rescued: Counter[str]
     attempts: int
     looks: int
@@ -162,7 +164,7 @@ class _Campaign:
             run_ids: list[str] = []
             state = "success"
             hunter.start()
-            while not run_ids or (state == "success" and hunter.is_alive()):  # until all kills are done
+            while not run_ids or (state == "success" and not hunter.through):  # until all kills are done
                 run_ids.append(self.airflow.begin_run(f"wave-{len(run_ids) + 1}"))
                 state = self._follow(run_ids[-1], hunter)
             hunter.stop()
@@ -192,6 +194,7 @@ class _Campaign:
             kills=hunter.done,
             moments=hunter.moments,
             hangs=hunter.hangs,
+            restarts=hunter.restarts,
             rescued=rescues(self.airflow.home),
             attempts=sum(
                 task["try_number"] for run_id in run_ids for task in self.airflow.task_states(run_id)

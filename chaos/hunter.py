@@ -53,7 +53,7 @@ class EmulatorLog:
 
 
 class Hunter(threading.Thread):
-    """Kills as planned, until the plan or the campaign is over.
+    """Kills as planned, and starts again what has died, until the campaign is over.
 
     :param airflow: whose processes die.
     :param kills: the plan.
@@ -70,6 +70,8 @@ class Hunter(threading.Thread):
         self.done: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
         self.hangs = 0
+        self.restarts: Counter[str] = Counter()
+        self.through = False
         self._hanging: list[tuple[float, list[psutil.Process]]] = []
         self.error: BaseException | None = None
 
@@ -79,8 +81,9 @@ class Hunter(threading.Thread):
             for kill in self._kills:
                 if not self._pause(kill.after) or not self._carry_out(kill):
                     return
-            while self._hanging and self._pause(1):
-                pass
+            self.through = True
+            while self._pause(RESTART):
+                self.revive()
         except BaseException as error:  # noqa: BLE001 - the campaign's thread tells
             self.error = error
         finally:
@@ -104,8 +107,9 @@ class Hunter(threading.Thread):
         self.revive()
 
     def revive(self) -> None:
-        """Start again what has died."""
+        """Start again what has died, by our hand or by itself, as whatever runs Airflow in earnest does."""
         for name in self._airflow.ended():
+            self.restarts[name] += 1
             self._airflow.launch(name)
 
     def _carry_out(self, kill: Kill) -> bool:

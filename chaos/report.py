@@ -64,6 +64,7 @@ def deeds(outcomes: Mapping[str, Outcome]) -> str:
     rows: list[Sequence[str]] = [("what was done, how often", *outcomes)]
     for title, counters in (
         ("killed", [o.kills for o in found]),
+        ("restarted", [o.restarts for o in found]),
         ("when", [o.moments for o in found]),
         ("fault", [o.faults for o in found]),
         ("taken up again", [o.rescued for o in found]),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-TROUBLE_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries of what can be asked twice."""
 
 FINISHED: Final = frozenset({"success", "failed"})
 
@@ -69,23 +65,13 @@ class AirflowApi:
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """Make one call and give the parsed answer."""
         if "Authorization" not in self._http.headers:
-            token = self._ask("POST", "/auth/token", json=self._login)
+            token = self._http.post("/auth/token", json=self._login)
             token.raise_for_status()
             self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        ask = self._ask if method == "GET" else self._http.request
-        answer = ask(method, f"/api/v2/{path}", **kwargs)
+        answer = self._http.request(method, f"/api/v2/{path}", **kwargs)
         if answer.is_error:
             raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
-
-    def _ask(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """Ask again where the server is in trouble: SQLite is now and then locked for too long."""
-        for pause in TROUBLE_PAUSES:
-            answer = self._http.request(method, path, **kwargs)
-            if not answer.is_server_error:
-                return answer
-            time.sleep(pause)
-        return self._http.request(method, path, **kwargs)
 
     def set_pool(self, name: str, slots: int, *, include_deferred: bool) -> None:
         """Create a pool."""
