@@ -109,7 +109,9 @@ def context_memory(context: Context, *, durable: bool) -> Memory:
 
 def context_task(context: Context) -> Task:
     """Return what Airflow tells of this attempt."""
-    ti, started = context["ti"], context["dag_run"].start_date
+    ti, run = context["ti"], context["dag_run"]
+    # clearing a task of a finished run starts the run anew, after what an earlier attempt has paid for
+    started = run.run_after if run.clear_number else run.start_date
     return Task(ti.try_number, ti.max_tries, started.timestamp() if started else time.time())
 
 

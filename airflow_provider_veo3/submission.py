@@ -141,7 +141,7 @@ class Task:
 
     :param try_number: from 1.
     :param max_tries: Airflow's bound; a person who clears the task raises it.
-    :param run_started: Unix seconds at which the DAG run started.
+    :param run_started: Unix seconds before which no attempt of it was made.
     """
 
     try_number: int

@@ -103,6 +103,14 @@ def clear(run: Run, map_index: int = -1) -> None:
         clear_task_instances([_instance(session, run, map_index)], session)
 
 
+def start_anew(run: Run) -> None:
+    """Do what clearing a task does to a run that had finished: an hour later it has started again."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    with create_session() as session:
+        this = (DagRun.dag_id == run.dag.dag_id, DagRun.run_id == run.run_id)
+        session.execute(update(DagRun).where(*this).values(start_date=later, clear_number=1))
+
+
 def succeed(ended: Ended) -> str:
     """The id that a successful attempt returned."""
     assert ended.error is None, repr(ended.error)

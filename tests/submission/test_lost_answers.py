@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import fixtures
-from runs import DRAGON, TASK, accepted, change, clear, paid_once, start, submissions, succeed
+from runs import (
+    DRAGON,
+    TASK,
+    accepted,
+    change,
+    clear,
+    paid_once,
+    start,
+    start_anew,
+    submissions,
+    succeed,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -331,6 +342,17 @@ class TestBeforeTaskState:
         run = start(operator="BeforeTaskState", timeout=0.05, **shape)
         assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
         emulator.force(accepted(emulator)[0], "complete")
+        paid_once(emulator, succeed(run.attempt(TASK)))
+
+    def test_one_cleared_after_its_run_failed_adopts_what_the_run_paid_for_before(
+        self, emulator: Emulator
+    ) -> None:
+        emulator.configure(processing_seconds=3600)
+        run = start(operator="BeforeTaskState", timeout=0.05, retries=0, **WAIT)
+        assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
+        emulator.force(accepted(emulator)[0], "complete")
+        clear(run)
+        start_anew(run)
         paid_once(emulator, succeed(run.attempt(TASK)))
 
     def test_a_second_submits_where_none_was_accepted(self, emulator: Emulator) -> None:
