@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +27,9 @@ from demo.emulator import EmulatorProcess
 from demo.watch import Clock
 
 if TYPE_CHECKING:
-    from chaos.plan import Plan
+    from collections.abc import Sequence
+
+    from chaos.plan import Plan, Wanted
 
 VICTIMS: Final = {
     # who, and how often in relation to the others; +: with everything below it
@@ -54,6 +56,7 @@ VICTIMS: Final = {
     ),
 }
 POLL_INTERVAL: Final = 1
+WANTED: Final = "wanted.json"
 PROGRESS: Final = 20.0
 """Seconds between two lines of progress."""
 
@@ -111,7 +114,6 @@ def run(order: Order) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"veo3-chaos-{order.mode}-"))
     destination = folder / "videos"
     destination.mkdir()
-    (folder / "wanted.json").write_text(json.dumps(plan.as_rows()), encoding="utf-8")
     clock.say(f"{order.mode}: {order.generations} generations, {order.kills} kills, seed {order.seed}")
     try:
         with ExitStack() as stack:
@@ -119,7 +121,7 @@ def run(order: Order) -> Outcome:
             env = {
                 "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=POLL_INTERVAL),
                 "CHAOS_DESTINATION": f"file://{destination}",
-                "CHAOS_WANTED": str(folder / "wanted.json"),
+                "CHAOS_WANTED": str(folder / WANTED),
                 "CHAOS_DURABLE": str(order.durable).lower(),
             }
             airflow = _airflow(order.mode, env, stack, folder)
@@ -146,6 +148,11 @@ def _airflow(mode: str, env: dict[str, str], stack: ExitStack, folder: Path) -> 
     return ChaosAirflow(env | back_end.env(), components=COMPONENTS, executors=EXECUTORS)
 
 
+def write_wanted(folder: Path, wanted: Sequence[Wanted]) -> None:
+    """Write down what the DAG is to make, for it to read when it runs."""
+    (folder / WANTED).write_text(json.dumps([asdict(each) for each in wanted]), encoding="utf-8")
+
+
 @dataclass
 class _Campaign:
     order: Order
@@ -161,12 +168,15 @@ class _Campaign:
         findings = self.folder / "sightings.jsonl"
         hunter = Hunter(self.airflow, self.plan.kills, self.emulator)
         with observing(self.folder / "videos", findings), hunter:
-            run_ids: list[str] = []
+            waves: dict[str, tuple[Wanted, ...]] = {}
             state = "success"
             hunter.start()
-            while not run_ids or (state == "success" and not hunter.through):  # until all kills are done
-                run_ids.append(self.airflow.begin_run(f"wave-{len(run_ids) + 1}"))
-                state = self._follow(run_ids[-1], hunter)
+            while not waves or (state == "success" and not hunter.through):  # until all kills are done
+                run_id = f"wave-{len(waves) + 1}"
+                waves[run_id] = self.plan.wave(len(waves) + 1)
+                write_wanted(self.folder, waves[run_id])
+                self.airflow.begin_run(run_id)
+                state = self._follow(run_id, hunter)
             hunter.stop()
             faults = self._faults_met()
             self.emulator.clear_faults()
@@ -177,9 +187,13 @@ class _Campaign:
         self.airflow.wait_until_answering()
         sightings, looks = read_findings(findings)
         facts = Facts(
-            wanted=[each.prompt for each in self.plan.wanted] * len(run_ids),
+            wanted=[each.prompt for wanted in waves.values() for each in wanted],
             accepted=read_accepted(ledger),
-            delivered=collect_delivered(self.airflow, run_ids, self.plan.wanted),
+            delivered=[
+                each
+                for run_id, wanted in waves.items()
+                for each in collect_delivered(self.airflow, run_id, wanted)
+            ],
             sightings=sightings,
             looks=looks,
             truth=collect_truth(self.emulator, ledger),
@@ -196,9 +210,7 @@ class _Campaign:
             hangs=hunter.hangs,
             restarts=hunter.restarts,
             rescued=rescues(self.airflow.home),
-            attempts=sum(
-                task["try_number"] for run_id in run_ids for task in self.airflow.task_states(run_id)
-            ),
+            attempts=sum(task["try_number"] for run_id in waves for task in self.airflow.task_states(run_id)),
             looks=looks,
             seconds=self.clock.seconds,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -44,14 +43,12 @@ def collect_truth(emulator: EmulatorProcess, ledger: Mapping[str, Any]) -> dict[
     return truth
 
 
-def collect_delivered(
-    airflow: ChaosAirflow, run_ids: Sequence[str], wanted: Sequence[Wanted]
-) -> list[Delivered]:
-    """Read what the download tasks returned, and which wanted video each was for."""
+def collect_delivered(airflow: ChaosAirflow, run_id: str, wanted: Sequence[Wanted]) -> list[Delivered]:
+    """Read what the download tasks of a run returned, and which wanted video each was for."""
     delivered = []
     for group in {each.group for each in wanted}:
         rows = [each for each in wanted if each.group == group]
-        for run_id, (map_index, row) in itertools.product(run_ids, enumerate(rows)):
+        for map_index, row in enumerate(rows):
             try:
                 stored = airflow.api.xcom(DAG_ID, run_id, f"{group}.download", map_index=map_index)
             except AirflowApiError:  # it never came that far

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -80,9 +80,15 @@ class Plan:
     kills: tuple[Kill, ...]
     emulator: dict[str, str | float]
 
-    def as_rows(self) -> list[dict[str, Any]]:
-        """Give the wanted videos as the DAG reads them."""
-        return [asdict(wanted) for wanted in self.wanted]
+    def wave(self, number: int) -> tuple[Wanted, ...]:
+        """Give what the DAG run of this number, from 1, is to make.
+
+        Each wants other prompts. Only the tasks of one run know of each other, and of two runs that want the
+        same within a minute or two one may take a video of the other's for one whose answer was lost.
+        """
+        if number == 1:
+            return self.wanted
+        return tuple(replace(each, prompt=f"Take {number}, {each.prompt}") for each in self.wanted)
 
 
 def make_plan(seed: int, generations: int, kills: int, victims: Sequence[tuple[str, int]]) -> Plan:

@@ -74,3 +74,10 @@ def test_what_is_only_submitted_never_fails_at_the_vendor() -> None:
     chained = {each.prompt for each in made.wanted if "chain" in each.group}
     assert failing
     assert not failing & chained
+
+
+def test_every_wave_wants_the_same_number_of_other_videos() -> None:
+    first, second = plan().wave(1), plan().wave(2)
+    assert first == plan().wanted
+    assert [each.group for each in first] == [each.group for each in second]
+    assert not {each.prompt for each in first} & {each.prompt for each in second}
