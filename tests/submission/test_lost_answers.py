@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import fixtures
+from connections import use_connection
 from runs import (
     DRAGON,
     TASK,
@@ -62,7 +62,7 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
     fault: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "read timeout":
-        fixtures.use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+        use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
     rule = emulator.inject(ACCEPTED[fault])
     ended = start().attempt(TASK)
     paid_once(emulator, succeed(ended))
@@ -80,7 +80,7 @@ def test_one_that_was_not_accepted_is_submitted_again(fault: str, emulator: Emul
 def test_one_that_a_slow_api_accepts_late_is_waited_for(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixtures.use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+    use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
     monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 4.0)
     monkeypatch.setattr("airflow_provider_veo3.submission.LISTING_LAG", 0.3)
     emulator.inject({"kind": "delay", "endpoint": "text-to-video", "seconds": 2.5})
@@ -97,7 +97,7 @@ def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
-        fixtures.use_connection(monkeypatch, emulator, host=f"http://127.0.0.1:{port}")
+        use_connection(monkeypatch, emulator, host=f"http://127.0.0.1:{port}")
         run = start()
         ended = run.attempt(TASK)
     assert (ended.error_name, ended.state) == ("Veo3NoAnswerError", "up_for_retry")
@@ -240,13 +240,13 @@ def test_what_no_retry_can_mend_is_sent_once(
 ) -> None:
     options, connection = REFUSALS[name]
     emulator.add_key("veo3_poor_key", credits=100)
-    fixtures.use_connection(monkeypatch, emulator, **connection)
+    use_connection(monkeypatch, emulator, **connection)
     run = start(**options)
     ended = run.attempt(TASK)
     assert (ended.error_name, ended.state) == (name, "failed")
     assert emulator.ledger()["totals"]["requests"] == 1
     assert accepted(emulator) == []
-    fixtures.use_connection(monkeypatch, emulator)
+    use_connection(monkeypatch, emulator)
     change(run)
     clear(run)
     paid_once(emulator, succeed(run.attempt(TASK)))
@@ -270,7 +270,7 @@ def test_a_rotated_key_re_attaches(emulator: Emulator, monkeypatch: pytest.Monke
     emulator.add_key("veo3_new_key", account=account)
     emulator.add_key(emulator.api_key, disabled=True)
     emulator.force(accepted(emulator)[0], "complete")
-    fixtures.use_connection(monkeypatch, emulator, password="veo3_new_key")
+    use_connection(monkeypatch, emulator, password="veo3_new_key")
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
@@ -281,7 +281,7 @@ def test_a_connection_to_another_account_pays_nothing_and_says_so(
     run = start(timeout=0.05, **WAIT)
     run.attempt(TASK)
     emulator.add_key("veo3_other_account", credits=1000)
-    fixtures.use_connection(monkeypatch, emulator, password="veo3_other_account")
+    use_connection(monkeypatch, emulator, password="veo3_other_account")
     ended = run.attempt(TASK)
     assert (ended.error_name, ended.state) == ("Veo3GenerationNotFoundError", "failed")
     (generation_id,) = accepted(emulator)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
-from conftest import fixtures
+from connections import use_connection
 from runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
 from sqlalchemy import delete
 
@@ -110,9 +110,9 @@ def test_a_twin_that_was_refused_waits_for_nothing(
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
     run = start(TWICE)
-    fixtures.use_connection(monkeypatch, emulator, password="veo3_unknown_key")
+    use_connection(monkeypatch, emulator, password="veo3_unknown_key")
     assert run.attempt(TASK, 0).error_name == "Veo3AuthenticationError"
-    fixtures.use_connection(monkeypatch, emulator)
+    use_connection(monkeypatch, emulator)
     emulator.inject(CUT_AFTER)
     emulator.inject({"kind": "status", "status": 503, "endpoint": "history", "times": 4})
     assert run.attempt(TASK, 1).state == "up_for_retry"
