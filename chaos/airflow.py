@@ -84,9 +84,14 @@ class ChaosAirflow(LocalAirflow):
         """Give the processes that run tasks now, each with the process that supervises it."""
         found = []
         for name in self._executors:
-            for supervisor in _children(self.processes[name]):
-                found += [(task, supervisor) for task in _children(supervisor)]
-        return found
+            parents = {process: _parent(process) for process in self.family(name)[1:]}
+            supervisors = {
+                process.pid: process for process in parents if parents[process] == self.processes[name].pid
+            }
+            found += [
+                (task, supervisors[parent]) for task, parent in parents.items() if parent in supervisors
+            ]
+        return [pair for pair in found if _alive(pair[0])]
 
     def kill(self, processes: Sequence[psutil.Process]) -> int:
         """Send SIGKILL to processes of ours, and give how many were still there."""
@@ -179,11 +184,11 @@ class ChaosAirflow(LocalAirflow):
                 return found
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _parent(process: psutil.Process) -> int:
     try:
-        return [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return process.ppid()
     except psutil.NoSuchProcess:
-        return []
+        return 0
 
 
 def _born(process: psutil.Process) -> float:

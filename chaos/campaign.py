@@ -86,6 +86,7 @@ class Outcome:
     :param kills: by victim.
     :param moments: what was going on when somebody was killed or made to hang.
     :param hangs: how many.
+    :param nudges: restarts of a scheduler whose executor had forgotten a task.
     :param restarts: by component; more than it was killed where it died by itself.
     :param rescued: paid generations that a later attempt took up, by how it knew of them.
     :param attempts: of all tasks together.
@@ -99,6 +100,7 @@ class Outcome:
     kills: Counter[str]
     moments: Counter[str]
     hangs: int
+    nudges: int
     restarts: Counter[str]
     rescued: Counter[str]
     attempts: int
@@ -208,6 +210,7 @@ class _Campaign:
             kills=hunter.done,
             moments=hunter.moments,
             hangs=hunter.hangs,
+            nudges=hunter.nudges,
             restarts=hunter.restarts,
             rescued=rescues(self.airflow.home),
             attempts=sum(task["try_number"] for run_id in waves for task in self.airflow.task_states(run_id)),

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 RESTART: Final = 1.5
 """Seconds after which a dead component is started again."""
 
+STUCK: Final = 45.0
+"""Seconds without any running task after which the scheduler is restarted.
+
+A LocalExecutor's worker that dies between taking a task and starting it leaves the task queued for ever: this
+executor cannot revoke tasks, and only the next scheduler takes it up. A person would restart it too.
+"""
+
 PATIENCE: Final = 15.0
 """Seconds to wait for a moment that may not come again."""
 
@@ -72,6 +79,8 @@ class Hunter(threading.Thread):
         self.hangs = 0
         self.restarts: Counter[str] = Counter()
         self.through = False
+        self.nudges = 0
+        self._looked = self._busy = time.monotonic()
         self._hanging: list[tuple[float, list[psutil.Process]]] = []
         self.error: BaseException | None = None
 
@@ -83,7 +92,7 @@ class Hunter(threading.Thread):
                     return
             self.through = True
             while self._pause(RESTART):
-                self.revive()
+                pass
         except BaseException as error:  # noqa: BLE001 - the campaign's thread tells
             self.error = error
         finally:
@@ -129,7 +138,7 @@ class Hunter(threading.Thread):
                 if victims and self._strike(kill, victims):
                     self.moments[moment] += 1
                     return self._pause(RESTART) and self._tidy()
-            self._pause(0.03)
+            self._pause(0.05)
         return False
 
     def _strike(self, kill: Kill, victims: list[psutil.Process]) -> bool:
@@ -154,6 +163,17 @@ class Hunter(threading.Thread):
             for process in processes:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
+
+    def _keep_going(self) -> None:
+        """Start what is dead, and anew a scheduler that does nothing although the campaign goes on."""
+        now = self._looked = time.monotonic()
+        self.revive()
+        if self._airflow.running_tasks():
+            self._busy = now
+        elif now - self._busy > STUCK:
+            self._busy = now
+            self.nudges += 1
+            self._airflow.kill([self._airflow.processes["scheduler"]])
 
     def _tidy(self) -> bool:
         self.revive()
@@ -180,8 +200,11 @@ class Hunter(threading.Thread):
         return self._airflow.family(name) if all_of_it else [self._airflow.processes[name]]
 
     def _pause(self, seconds: float) -> bool:
+        over = self._over.wait(seconds)
         self._wake()
-        return not self._over.wait(seconds)
+        if not over and time.monotonic() - self._looked > 1:
+            self._keep_going()
+        return not over
 
 
 def _talks_to(process: psutil.Process, ports: set[int | None]) -> bool:

@@ -49,6 +49,7 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
         ("looks at the destination", [o.looks for o in found]),
         ("SIGKILLs", [o.kills.total() for o in found]),
         ("hangs (SIGSTOP)", [o.hangs for o in found]),
+        ("stuck schedulers restarted", [o.nudges for o in found]),
         ("task attempts", [o.attempts for o in found]),
         ("paid videos taken up again", [o.rescued.total() for o in found]),
         ("faults met", [o.faults.total() for o in found]),

@@ -146,6 +146,7 @@ def made(facts: Facts, kills: int = 0) -> Outcome:
         kills=Counter({"task": kills}),
         moments=Counter(),
         hangs=0,
+        nudges=0,
         restarts=Counter(),
         rescued=Counter(),
         attempts=9,
