@@ -75,6 +75,9 @@ class Destination:
         protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
         self._kind = next((kind for kind in STAGED if kind in protocols), "")
         self._local = isinstance(self._fs, LocalFileSystem)
+        # from the URI itself: paths tell their connection only since Airflow 3.2
+        connection, at, _ = urlsplit(uri).netloc.rpartition("@")
+        self._connection = f"{connection}{at}"
         if self._kind and not urlsplit(uri).netloc.rpartition("@")[2]:
             raise Veo3ValidationError.of("destination", uri, _DESTINATION)
 
@@ -82,8 +85,7 @@ class Destination:
         """Return what ``ObjectStoragePath`` opens this file with again, from any working directory."""
         if not self._local:
             return str(self._root / name)
-        conn_id = f"{self._root.conn_id}@" if self._root.conn_id else ""
-        return f"file://{conn_id}{self._path(name)}"
+        return f"file://{self._connection}{self._path(name)}"
 
     def size(self, name: str) -> int | None:
         """Return the bytes of a file that is there, ``None`` if there is none."""
