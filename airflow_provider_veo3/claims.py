@@ -45,16 +45,15 @@ class RunClaims:
         self._wanted = fingerprint
         self._push(None)
 
-    def rivals(self) -> int:
-        """Return how many other tasks of the run wait for the very same."""
-        return sum(
-            self._wanted is not None and claim["id"] is None and claim["wanted"] == self._wanted
-            for claim in self._others()
-        )
+    def survey(self) -> tuple[frozenset[str], int]:
+        """Return the ids that other tasks of the run have taken, and how many wait for the very same.
 
-    def taken(self) -> frozenset[str]:
-        """Return the ids that other tasks of the run have taken."""
-        return frozenset(str(claim["id"]) for claim in self._others() if claim["id"] is not None)
+        Read at once: one that takes its generation between two reads would be in neither.
+        """
+        claims = list(self._others())
+        taken = frozenset(str(claim["id"]) for claim in claims if claim["id"] is not None)
+        waiting = [claim for claim in claims if claim["id"] is None and claim["wanted"] is not None]
+        return taken, sum(claim["wanted"] == self._wanted for claim in waiting)
 
     def claim(self, generation_id: str) -> bool:
         """Take a generation, and say whether it is ours.

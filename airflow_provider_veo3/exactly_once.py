@@ -34,11 +34,8 @@ class Claims(Protocol):
     def want(self, fingerprint: str | None) -> None:
         """Say that this task waits for a generation; ``None``: that it does not."""
 
-    def rivals(self) -> int:
-        """Return how many others wait for the very same."""
-
-    def taken(self) -> frozenset[str]:
-        """Return the ids that others have taken."""
+    def survey(self) -> tuple[frozenset[str], int]:
+        """Return the ids that others have taken, and how many others wait for the very same."""
 
     def claim(self, generation_id: str) -> bool:
         """Take a generation; say whether it is ours."""
@@ -192,12 +189,13 @@ class ExactlyOnce:
 
     def _take_up(self, record: Record, lost: lookup.Lost) -> Generation | None:
         """Take up the lost generation if the history has it."""
-        passed_over = {*record.superseded, *self._claims.taken()}
+        passed_over = {*record.superseded, *self._claims.survey()[0]}
         found = [g for g in self._look_up(lost) if g.id not in passed_over and self._is_it(g, lost)]
         while True:
-            passed_over |= self._claims.taken()
+            taken, rivals = self._claims.survey()
+            passed_over |= taken
             free = [g for g in found if g.id not in passed_over]
-            generation = submission.choose(free, self._on_ambiguous, self._claims.rivals())
+            generation = submission.choose(free, self._on_ambiguous, rivals)
             if generation is None:
                 if free:  # 'resubmit': they must not be taken for the next one that gets lost
                     self._note(submission.passing_over(record, [g.id for g in free]))

@@ -119,14 +119,28 @@ def test_of_those_that_claim_at_once_exactly_one_gets_it(
     assert tried > 1000
 
 
+def test_one_that_takes_its_generation_meanwhile_is_seen_once() -> None:
+    """Either as waiting or as having taken it; in neither place, the rest would be one too many."""
+    seen = set()
+    for schedule in Schedules(2, 8):
+        run = Tasks()
+        taking, looking = run.claims("generate", 0), run.claims("generate", 1)
+        taking.want("a")
+        looking.want("a")
+        _, (taken, rivals) = run_interleaved([lambda c=taking: c.claim("veo_1"), looking.survey], schedule)  # type: ignore[misc]
+        assert len(taken) + rivals == 1
+        seen.add(rivals)
+    assert seen == {0, 1}
+
+
 def test_a_held_generation_is_nobody_else_s() -> None:
     run = Tasks()
     later, first = run.claims("other"), run.claims("generate", 0)
     assert later.claim("veo_1")
     assert not first.claim("veo_1")
     assert first.claim("veo_2")
-    assert first.taken() == {"veo_1"}
-    assert later.taken() == {"veo_2"}
+    assert first.survey()[0] == {"veo_1"}
+    assert later.survey()[0] == {"veo_2"}
     assert later.claim("veo_1"), "its own claim is no obstacle"
 
 
@@ -143,15 +157,15 @@ def test_a_task_that_died_claiming_is_not_waited_for_for_ever(monkeypatch: pytes
 def test_rivals_are_those_that_still_wait_for_the_same() -> None:
     run = Tasks()
     ours, same, other, done, refused = (run.claims("generate", index) for index in range(5))
-    assert ours.rivals() == 0, "it wants nothing yet"
+    assert ours.survey()[1] == 0, "it wants nothing yet"
     for claims, wanted in ((ours, "a"), (same, "a"), (other, "b"), (done, "a"), (refused, "a")):
         claims.want(wanted)
     assert done.claim("veo_1")
     refused.want(None)
-    assert ours.rivals() == 1
-    assert other.rivals() == 0
+    assert ours.survey()[1] == 1
+    assert other.survey()[1] == 0
     assert not ours.claim("veo_1")
-    assert same.rivals() == 1, "one that lost the race waits on"
+    assert same.survey()[1] == 1, "one that lost the race waits on"
 
 
 def test_only_generating_tasks_claim() -> None:
@@ -174,5 +188,5 @@ def test_only_generating_tasks_claim() -> None:
 
     ti = Pulling()
     dag = type("Dag", (), {"tasks": [Generating(), Mapped(), Another()]})
-    assert RunClaims({"ti": ti, "dag": dag}, Generating).taken() == frozenset()  # type: ignore[arg-type]
+    assert RunClaims({"ti": ti, "dag": dag}, Generating).survey() == (frozenset(), 0)  # type: ignore[arg-type]
     assert ti.pulled == ["generate", "mapped"]
