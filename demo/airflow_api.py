@@ -35,7 +35,7 @@ class AirflowApi:
     def __init__(self, url: str, user: str, password: str) -> None:
         self._login = {"username": user, "password": password}
         # Loopback never goes through a proxy, whatever the environment says.
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=180, trust_env=False)  # a busy machine is slow
 
     def close(self) -> None:
         """Close the connections."""
