@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -19,6 +20,20 @@ STANDOFF: Final = 20
 
 LOOK_AGAIN = 0.5
 """Seconds between these looks."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the other tasks of a run say.
+
+    :param taken: ids they have taken.
+    :param rivals: how many wait for the very same.
+    :param lookalikes: how many wait for something else that looks the same in the history.
+    """
+
+    taken: frozenset[str]
+    rivals: int
+    lookalikes: int
 
 
 class RunClaims:
@@ -39,21 +54,26 @@ class RunClaims:
         ]
         self._holder = [self._ti.task_id, self._ti.map_index]
         self._wanted: str | None = None
+        self._looks = ""
 
-    def want(self, fingerprint: str | None) -> None:
-        """Say that this task waits for a generation; ``None``: that it does not."""
-        self._wanted = fingerprint
+    def want(self, fingerprint: str | None, looks: str = "") -> None:
+        """Say what this task waits for, and what the history would show of it; ``None``: for nothing."""
+        self._wanted, self._looks = fingerprint, looks
         self._push(None)
 
-    def survey(self) -> tuple[frozenset[str], int]:
-        """Return the ids that other tasks of the run have taken, and how many wait for the very same.
-
-        Read at once: one that takes its generation between two reads would be in neither.
-        """
+    def survey(self) -> Survey:
+        """Look at the other tasks' claims at once: one that changes between two looks would be in neither."""
         claims = list(self._others())
-        taken = frozenset(str(claim["id"]) for claim in claims if claim["id"] is not None)
-        waiting = [claim for claim in claims if claim["id"] is None and claim["wanted"] is not None]
-        return taken, sum(claim["wanted"] == self._wanted for claim in waiting)
+        waiting = [claim["wanted"] for claim in claims if claim["id"] is None and claim["wanted"] is not None]
+        return Survey(
+            taken=frozenset(str(claim["id"]) for claim in claims if claim["id"] is not None),
+            rivals=sum(wanted == self._wanted for wanted in waiting),
+            lookalikes=sum(
+                claim["wanted"] not in (None, self._wanted) and claim["looks"] == self._looks
+                for claim in claims
+                if claim["id"] is None
+            ),
+        )
 
     def claim(self, generation_id: str) -> bool:
         """Take a generation, and say whether it is ours.
@@ -74,8 +94,8 @@ class RunClaims:
         return True
 
     def _push(self, generation_id: str | None, *, held: bool = False) -> None:
-        claim = {"holder": self._holder, "wanted": self._wanted, "id": generation_id, "held": held}
-        self._ti.xcom_push(key=CLAIM_KEY, value=claim)
+        claim = {"holder": self._holder, "wanted": self._wanted, "looks": self._looks}
+        self._ti.xcom_push(key=CLAIM_KEY, value=claim | {"id": generation_id, "held": held})
 
     def _others(self) -> Iterator[Mapping[str, Any]]:
         for task_id in self._task_ids:

@@ -22,6 +22,7 @@ from airflow_provider_veo3.submission import OnAmbiguous, Record, Step, Task
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
+    from airflow_provider_veo3.claims import Survey
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.memory import Memory
 
@@ -31,11 +32,11 @@ log = logging.getLogger(__name__)
 class Claims(Protocol):
     """What the other tasks of the run have taken, so that two with the same prompt do not take one video."""
 
-    def want(self, fingerprint: str | None) -> None:
-        """Say that this task waits for a generation; ``None``: that it does not."""
+    def want(self, fingerprint: str | None, looks: str = "") -> None:
+        """Say what this task waits for, and what the history would show of it; ``None``: for nothing."""
 
-    def survey(self) -> tuple[frozenset[str], int]:
-        """Return the ids that others have taken, and how many others wait for the very same."""
+    def survey(self) -> Survey:
+        """Tell what others have taken and wait for."""
 
     def claim(self, generation_id: str) -> bool:
         """Take a generation; say whether it is ours."""
@@ -70,6 +71,7 @@ class ExactlyOnce:
         self._on_ambiguous = on_ambiguous
         self._retries = Retries()
         self._fingerprint = submission.fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
+        self._looks = submission.looks_of(request)
         self._record: Record | None = None
 
     def obtain(self) -> Generation:
@@ -81,7 +83,7 @@ class ExactlyOnce:
         :raises Veo3ApiError: the API refused, or cannot be asked.
         """
         record = self._record = self._memory.load(self._fingerprint)
-        self._claims.want(self._fingerprint)
+        self._claims.want(self._fingerprint, self._looks)
         if record is None:
             return self._submit()
         earlier = None
@@ -120,7 +122,7 @@ class ExactlyOnce:
             log.info(
                 "Generation %s of an earlier attempt failed and was refunded; submitting anew.", generation.id
             )
-            self._claims.want(self._fingerprint)
+            self._claims.want(self._fingerprint, self._looks)
             return None
         log.info("Going on with generation %s, which an earlier attempt paid for.", generation.id)
         return replace(generation, credits_remaining=record.credits_remaining)
@@ -189,13 +191,15 @@ class ExactlyOnce:
 
     def _take_up(self, record: Record, lost: lookup.Lost) -> Generation | None:
         """Take up the lost generation if the history has it."""
-        passed_over = {*record.superseded, *self._claims.survey()[0]}
+        passed_over = {*record.superseded, *self._claims.survey().taken}
         found = [g for g in self._look_up(lost) if g.id not in passed_over and self._is_it(g, lost)]
         while True:
-            taken, rivals = self._claims.survey()
-            passed_over |= taken
+            others = self._claims.survey()
+            passed_over |= others.taken
             free = [g for g in found if g.id not in passed_over]
-            generation = submission.choose(free, self._on_ambiguous, rivals)
+            generation = submission.choose(
+                free, self._on_ambiguous, rivals=others.rivals, lookalikes=others.lookalikes
+            )
             if generation is None:
                 if free:  # 'resubmit': they must not be taken for the next one that gets lost
                     self._note(submission.passing_over(record, [g.id for g in free]))

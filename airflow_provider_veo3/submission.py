@@ -237,26 +237,39 @@ def settled_at(sent: float, noticed: float) -> float:
     return (noticed if quick else max(noticed, sent + ACCEPTANCE_SPAN)) + LISTING_LAG
 
 
-def choose(found: Sequence[Generation], policy: OnAmbiguous, rivals: int = 0) -> Generation | None:
+def choose(
+    found: Sequence[Generation], policy: OnAmbiguous, *, rivals: int = 0, lookalikes: int = 0
+) -> Generation | None:
     """Return the generation to take up of those that may be the lost one; ``None`` to submit anew.
 
     :param rivals: other tasks of the run that wait for the very same: as many generations as tasks are
         shared out among them, whichever was whose.
+    :param lookalikes: other tasks of the run that wait for something else which the history shows alike, such
+        as the same prompt for another image: what is found may be theirs.
     :raises Veo3AmbiguousSubmissionError: there are more, and the policy is ``fail``.
     """
     from_old_to_new = sorted(found, key=lambda g: (g.created_at.timestamp() if g.created_at else 0.0, g.id))
-    if len(found) <= 1 + rivals:
-        return from_old_to_new[0] if found else None
+    if not found:
+        return None
+    if len(found) <= 1 + rivals and not lookalikes:
+        return from_old_to_new[0]
     if policy == "resubmit":
         return None
     if policy == "adopt_newest":
         return from_old_to_new[-1]
     ids = ", ".join(sorted(g.id for g in found))
     raise Veo3AmbiguousSubmissionError(
-        f"The answer to a submission was lost, and {len(found)} generations in the account's history "
-        f"could be it: {ids}. It was not submitted again. Store the right one with Veo3DownloadOperator, or "
-        "set on_ambiguous_submission to 'adopt_newest' or 'resubmit' and clear the task."
+        "The answer to a submission was lost, and which generation in the account's history it is, if it is "
+        f"there, cannot be told: {ids}. It was not submitted again. Store the right one with "
+        "Veo3DownloadOperator, or set on_ambiguous_submission to 'adopt_newest' or 'resubmit' and clear the "
+        "task."
     )
+
+
+def looks_of(request: GenerationRequest) -> str:
+    """Return the identity of what the history tells of a generation: type, model and prompt."""
+    shown = [request.type, request.model, request.prompt]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
 def fingerprint_of(request: GenerationRequest, veo3_conn_id: str, base_url: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from greenlet import greenlet
 
 from airflow_provider_veo3 import claims as claims_module
-from airflow_provider_veo3.claims import STANDOFF, RunClaims
+from airflow_provider_veo3.claims import STANDOFF, RunClaims, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,9 +127,9 @@ def test_one_that_takes_its_generation_meanwhile_is_seen_once() -> None:
         taking, looking = run.claims("generate", 0), run.claims("generate", 1)
         taking.want("a")
         looking.want("a")
-        _, (taken, rivals) = run_interleaved([lambda c=taking: c.claim("veo_1"), looking.survey], schedule)  # type: ignore[misc]
-        assert len(taken) + rivals == 1
-        seen.add(rivals)
+        _, others = run_interleaved([lambda c=taking: c.claim("veo_1"), looking.survey], schedule)  # type: ignore[misc]
+        assert len(others.taken) + others.rivals == 1
+        seen.add(others.rivals)
     assert seen == {0, 1}
 
 
@@ -139,8 +139,8 @@ def test_a_held_generation_is_nobody_else_s() -> None:
     assert later.claim("veo_1")
     assert not first.claim("veo_1")
     assert first.claim("veo_2")
-    assert first.survey()[0] == {"veo_1"}
-    assert later.survey()[0] == {"veo_2"}
+    assert first.survey().taken == {"veo_1"}
+    assert later.survey().taken == {"veo_2"}
     assert later.claim("veo_1"), "its own claim is no obstacle"
 
 
@@ -157,15 +157,33 @@ def test_a_task_that_died_claiming_is_not_waited_for_for_ever(monkeypatch: pytes
 def test_rivals_are_those_that_still_wait_for_the_same() -> None:
     run = Tasks()
     ours, same, other, done, refused = (run.claims("generate", index) for index in range(5))
-    assert ours.survey()[1] == 0, "it wants nothing yet"
+    assert ours.survey().rivals == 0, "it wants nothing yet"
     for claims, wanted in ((ours, "a"), (same, "a"), (other, "b"), (done, "a"), (refused, "a")):
         claims.want(wanted)
     assert done.claim("veo_1")
     refused.want(None)
-    assert ours.survey()[1] == 1
-    assert other.survey()[1] == 0
+    assert ours.survey().rivals == 1
+    assert other.survey().rivals == 0
     assert not ours.claim("veo_1")
-    assert same.survey()[1] == 1, "one that lost the race waits on"
+    assert same.survey().rivals == 1, "one that lost the race waits on"
+
+
+def test_lookalikes_are_those_that_wait_for_something_else_which_the_history_shows_alike() -> None:
+    run = Tasks()
+    ours, same, alike, unlike, done, refused = (run.claims("generate", index) for index in range(6))
+    for claims, wanted, looks in (
+        (ours, "a", "x"),
+        (same, "a", "x"),
+        (alike, "b", "x"),
+        (unlike, "c", "y"),
+        (done, "d", "x"),
+        (refused, "e", "x"),
+    ):
+        claims.want(wanted, looks)
+    assert done.claim("veo_1")
+    refused.want(None)
+    assert ours.survey() == Survey(frozenset({"veo_1"}), rivals=1, lookalikes=1)
+    assert unlike.survey().lookalikes == 0
 
 
 def test_only_generating_tasks_claim() -> None:
@@ -188,5 +206,5 @@ def test_only_generating_tasks_claim() -> None:
 
     ti = Pulling()
     dag = type("Dag", (), {"tasks": [Generating(), Mapped(), Another()]})
-    assert RunClaims({"ti": ti, "dag": dag}, Generating).survey() == (frozenset(), 0)  # type: ignore[arg-type]
+    assert RunClaims({"ti": ti, "dag": dag}, Generating).survey() == Survey(frozenset(), 0, 0)  # type: ignore[arg-type]
     assert ti.pulled == ["generate", "mapped"]

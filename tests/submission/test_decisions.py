@@ -123,14 +123,22 @@ OLD, NEW, UNDATED = created("veo_old", 10), created("veo_new", 20), created("veo
     ],
 )
 def test_choose(found: tuple[Generation, ...], policy: Any, rivals: int, chosen: Generation | None) -> None:
-    assert submission.choose(found, policy, rivals) is chosen
+    assert submission.choose(found, policy, rivals=rivals) is chosen
 
 
 @pytest.mark.parametrize(("found", "rivals"), [((NEW, OLD), 0), ((NEW, OLD, UNDATED), 1)])
 def test_choose_asks_a_person_and_names_the_ids(found: tuple[Generation, ...], rivals: int) -> None:
     with pytest.raises(Veo3AmbiguousSubmissionError) as raised:
-        submission.choose(found, "fail", rivals)
+        submission.choose(found, "fail", rivals=rivals)
     assert all(generation.id in str(raised.value) for generation in found)
+
+
+def test_what_may_be_a_lookalikes_is_not_taken_for_ours() -> None:
+    assert submission.choose((), "fail", lookalikes=1) is None
+    assert submission.choose((OLD,), "adopt_newest", lookalikes=1) is OLD
+    assert submission.choose((OLD,), "resubmit", lookalikes=1) is None
+    with pytest.raises(Veo3AmbiguousSubmissionError, match="veo_old"):
+        submission.choose((OLD,), "fail", lookalikes=1)
 
 
 def records() -> st.SearchStrategy[Record]:
