@@ -36,8 +36,7 @@ burns no retry. The tree holds data in keyword arguments only, which keeps every
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -81,16 +80,20 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
         return cls(message, field=field, value=shown, allowed=allowed)
 
 
+LONGEST_WAIT: Final = 366 * 24 * 3600
+"""Seconds: a year, which no wait outlasts and every clock can count."""
+
+
 def check_positive(field: str, value: object) -> None:
-    """Refuse what is neither ``None`` nor a number above 0.
+    """Refuse what is neither ``None`` nor a number of seconds from above 0 to a year.
 
     :raises Veo3ValidationError: it is something else.
     """
     if value is None:
         return
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 < value <= sys.float_info.max):  # type: ignore[operator]
-        raise Veo3ValidationError.of(field, value, "a number of seconds above 0")
+    if not (number and 0 < value <= LONGEST_WAIT):  # type: ignore[operator]
+        raise Veo3ValidationError.of(field, value, f"a number of seconds above 0, at most {LONGEST_WAIT}")
 
 
 def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
