@@ -105,7 +105,7 @@ def test_a_validation_error_shows_any_value_in_a_line(value: object, shown: str)
     assert isinstance(error, ValueError)
 
 
-@pytest.mark.parametrize("value", [None, 1, 0.001, 1800, 1e9, 2**60])
+@pytest.mark.parametrize("value", [None, 1, 0.001, 1800, 366 * 24 * 3600])
 def test_a_positive_number_or_nothing(value: object) -> None:
     exceptions.check_positive("timeout", value)
 
@@ -123,6 +123,8 @@ def test_a_positive_number_or_nothing(value: object) -> None:
         "30",
         "",
         [],
+        366 * 24 * 3600 + 1,  # Airflow's timeout of a deferral could not hold much more
+        1e14,
         pytest.param(10**400, id="401 digits"),
         pytest.param(10**5000, id="5001 digits"),
     ],
