@@ -234,8 +234,14 @@ def test_storage_that_shows_files_at_once_gets_a_hidden_name_first(memory: dict[
         ("/with space#and?marks%20", "file:///with space#and?marks%20/a/b.mp4"),
     ],
 )
-def test_a_uri_opens_the_file_again_and_keeps_the_connection(given: str, uri: str) -> None:
-    assert Destination(given).uri("a/b.mp4") == uri
+@pytest.mark.parametrize("tells", [True, False], ids=["as since Airflow 3.2", "as before"])
+def test_a_uri_opens_the_file_again_and_keeps_the_connection(
+    given: str, uri: str, tells: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = Destination(given)
+    if not tells:  # which connection it is of
+        monkeypatch.delattr(ObjectStoragePath, "conn_id")
+    assert destination.uri("a/b.mp4") == uri
     path = ObjectStoragePath(uri)
     assert path.path == uri.removeprefix("file://").removeprefix("conn@")
 
