@@ -16,7 +16,7 @@ KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed bench
+.PHONY: chaos chaos-embedded chaos-distributed bench tests
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -28,7 +28,7 @@ demo: $(STAMP)  ## make videos with the example DAGs, on a real local Airflow; n
 ui: $(STAMP)  ## the same Airflow in your browser, until Ctrl-C
 	@$(PY) -m demo.ui
 
-test: lint typecheck coverage  ## everything: linter, types, all tests with coverage, the end-to-end run
+test: lint typecheck tests  ## everything: linter, types, all tests, the end-to-end run
 	@echo 'make test: all passed'
 
 lint: $(STAMP)  ## ruff: rules and format
@@ -50,6 +50,9 @@ dags: $(STAMP)  ## the example DAGs with dag.test() against the emulator
 
 e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
 	$(PY) -m pytest tests/e2e
+
+tests: $(STAMP)  ## all tests, without linter and types
+	$(PY) -m pytest
 
 coverage: $(STAMP)  ## all tests, with the coverage of the package
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
