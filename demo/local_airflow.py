@@ -218,8 +218,8 @@ class LocalAirflow:
             "logging.trigger_log_server_port": str(trigger_log_port),
             "scheduler.scheduler_idle_sleep_time": "0.5",
             # A supervisor may notice the end of its task only after this time, 5 seconds by default. When the
-            # trigger of a task that deferred fires before that, the scheduler takes the task for a killed one.
-            # Real generations take longer, the emulator's need not.
+            # trigger of a task that deferred fires before that, the scheduler takes the task for one that
+            # was killed. Real generations take longer, the emulator's need not.
             "workers.min_heartbeat_interval": "1",
             "dag_processor.parsing_processes": "1",
             "usage_data_collection.enabled": "False",
