@@ -70,8 +70,8 @@ chaos-distributed: .venv/.chaos  ## under PostgreSQL, Redis, two Celery workers 
 	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,chaos]'
 	@touch $@
 
-bench: $(STAMP)  ## store a video of 2 GB, and let curl and sha256sum do the same: rate and memory
-	@$(PY) -m benchmarks.download
+bench: $(STAMP)  ## measure everything in benchmarks/ against what is known, into benchmarks/RESULTS.md
+	@$(PY) -m benchmarks
 
 install: $(STAMP)  ## only build .venv
 
