@@ -24,15 +24,19 @@ QUIET_LOAD: Final = 0.3
 
 def child(
     module: str, *arguments: object, env: Mapping[str, str] | None = None, python: str = sys.executable
-) -> dict[str, Any]:
-    """Run ``python -m module arguments`` and return the JSON object that is the last line it prints.
+) -> Any:
+    """Run ``python -m module arguments`` in a process of its own, and return what it gives to ``tell``.
 
-    What is measured runs in a process of its own, so that nothing measured before is in its memory or caches.
+    What is measured runs so, that nothing measured before is in its memory or caches.
 
     :param env: set on top of this process's environment.
     :param python: the interpreter.
     """
-    command = [python, "-m", module, *(str(argument) for argument in arguments)]
+    return json_of([python, "-m", module, *(str(argument) for argument in arguments)], env)
+
+
+def json_of(command: Sequence[str], env: Mapping[str, str] | None = None) -> Any:
+    """Run a command in the repository's folder, and return the JSON that is the last line it prints."""
     done = subprocess.run(
         command,
         cwd=REPOSITORY,
@@ -43,8 +47,7 @@ def child(
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def tell(**measured: object) -> None:

@@ -1,0 +1,50 @@
+"""The environment with other providers and an S3 server, which the benchmarks compare with and measure in.
+
+It lies in ``.bench-venv`` and is made when it is first needed, from ``peers.txt``; it is made anew when that
+file has changed. This checkout is measured in it too, from the working directory.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from benchmarks.measuring import REPOSITORY, say
+
+PINS: Final = Path(__file__).with_name("peers.txt")
+FOLDER: Final = REPOSITORY / ".bench-venv"
+
+
+@functools.cache
+def python() -> str:
+    """Return the interpreter of the environment; make the environment if need be, which takes minutes."""
+    interpreter = FOLDER / "bin" / "python"
+    stamp = FOLDER / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != PINS.read_text():
+        say(f"installing {PINS.name} into {FOLDER.name}, once; this takes some minutes")
+        subprocess.run([sys.executable, "-m", "venv", FOLDER], check=True)
+        (FOLDER / ".gitignore").write_text("*\n")
+        # every package is pinned: nothing is to be resolved, which would take pip very long
+        pip = [
+            str(interpreter),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+        ]
+        subprocess.run([*pip, "-r", str(PINS)], check=True)
+        stamp.write_text(PINS.read_text())
+    return str(interpreter)
+
+
+def versions(*names: str) -> str:
+    """Return what is installed there of these packages: ``moto 5.2.5, s3fs 2026.9.0``."""
+    pinned = dict(
+        line.split(";")[0].strip().split("==") for line in PINS.read_text().splitlines() if "==" in line
+    )
+    return ", ".join(f"{name.removeprefix('apache-airflow-providers-')} {pinned[name]}" for name in names)
