@@ -32,7 +32,12 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.generation"]}],
-        "triggers": [{"integration-name": integration, "python-modules": [f"{package}.triggers.generation"]}],
+        "triggers": [
+            {
+                "integration-name": integration,
+                "python-modules": [f"{package}.triggers.generation", f"{package}.triggers.backoff"],
+            }
+        ],
         "connection-types": [CONNECTION_TYPE],
         "extra-links": [
             f"{package}.links.Veo3GenerationLink",

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_veo3 import submission
-from airflow_provider_veo3.api import lookup
+from airflow_provider_veo3.admission import BriefRetries, is_worth_deferring
+from airflow_provider_veo3.api import flows, lookup
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.retries import Retries, was_not_accepted
 from airflow_provider_veo3.exceptions import (
@@ -16,9 +17,10 @@ from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
     Veo3GenerationNotFoundError,
     Veo3PermanentApiError,
+    Veo3RateLimitError,
     Veo3StateError,
 )
-from airflow_provider_veo3.submission import OnAmbiguous, Record, Step, Task
+from airflow_provider_veo3.submission import OnAmbiguous, Phase, Record, Step, Task
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
@@ -51,6 +53,9 @@ class ExactlyOnce:
     :param memory: what is known of earlier attempts.
     :param claims: what other tasks have taken.
     :param on_ambiguous: what to do when several generations may be the one an attempt has paid for.
+    :param defers: a 429 that asks for a long wait, or does not end after some short ones, is raised, so that
+        the task can defer and call :meth:`obtain` again: whatever was raised so can be taken up from memory.
+        Otherwise it is waited out here, up to two minutes at a time.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class ExactlyOnce:
         memory: Memory,
         claims: Claims,
         on_ambiguous: OnAmbiguous,
+        defers: bool = False,
     ) -> None:
         self._hook = hook
         self._request = request
@@ -69,7 +75,8 @@ class ExactlyOnce:
         self._memory = memory
         self._claims = claims
         self._on_ambiguous = on_ambiguous
-        self._retries = Retries()
+        self._defers = defers
+        self._retries = BriefRetries.of(Retries()) if defers else Retries()
         self._fingerprint = submission.fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
         self._looks = submission.looks_of(request)
         self._record: Record | None = None
@@ -80,6 +87,7 @@ class ExactlyOnce:
         :raises Veo3StateError: it cannot be told or noted whether one was paid for; nothing was submitted.
         :raises Veo3AmbiguousSubmissionError: several may be the one, and the policy is to ask a person.
         :raises Veo3GenerationNotFoundError: the API no longer knows the one that was paid for.
+        :raises Veo3RateLimitError: the API refuses for now; asking again later goes on from here.
         :raises Veo3ApiError: the API refused, or cannot be asked.
         """
         record = self._record = self._memory.load(self._fingerprint)
@@ -109,7 +117,7 @@ class ExactlyOnce:
             log.warning("Another task of this run has taken up generation %s; this needs its own.", recorded)
             return self._reconcile(submission.given_up(record), record.last)
         try:
-            generation = self._hook.get_generation(recorded)
+            generation = self._ask(recorded)
         except Veo3GenerationNotFoundError as error:
             raise Veo3GenerationNotFoundError(
                 f"{error} An earlier attempt of this task paid for it, so nothing was submitted now. To pay "
@@ -131,20 +139,21 @@ class ExactlyOnce:
         attempt = 0
         while True:
             attempt += 1
-            record = self._intend()
+            earlier, record = self._record, self._intend()
             try:
                 generation = self._hook.submit(self._request, Retries(attempts=1))
             except Veo3ApiError as error:
                 if was_not_accepted(error):
-                    self._note(submission.refused(record))
+                    self._note(submission.refused(record, earlier))
                 else:
                     log.warning("%s Looking for it in the history.", error)
                     taken_up = self._after_loss(record, error)
                     if taken_up is not None:
                         return taken_up
                 pause = self._retries.pause(attempt, error.retry_after)
-                if pause is None or isinstance(error, Veo3PermanentApiError):
-                    if was_not_accepted(error):
+                leaves = self._defers and is_worth_deferring(error)
+                if pause is None or leaves or isinstance(error, Veo3PermanentApiError):
+                    if was_not_accepted(error) and not (self._defers and self._may_have_one()):
                         self._claims.want(None)
                     raise
                 log.warning("%s Submitting again in %.0f s.", error, pause)
@@ -171,7 +180,21 @@ class ExactlyOnce:
             return self._reconcile(record, time.time())
         except Veo3ApiError as trouble:
             log.warning("%s", trouble)
+            if self._defers and isinstance(trouble, Veo3RateLimitError) and self._will_look_again():
+                raise
             raise error from trouble  # a later attempt looks again
+
+    def _may_have_one(self) -> bool:
+        """Whether an earlier request, whose fate is not known, may have been accepted."""
+        return self._record is not None and self._record.phase is Phase.INTENT
+
+    def _will_look_again(self) -> bool:
+        """Whether memory tells whoever goes on later of the lost answer: only then may this go on later."""
+        try:
+            record = self._memory.load(self._fingerprint)
+        except Veo3StateError:
+            return False
+        return submission.first_step(record, self._fingerprint, self._task.max_tries) is Step.RECONCILE
 
     def _reconcile(self, record: Record, noticed: float) -> Generation | None:
         """Find the generation of a lost answer; ``None`` once it is certain that the API has not accepted it.
@@ -214,7 +237,11 @@ class ExactlyOnce:
     def _is_it(self, generation: Generation, lost: lookup.Lost) -> bool:
         """Ask for the whole prompt where the listing shortens it: many begin alike."""
         whole = lost.has_the_words(generation)
-        return whole or not lost.contradicts(self._hook.get_generation(generation.id))
+        return whole or not lost.contradicts(self._ask(generation.id))
+
+    def _ask(self, generation_id: str) -> Generation:
+        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
+        return self._hook.get_conn().run(flow)
 
     def _look_up(self, lost: lookup.Lost) -> tuple[Generation, ...]:
         try:

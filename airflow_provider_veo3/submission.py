@@ -203,12 +203,16 @@ def submitted(record: Record, generation: Generation) -> Record:
     )
 
 
-def refused(record: Record) -> Record:
+def refused(record: Record, earlier: Record | None = None) -> Record:
     """Return the record to store when the last request was certainly not accepted.
 
     It stays an intent where the fate of an earlier one is not known.
+
+    :param earlier: the record before the last request; the one that may have been accepted is no later.
     """
-    return replace(record, phase=Phase.REFUSED) if record.since == record.last else record
+    if record.since == record.last:
+        return replace(record, phase=Phase.REFUSED)
+    return record if earlier is None else replace(record, last=earlier.last)
 
 
 def given_up(record: Record) -> Record:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_veo3.api.models import Generation
+    from airflow_provider_veo3.admission import Admission
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.submission import OnAmbiguous
@@ -67,11 +67,14 @@ class Veo3TextToVideoOperator(BaseOperator):
     :param wait_for_completion: submit and wait in this one task, the shape for campaigns: with a pool that
         includes deferred tasks its slots are the generations in flight. Default ``False``: submit only, and
         let a :class:`~airflow_provider_veo3.sensors.generation.Veo3GenerationSensor` wait.
-    :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
-        default_deferrable``.
+    :param deferrable: wait in the triggerer, which holds no worker: for the video, and, where the API
+        refuses for now (429) for more than 5 seconds, to be let in, which burns no try of the task. Otherwise
+        a worker waits. Default ``[operators] default_deferrable``.
     :param poll_interval: seconds between two looks while waiting. Default ``None``: the connection's, 10
         unless set there.
-    :param timeout: seconds to wait for the video. Default 1800; a video typically takes 45 to 120.
+    :param timeout: seconds to wait for the video. Default 1800; a video typically takes 45 to 120. With
+        ``deferrable`` as many may be spent before that on being let in; an API that asks to stay away beyond
+        them, as at the end of a day's requests, fails the task at once.
     :param durable: take up what an earlier attempt of the task has submitted, instead of paying again.
         Default ``True``. Airflow 3.3 and later remember it; before, the account's history is searched.
     :param on_ambiguous_submission: where the answer to an earlier submission was lost and several generations
@@ -79,6 +82,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         ``resubmit``, which may pay twice.
     :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
     :raises Veo3PermanentApiError: the API refuses (key, credits, content, options); not retried.
+    :raises Veo3RateLimitError: the API would not let it in in time; says how long it has refused.
     :raises Veo3StateError: it cannot be told or noted whether an earlier attempt has paid; nothing was sent.
     :raises Veo3AmbiguousSubmissionError: see ``on_ambiguous_submission``.
     :raises Veo3GenerationFailedError: waited for, it failed and was refunded; a retry submits anew.
@@ -142,11 +146,30 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Submit, and wait where that is asked for."""
+        from airflow_provider_veo3.admission import Admission
+
+        return self._execute(context, Admission(give_up_at=time.time() + self.timeout))
+
+    def execute_again(self, context: Context, event: Any = None) -> str:
+        """Go on where the API had refused for now, with what the trigger's event remembers of that."""
+        from airflow_provider_veo3.admission import Admission
+
+        return self._execute(context, Admission.from_event(event))
+
+    def _execute(self, context: Context, admission: Admission) -> str:
+        from airflow_provider_veo3.attempt import obtain
         from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import ended
 
         request = self._request()
-        generation = self._obtain(context, request)
+        generation = obtain(
+            self,
+            context,
+            self._hook,
+            request,
+            among=Veo3TextToVideoOperator,
+            admission=admission if self.deferrable else None,
+        )
         self._generation_id = generation.id
         # the acceptance does not repeat what was asked for
         asked = {"type": request.type, "model": generation.model or request.model}
@@ -199,20 +222,6 @@ class Veo3TextToVideoOperator(BaseOperator):
         options["extra_options"] = self.extra_options or {}
         images = tuple(read_image(name, getattr(self, name)) for name in self.image_fields)
         return GenerationRequest(self.generation_type, images=images, **options)
-
-    def _obtain(self, context: Context, request: GenerationRequest) -> Generation:
-        from airflow_provider_veo3.claims import RunClaims
-        from airflow_provider_veo3.exactly_once import ExactlyOnce
-        from airflow_provider_veo3.memory import context_memory, context_task
-
-        return ExactlyOnce(
-            self._hook,
-            request,
-            context_task(context),
-            memory=context_memory(context, durable=self.durable),
-            claims=RunClaims(context, Veo3TextToVideoOperator),
-            on_ambiguous=self.on_ambiguous_submission,
-        ).obtain()
 
     def _mark_delivered(self, context: Context, generation_id: str) -> None:
         from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered

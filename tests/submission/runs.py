@@ -34,6 +34,10 @@ class BeforeTaskState(Veo3TextToVideoOperator):
         context.pop("task_state_store")
         return super().execute(context)
 
+    def execute_again(self, context: Context, event: Any = None) -> str:
+        context.pop("task_state_store")
+        return super().execute_again(context, event)
+
     def execute_complete(self, context: Context, event: Any = None) -> str:
         context.pop("task_state_store")
         return super().execute_complete(context, event)

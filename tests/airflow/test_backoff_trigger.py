@@ -1,0 +1,56 @@
+"""The trigger that stays away: what it carries, that it can be made again anywhere, and that it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+EVENT = {"version": 1, "give_up_at": 1.5, "refused_since": 0.5, "refusals": 3}
+
+
+def trigger(until: float) -> Any:
+    from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
+
+    return Veo3BackoffTrigger(until=until, event=EVENT)
+
+
+async def events_of(trigger: Any) -> list[Any]:
+    return [event.payload async for event in trigger.run()]
+
+
+def test_round_trip_through_airflows_own_serialization(airflow_db: None) -> None:
+    from airflow.models.trigger import Trigger
+    from airflow.sdk._shared.module_loading import import_string
+    from airflow.sdk.serde import deserialize, serialize
+
+    path, kwargs = trigger(1799999999.25).serialize()
+    assert kwargs == {"until": 1799999999.25, "event": EVENT}
+    stored = Trigger.from_object(trigger(1799999999.25)).kwargs
+    for carried in (deserialize(json.loads(json.dumps(serialize(kwargs)))), stored):
+        again = import_string(path)(**carried)
+        assert again.serialize() == (path, kwargs)
+
+
+def test_one_made_again_goes_on_with_the_same_wait() -> None:
+    """As in another triggerer, after the first has gone, or beside it."""
+    until = time.time() + 0.3
+    first = trigger(until)
+
+    async def interrupted() -> None:
+        waiting = asyncio.create_task(events_of(first))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        waiting.cancel()
+
+    asyncio.run(interrupted())
+    _, kwargs = first.serialize()
+    assert asyncio.run(events_of(type(first)(**kwargs))) == [EVENT]
+    assert until <= time.time()
+
+
+def test_one_that_is_late_ends_at_once() -> None:
+    began = time.monotonic()
+    assert asyncio.run(events_of(trigger(time.time() - 3600))) == [EVENT]
+    assert time.monotonic() - began < 1
