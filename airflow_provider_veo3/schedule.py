@@ -1,0 +1,286 @@
+"""Who waits on a connection, when to ask the API next, and what. Pure: no clock, no API."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
+from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
+from airflow_provider_veo3.api.retries import is_transient
+from airflow_provider_veo3.listing import Listing, Page
+from airflow_provider_veo3.waiting import WaitResult, backoff
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.listing import Reading
+    from airflow_provider_veo3.pace import Pace
+    from airflow_provider_veo3.waiting import Wait
+
+
+@dataclass(frozen=True)
+class One:
+    """A question: how does this generation stand?"""
+
+    generation_id: str
+
+
+Question = Page | One
+Answer = HistoryPage | Generation | errors.Veo3Error
+Look = Generator[Question, tuple[Answer, float], None]
+"""One look at everybody: yields questions, is sent each answer with the time it came, in Unix seconds."""
+
+JITTER: Final = 0.1
+"""Share by which pauses vary, so that several triggerers do not ask in step."""
+
+SINGLES: Final = 5
+"""Most generations asked about one by one in a look: at 5 s a look, the vendor's 60 requests a minute."""
+
+CLOSEST: Final = 1.0
+"""Seconds between two looks when a deadline does not let the poll interval pass."""
+
+OVERDUE: Final = 600.0
+"""Seconds after which a generation that only its absence from a list says to be running is asked about."""
+
+LISTING_PATIENCE: Final = 2
+"""Looks in a row that the listing may fail before generations are asked about one by one instead ..."""
+
+LISTING_RETRY: Final = 4
+"""... but for every so many looks."""
+
+
+@dataclass
+class _Seat:
+    """What is kept of one who waits."""
+
+    due: float
+    """Unix seconds of the next look."""
+    since: float
+    """Unix seconds when the wait began here."""
+    known: bool = False
+    """Whether an answer has told of the generation."""
+    listed: bool = False
+    """Whether a page has."""
+    troubled: bool = False
+    """Whether the last look failed."""
+    asked: float = 0.0
+    """Unix seconds when it was last asked about on its own."""
+
+
+class Schedule:
+    """Everyone who waits on one connection.
+
+    :param pace: how long generations take; every answer teaches it.
+    :param jitter: gives 0 to 1.
+    """
+
+    def __init__(self, pace: Pace, jitter: Callable[[], float] = random.random) -> None:
+        self._pace = pace
+        self._jitter = jitter
+        self._seats: dict[Wait, _Seat] = {}
+        self._waits: dict[str, list[Wait]] = {}
+        """By the generation that is waited for."""
+        self._news: list[tuple[Wait, WaitResult | str]] = []
+        self._listing = Listing()
+        self._listing_works = True
+        self._listing_failures = 0
+        self._failures = 0
+        self._looks = 0
+        self._last = float("-inf")
+        self._hold = float("-inf")
+        self._spread = 0.0
+
+    def join(self, wait: Wait, now: float) -> None:
+        """Take in someone who waits."""
+        self._seats[wait] = _Seat(due=now + wait.first_look(now), since=now)
+        self._waits.setdefault(wait.generation_id, []).append(wait)
+
+    def leave(self, wait: Wait) -> None:
+        """Forget someone; the others go on as before."""
+        if self._seats.pop(wait, None) is not None:
+            others = [each for each in self._waits.pop(wait.generation_id) if each is not wait]
+            if others:
+                self._waits[wait.generation_id] = others
+
+    def take_news(self) -> list[tuple[Wait, WaitResult | str]]:
+        """Return, once, whose wait has ended and how, and who is in what trouble."""
+        news, self._news = self._news, []
+        return news
+
+    def next_event(self) -> float | None:
+        """Return when :meth:`begin` has something to do, in Unix seconds; ``None`` while nobody waits."""
+        if not self._seats:
+            return None
+        deadline = min(wait.deadline for wait in self._seats)
+        due = min(seat.due for seat in self._seats.values())
+        # whoever is due a little later is told of as well: looks keep their distance
+        distant = self._last + self._spacing() * (1 - JITTER)
+        look = max(due, min(distant, max(deadline, self._last + CLOSEST)))
+        return look if look >= self._hold else min(self._hold, max(deadline, self._last))
+
+    def begin(self, now: float) -> Look | None:
+        """Begin a look if one is due; while the API wants to be left alone, deadlines pass without."""
+        if now < self._hold:
+            for wait in [each for each in self._seats if each.deadline <= now]:
+                self._end(wait, wait.time_out())
+            return None
+        at = self.next_event()
+        return self._look(now) if at is not None and at <= now else None
+
+    def _spacing(self) -> float:
+        return min(wait.poll_interval for wait in self._seats)
+
+    def _look(self, now: float) -> Look:
+        self._looks += 1
+        self._last, self._spread = now, JITTER * self._jitter()
+        ids = set(self._waits)
+        if len(ids) > 1 and self._use_listing():
+            yield from self._ask_listing(ids, now)
+        else:
+            due = {wait.generation_id for wait, seat in self._seats.items() if seat.due <= now}
+            yield from self._ask_singly(due, now)
+
+    def _use_listing(self) -> bool:
+        in_trouble = self._listing_failures >= LISTING_PATIENCE
+        return self._listing_works and (not in_trouble or self._looks % LISTING_RETRY == 0)
+
+    def _ask_listing(self, ids: set[str], now: float) -> Look:
+        missing = set(ids)
+        unknown = {wait.generation_id for wait, seat in self._seats.items() if not seat.known}
+        read_whole = False
+        if unknown or len(ids) <= HISTORY_PAGE_LIMIT or not self._listing.filters:
+            listed = {wait.generation_id for wait, seat in self._seats.items() if seat.listed}
+            needed = unknown if self._listing.filters else unknown | listed
+            if not (yield from self._read(self._listing.newest(missing, needed), missing)):
+                return
+            read_whole = self._listing.was_read_whole
+            # on no page
+            yield from self._ask_singly(missing & unknown, now)
+            missing -= unknown
+        may_tell = self._listing_works and self._listing.filters and not read_whole
+        if missing and may_tell and not (yield from self._read(self._listing.finished(missing), missing)):
+            return
+        yield from self._settle(missing, now, read_whole=read_whole)
+
+    def _read(self, reading: Reading, missing: set[str]) -> Generator[Question, tuple[Answer, float], bool]:
+        """Read pages and tell everyone on them; say whether the look goes on."""
+        page = next(reading, None)
+        while page is not None:
+            answer, now = yield page
+            if isinstance(answer, errors.Veo3Error):
+                reading.close()
+                return self._on_listing_error(page, answer, missing, now)
+            if isinstance(answer, HistoryPage):
+                self._failures = self._listing_failures = 0
+                yield from self._tell_page(answer, missing, now)
+                try:
+                    page = reading.send(answer)
+                except StopIteration:
+                    break
+        return True
+
+    def _tell_page(self, page: HistoryPage, missing: set[str], now: float) -> Look:
+        for generation in page.generations:
+            self._pace.learn(generation)
+            if generation.id not in missing:
+                continue
+            missing.discard(generation.id)
+            for wait in self._waits.get(generation.id, ()):
+                self._seats[wait].listed = True
+            told: Answer = generation
+            if generation.status is Status.FAILED and not (generation.error or generation.error_code):
+                # the listing may not say why
+                told, now = yield One(generation.id)
+            better = isinstance(told, Generation) and told.status.is_terminal
+            self._tell(told if better and isinstance(told, Generation) else generation, now)
+
+    def _settle(self, missing: set[str], now: float, *, read_whole: bool) -> Look:
+        """Take those whom no list has among the ended to be running, and ask about some to be sure."""
+        rest = [(wait, seat) for wait, seat in self._seats.items() if wait.generation_id in missing]
+        rest = [(wait, seat) for wait, seat in rest if seat.due <= now]
+        late = {wait.generation_id for wait, _ in rest if wait.deadline <= now}
+        unsure = {
+            wait.generation_id
+            for wait, seat in rest
+            if not seat.listed or read_whole or now - seat.since > OVERDUE
+        }
+        yield from self._ask_singly(late, now)
+        yield from self._ask_singly(unsure - late, now, most=1)
+        for wait, seat in rest:
+            if wait in self._seats and seat.due <= now:
+                self._judge(wait, wait.still_going(now), now)
+
+    def _ask_singly(self, ids: Iterable[str], now: float, most: int = SINGLES) -> Look:
+        """Ask about generations one by one, those first that were not asked about for longest."""
+        seats = {each: self._seats[self._waits[each][0]] for each in ids if each in self._waits}
+        for generation_id in sorted(seats, key=lambda each: seats[each].asked)[:most]:
+            answer, now = yield One(generation_id)
+            seats[generation_id].asked = now
+            if isinstance(answer, Generation):
+                self._failures = 0
+                self._tell(answer, now)
+            elif isinstance(answer, errors.Veo3Error) and not self._on_error(generation_id, answer, now):
+                return
+
+    def _tell(self, generation: Generation, now: float) -> None:
+        """Tell everyone who waits for a generation how it stands."""
+        for wait in self._waits.get(generation.id, []).copy():
+            self._seats[wait].known, self._seats[wait].troubled = True, False
+            self._judge(wait, wait.on_generation(generation, now), now)
+
+    def _on_error(self, generation_id: str, error: errors.Veo3Error, now: float) -> bool:
+        """Take in that a generation could not be asked about; say whether to ask about others."""
+        if isinstance(error, errors.Veo3AuthenticationError):
+            self._fail(self._seats, error, now)
+            return False
+        self._fail(self._waits.get(generation_id, ()), error, now)
+        concerns_all = isinstance(error, errors.Veo3RateLimitError | errors.Veo3NoAnswerError)
+        if concerns_all:
+            self._stay_away(error, now)
+        return not concerns_all
+
+    def _on_listing_error(self, page: Page, error: errors.Veo3Error, missing: set[str], now: float) -> bool:
+        """Take in that a page could not be had; say whether the look goes on without it."""
+        transient = isinstance(error, errors.Veo3ApiError) and is_transient(error)
+        if transient or isinstance(error, errors.Veo3AuthenticationError):
+            self._fail([each for each in self._seats if each.generation_id in missing], error, now)
+            if transient:
+                self._stay_away(error, now)
+            if isinstance(error, errors.Veo3ServerError | errors.Veo3UnreadableAnswerError):
+                self._listing_failures += 1
+            return False
+        if page.status is None:
+            self._listing_works = False  # every generation can still be asked about
+        else:
+            self._listing.filters = False
+        return True
+
+    def _stay_away(self, error: errors.Veo3Error, now: float) -> None:
+        """Leave the API alone as long as it asks, or its trouble suggests."""
+        self._failures += 1
+        hint = error.retry_after if isinstance(error, errors.Veo3ApiError) else None
+        spacing = self._spacing() if self._seats else 0.0
+        pause = backoff(self._failures, spacing, hint)
+        self._hold = now + pause * (1 + min(self._spread, 10.0 / max(pause, 1.0)))
+
+    def _fail(self, waits: Iterable[Wait], error: errors.Veo3Error, now: float) -> None:
+        for wait in list(waits):
+            seat = self._seats[wait]
+            verdict = wait.on_error(error, now)
+            if not isinstance(verdict, WaitResult) and not seat.troubled:
+                seat.troubled = True
+                self._news.append((wait, f"{error} Asking again in {verdict:.0f} s."))
+            self._judge(wait, verdict, now)
+
+    def _judge(self, wait: Wait, verdict: WaitResult | float, now: float) -> None:
+        if isinstance(verdict, WaitResult):
+            self._end(wait, verdict)
+        else:
+            ahead = verdict if now + verdict >= wait.deadline else verdict * (1 - self._spread)
+            self._seats[wait].due = now + ahead
+
+    def _end(self, wait: Wait, result: WaitResult) -> None:
+        self.leave(wait)
+        self._news.append((wait, result))
