@@ -39,6 +39,20 @@ def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
     return left if 0 <= left <= 24 * 3600 else RATE_LIMIT_FALLBACK
 
 
+def used_up(headers: Mapping[str, str], now: float) -> float:
+    """Return the seconds until the rate window opens again, where an answer says that nothing is left of it.
+
+    :param headers: names in lower case.
+    :param now: Unix seconds when the answer came.
+    """
+    remaining = read_number(headers.get("x-ratelimit-remaining"))
+    reset = read_number(headers.get("x-ratelimit-reset"))
+    if remaining is None or remaining > 0 or reset is None:
+        return 0.0
+    # what lies beyond a window is a clock that differs from ours, or the end of the day
+    return reset - now if 0 <= reset - now <= RATE_LIMIT_FALLBACK else 0.0
+
+
 def _delay(header: str | None, now: float) -> float | str | None:
     """Turn the date form of ``Retry-After`` into seconds; leave the number form."""
     if header is None or read_number(header) is not None:

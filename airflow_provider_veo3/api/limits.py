@@ -18,6 +18,10 @@ class TokenBucket:
         self._head_start = (burst - 1) * self._interval
         self._free_at = float("-inf")
 
+    def hold(self, now: float, seconds: float) -> None:
+        """Let no place come before so many seconds have passed."""
+        self._free_at = max(self._free_at, now + seconds)
+
     def reserve(self, now: float) -> float:
         """Take the next free place, and return the seconds until it comes."""
         self._free_at = max(self._free_at, now - self._head_start)

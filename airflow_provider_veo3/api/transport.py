@@ -17,6 +17,7 @@ import urllib3.exceptions
 
 from airflow_provider_veo3 import __version__
 from airflow_provider_veo3.api.flows import Flow, Pause
+from airflow_provider_veo3.api.hints import used_up
 from airflow_provider_veo3.api.limits import TokenBucket
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
 from airflow_provider_veo3.api.reading import UnusableError
@@ -71,6 +72,13 @@ def _response(status: int, headers: Mapping[str, str], body: bytes) -> ApiRespon
     return ApiResponse(status, {name.lower(): value for name, value in headers.items()}, body, time.time())
 
 
+def _heed(response: ApiResponse, bucket: TokenBucket) -> None:
+    """Send nothing more in a rate window of which, as the API says, nothing is left."""
+    left = used_up(response.headers, response.received_at)
+    if left > 0:
+        bucket.hold(time.monotonic(), left)
+
+
 class SyncTransport:
     """Drives flows with requests, blocking; for workers. One connection is kept open between requests."""
 
@@ -117,7 +125,10 @@ class SyncTransport:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return self._endpoint.no_answer(error, sent=not _never_connected(error))
-        return _response(answer.status_code, answer.headers, answer.content)
+        response = _response(answer.status_code, answer.headers, answer.content)
+        with self._lock:
+            _heed(response, self._bucket)
+        return response
 
 
 def _never_connected(error: Exception) -> bool:
@@ -178,7 +189,9 @@ class AsyncTransport:
             return self._endpoint.no_answer(error, sent=False)
         except (httpx.HTTPError, OSError, ValueError) as error:
             return self._endpoint.no_answer(error, sent=True)
-        return _response(answer.status_code, answer.headers, answer.content)
+        response = _response(answer.status_code, answer.headers, answer.content)
+        _heed(response, self._bucket)
+        return response
 
 
 @dataclass(frozen=True)

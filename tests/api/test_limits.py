@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_veo3.api.hints import used_up
 from airflow_provider_veo3.api.limits import TokenBucket
 
 SHARES = st.integers(1, 2000) | st.floats(1, 2000)
@@ -51,3 +52,35 @@ def test_sixty_a_minute() -> None:
     sent = places(TokenBucket(60), [0.0] * 61)
     assert sent[:10] == pytest.approx([0.0] * 10, abs=1e-6)
     assert sent[59] < 60 <= sent[60] + 1e-6
+
+
+def test_a_window_that_is_used_up_is_sat_out() -> None:
+    bucket = TokenBucket(60)
+    assert bucket.reserve(100.0) == 0
+    bucket.hold(100.0, 30.0)
+    assert bucket.reserve(101.0) == pytest.approx(29.0)
+    assert bucket.reserve(101.0) > 29.0
+    bucket.hold(101.0, 1.0)
+    assert bucket.reserve(101.0) > 29.0, "a shorter one does not shorten it"
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset", "seconds"),
+    [
+        ("0", "1040", 40.0),
+        ("-1", "1060", 60.0),
+        ("1", "1040", 0.0),
+        ("0", None, 0.0),
+        (None, "1040", 0.0),
+        ("0", "999", 0.0),
+        ("0", "1061", 0.0),
+        ("0", "soon", 0.0),
+        ("none", "1040", 0.0),
+    ],
+)
+def test_only_what_can_be_the_window_of_a_minute_is_believed(
+    remaining: str | None, reset: str | None, seconds: float
+) -> None:
+    headers = {"x-ratelimit-remaining": remaining, "x-ratelimit-reset": reset}
+    told = {name: value for name, value in headers.items() if value is not None}
+    assert used_up(told, now=1000.0) == seconds
