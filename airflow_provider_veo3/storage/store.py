@@ -66,8 +66,7 @@ class VideoStore:
     :param filename: names a file below it, as ``name_file`` takes it.
     :param resolve: asks the API for links.
     :param fetch: asks the file host for a file.
-    :param max_concurrency: files fetched at once, 1 to 16; each takes 2 MB of memory, or about 25 MB where
-        the destination is an object store.
+    :param max_concurrency: files fetched at once, 1 to 16; no more than the destination takes at once.
     :param pace: clock and stop.
     :raises Veo3ValidationError: ``filename`` or ``max_concurrency`` is not acceptable.
     """
@@ -92,7 +91,7 @@ class VideoStore:
         self._resolve = resolve
         self._resolving = threading.Lock()
         self._fetch = fetch
-        self._max_concurrency = max_concurrency
+        self._max_concurrency = min(max_concurrency, destination.most_at_once or max_concurrency)
         self._pace = pace
 
     def store(self, generation_ids: Sequence[str]) -> list[StoredVideo]:

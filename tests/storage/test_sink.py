@@ -9,87 +9,16 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io.store import _STORE_CACHE, attach
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
-from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
 
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
 from airflow_provider_veo3.storage.destination import Destination
-from airflow_provider_veo3.storage.sink import BLOCK, STALE_SECONDS
+from airflow_provider_veo3.storage.sink import STALE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 MIME = "video/mp4"
-
-
-class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
-    """Uploads in parts, as S3's writer does; ``Bucket.objects`` changes only when it is committed."""
-
-    parts: list[bytes] | None
-
-    def _initiate_upload(self) -> None:
-        self.fs.bucket.begun += 1
-        self.parts = []
-
-    def _upload_chunk(self, final: bool = False) -> bool:
-        if self.fs.bucket.full:
-            raise OSError("the bucket is full")
-        self.fs.bucket.largest_part = max(self.fs.bucket.largest_part, self.buffer.tell())
-        assert self.parts is not None
-        self.parts.append(self.buffer.getvalue())
-        if final and self.autocommit:
-            self.commit()
-        return True
-
-    def commit(self) -> None:
-        parts, self.parts = self.parts, None
-        assert parts is not None, "an upload is completed once"
-        self.fs.bucket.objects[self.path] = (b"".join(parts), self.kwargs)
-
-    def discard(self) -> None:
-        self.fs.bucket.discarded += 1
-
-
-class Bucket:
-    def __init__(self) -> None:
-        self.objects: dict[str, tuple[bytes, dict[str, Any]]] = {}
-        self.begun = self.discarded = self.largest_part = 0
-        self.full = False
-
-
-class BucketFileSystem(MemoryFileSystem):  # type: ignore[misc]
-    """An object store, as far as writing to one goes."""
-
-    protocol = "s3"
-    cachable = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bucket = Bucket()
-        self.listed: dict[str, dict[str, tuple[bytes, Any]]] = {}
-
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> StagedFile:
-        return StagedFile(self, path, mode, **{k: v for k, v in kwargs.items() if v is not None})
-
-    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """From a listing that is kept, as real stores' file systems do."""
-        listing = self.listed.setdefault(self._parent(path), dict(self.bucket.objects))
-        if path not in listing:
-            raise FileNotFoundError(path)
-        return {"name": path, "size": len(listing[path][0]), "type": "file"}
-
-    def invalidate_cache(self, path: str | None = None) -> None:
-        self.listed.pop(path or "", None)
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
-        return self.bucket.objects[path][0][start:end]
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    fs = BucketFileSystem()
-    attach("s3", "my_s3", fs=fs)
-    yield fs.bucket
-    _STORE_CACHE.clear()
 
 
 @pytest.fixture
@@ -164,47 +93,6 @@ def test_what_a_killed_attempt_left_is_swept_once_nobody_can_be_writing_it(tmp_p
     fresh.discard()
 
 
-def test_an_object_is_seen_only_when_committed_and_knows_its_type(bucket: Bucket) -> None:
-    destination = Destination("s3://my_s3@bucket/prefix/")
-    sink = destination.open("a.mp4", MIME)
-    for _ in range(12):
-        sink.write(b"x" * 2**20)
-        assert bucket.objects == {}
-    sink.publish()
-    ((path, (body, options)),) = bucket.objects.items()
-    assert (path.lstrip("/"), len(body)) == ("bucket/prefix/a.mp4", 12 * 2**20)
-    assert options["ContentType"] == MIME
-    assert bucket.largest_part <= BLOCK + 2**20
-    assert b"".join(destination.read("a.mp4")) == body
-
-
-def test_a_file_that_another_worker_stored_meanwhile_is_found(bucket: Bucket) -> None:
-    destination = Destination("s3://my_s3@bucket/prefix/")
-    assert destination.size("a.mp4") is None
-    bucket.objects["/bucket/prefix/a.mp4"] = (b"x" * 77, {})
-    assert destination.size("a.mp4") == 77
-
-
-@pytest.mark.parametrize("written", [0, 1000, 2 * BLOCK])
-def test_a_discarded_object_is_never_seen_nor_begun_again(bucket: Bucket, written: int) -> None:
-    sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
-    sink.write(b"x" * written)
-    begun = bucket.begun
-    sink.discard()
-    del sink  # fsspec closes, and thereby publishes, what is collected open
-    assert bucket.objects == {}
-    assert (bucket.begun, bucket.discarded) == (begun, 1)
-
-
-def test_trouble_with_a_store_is_told_with_the_file_and_what_to_do(bucket: Bucket) -> None:
-    bucket.full = True
-    sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
-    with pytest.raises(Veo3StorageError, match=r"s3://my_s3@bucket/prefix/a\.mp4.*bucket is full.*24 hours"):
-        sink.write(b"x" * BLOCK)
-    sink.discard()
-    assert bucket.objects == {}
-
-
 def test_storage_that_shows_files_at_once_gets_a_hidden_name_first(memory: dict[str, Any]) -> None:
     destination = Destination("memory://folder")
     before = destination.open("a.mp4", MIME)
@@ -246,20 +134,11 @@ def test_a_uri_opens_the_file_again_and_keeps_the_connection(
     assert path.path == uri.removeprefix("file://").removeprefix("conn@")
 
 
-def test_an_objects_uri_keeps_the_connection(bucket: Bucket) -> None:
-    assert Destination("s3://my_s3@bucket/p").uri("a.mp4") == "s3://my_s3@bucket/p/a.mp4"
-
-
 @pytest.mark.parametrize("uri", ["", "  ", None, 7, "nonsense://bucket/x", "http://host/x", "s3://bucket/x"])
 def test_a_destination_nothing_serves_is_refused_before_anything_is_done(uri: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"destination=.*allowed: a local folder") as caught:
         Destination(uri)
     assert caught.value.field == "destination"
-
-
-def test_a_destination_without_a_bucket_is_refused(bucket: Bucket) -> None:
-    with pytest.raises(Veo3ValidationError, match="destination"):
-        Destination("s3://my_s3@")
 
 
 def test_credentials_in_a_destination_are_refused_and_not_repeated() -> None:
@@ -309,20 +188,6 @@ def test_storage_whose_move_does_not_replace_still_ends_with_the_new_file(memory
         sink.write(body)
         sink.publish()
     assert {path: file.getvalue() for path, file in memory.items()} == {"/folder/a.mp4": b"after"}
-
-
-def test_leftovers_that_stay_are_logged_and_hide_no_other_error(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(self: StagedFile) -> None:
-        raise OSError("the abort was refused")
-
-    monkeypatch.setattr(StagedFile, "discard", fail)
-    sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
-    sink.write(b"half")
-    sink.discard()
-    assert "the abort was refused" in caplog.text
-    assert bucket.objects == {}
 
 
 def test_storage_that_cannot_be_reached_just_now_is_worth_a_retry(airflow_db: None) -> None:

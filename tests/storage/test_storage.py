@@ -137,6 +137,7 @@ def test_a_video_is_stored_and_told(place: Place, caplog: pytest.LogCaptureFixtu
 
 
 def test_an_observer_never_sees_a_part_of_a_file(place: Place) -> None:
+    place.host.piece = CHUNK // 16  # look often
     place.offer(BIG, Reply(cut=2 * CHUNK))
     seen: list[dict[str, bytes]] = []
     place.host.watch = lambda sent: seen.append(place.visible)
