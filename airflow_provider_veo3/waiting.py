@@ -163,8 +163,7 @@ class Wait:
         self._last, self._failures = generation, 0
         self.model = generation.model or self.model
         if self.accepted_at is None and generation.created_at is not None:
-            # the API's clock may be ahead of ours
-            self.accepted_at = min(now, generation.created_at.timestamp())
+            self.accepted_at = accepted_at(generation, now)
         self.pace.learn(generation, None if known_since is None else now - known_since)
         if not generation.status.is_terminal:
             self._state = f"is still {generation.status.value}"
@@ -211,6 +210,12 @@ class Wait:
 
     def _manifest(self) -> dict[str, Any]:
         return self._last.manifest() if self._last else {}
+
+
+def accepted_at(generation: Generation, now: float) -> float:
+    """Return when a generation was accepted, in Unix seconds; now if it does not say, as an acceptance."""
+    # the API's clock may be ahead of ours
+    return now if generation.created_at is None else min(now, generation.created_at.timestamp())
 
 
 def backoff(failures: int, poll_interval: float, hint: float | None) -> float:

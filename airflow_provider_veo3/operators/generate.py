@@ -159,7 +159,7 @@ class Veo3TextToVideoOperator(BaseOperator):
     def _execute(self, context: Context, admission: Admission) -> str:
         from airflow_provider_veo3.attempt import obtain
         from airflow_provider_veo3.triggers.generation import defer_until_done
-        from airflow_provider_veo3.waiting import ended
+        from airflow_provider_veo3.waiting import accepted_at, ended
 
         request = self._request()
         generation = obtain(
@@ -175,22 +175,19 @@ class Veo3TextToVideoOperator(BaseOperator):
         asked = {"type": request.type, "model": generation.model or request.model}
         publish_manifest(context, generation.manifest() | asked)
         publish_link(context, self._hook.settings.base_url, generation.id)
-        self.log.info(
-            "Generation %s: %s, model %s, %s credits used, %s left.",
-            generation.id,
-            request.type,
-            request.model,
-            _or_unknown(generation.credits_used),
-            _or_unknown(generation.credits_remaining),
-        )
+        told = (generation.id, request.type, request.model)
+        balance = (_or_unknown(generation.credits_used), _or_unknown(generation.credits_remaining))
+        self.log.info("Generation %s: %s, model %s, %s credits used, %s left.", *told, *balance)
         if not self.wait_for_completion:
             self._mark_delivered(context, generation.id)
             return generation.id
         if generation.status.is_terminal:  # taken up from an earlier attempt
             return self._finish(context, ended(generation))
+        since, model = accepted_at(generation, time.time()), asked["model"]
         if self.deferrable:
-            defer_until_done(self, generation.id, self.veo3_conn_id, self.timeout, self.poll_interval)
-        return self._finish(context, self._wait_here(generation.id))
+            where_and_how = (self.veo3_conn_id, self.timeout, self.poll_interval)
+            defer_until_done(self, generation.id, *where_and_how, accepted_at=since, model=model)
+        return self._finish(context, self._wait_here(generation.id, since, model))
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""
@@ -228,13 +225,14 @@ class Veo3TextToVideoOperator(BaseOperator):
 
         mark_delivered(context_memory(context, durable=self.durable), context_task(context), generation_id)
 
-    def _wait_here(self, generation_id: str) -> WaitResult:
+    def _wait_here(self, generation_id: str, since: float, model: str) -> WaitResult:
         """Wait in this worker."""
         from airflow_provider_veo3.poller import wait_blocking
         from airflow_provider_veo3.waiting import Wait
 
         interval = self.poll_interval or self._hook.settings.poll_interval
-        return wait_blocking(self._hook, Wait(generation_id, time.time() + self.timeout, interval))
+        deadline = time.time() + self.timeout
+        return wait_blocking(self._hook, Wait(generation_id, deadline, interval, since, model))
 
     def _accepted(self, context: Context) -> dict[str, Any]:
         """Return the manifest from when the generation was accepted, which a deferral outlives."""

@@ -25,19 +25,31 @@ class Veo3GenerationTrigger(BaseTrigger):
     :param deadline: Unix seconds at which the wait gives up; wall clock, so that a restarted triggerer does
         not start anew.
     :param poll_interval: seconds between two looks; ``None`` takes the connection's (10 unless set).
+    :param accepted_at: Unix seconds when the API accepted it, if known: nobody asks before it can be done.
+    :param model: its model, if known, which tells how long it takes.
     """
 
     def __init__(
-        self, *, generation_id: str, veo3_conn_id: str, deadline: float, poll_interval: float | None = None
+        self,
+        *,
+        generation_id: str,
+        veo3_conn_id: str,
+        deadline: float,
+        poll_interval: float | None = None,
+        accepted_at: float | None = None,
+        model: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.accepted_at = accepted_at
+        self.model = model
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer needs to make this trigger again: nothing secret."""
+        known = {"accepted_at": self.accepted_at, "model": self.model}
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -45,6 +57,7 @@ class Veo3GenerationTrigger(BaseTrigger):
                 "veo3_conn_id": self.veo3_conn_id,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                **{name: value for name, value in known.items() if value is not None},
             },
         )
 
@@ -53,7 +66,12 @@ class Veo3GenerationTrigger(BaseTrigger):
         from airflow_provider_veo3.poller import wait_for_generation
 
         result = await wait_for_generation(
-            self.veo3_conn_id, self.generation_id, self.deadline, self.poll_interval
+            self.veo3_conn_id,
+            self.generation_id,
+            self.deadline,
+            self.poll_interval,
+            accepted_at=self.accepted_at,
+            model=self.model,
         )
         self.log.info("%s", result.message)
         yield TriggerEvent(result.to_event())
@@ -68,11 +86,20 @@ class Veo3GenerationTrigger(BaseTrigger):
 
 
 def defer_until_done(
-    task: BaseOperator, generation_id: str, veo3_conn_id: str, timeout: float, poll_interval: float | None
+    task: BaseOperator,
+    generation_id: str,
+    veo3_conn_id: str,
+    timeout: float,
+    poll_interval: float | None,
+    *,
+    accepted_at: float | None = None,
+    model: str | None = None,
 ) -> NoReturn:
     """Hand a task's wait to the triggerer; the task goes on in its ``execute_complete``.
 
     :param timeout: seconds from now until the wait gives up.
+    :param accepted_at: Unix seconds when the generation was accepted, if known.
+    :param model: its model, if known.
     """
     from airflow_provider_veo3.waiting import DEFERRAL_MARGIN
 
@@ -82,6 +109,8 @@ def defer_until_done(
             veo3_conn_id=veo3_conn_id,
             deadline=time.time() + timeout,
             poll_interval=poll_interval,
+            accepted_at=accepted_at,
+            model=model,
         ),
         method_name="execute_complete",
         timeout=timedelta(seconds=timeout + DEFERRAL_MARGIN),
