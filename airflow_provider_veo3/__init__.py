@@ -35,7 +35,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": integration,
-                "python-modules": [f"{package}.triggers.generation", f"{package}.triggers.backoff"],
+                "python-modules": [
+                    f"{package}.triggers.generation",
+                    f"{package}.triggers.backoff",
+                    f"{package}.triggers.sensor",
+                ],
             }
         ],
         "connection-types": [CONNECTION_TYPE],

@@ -25,7 +25,12 @@ def publish_manifest(context: Context, manifest: Mapping[str, Any]) -> None:
 
 def publish_link(context: Context, base_url: str, generation_id: str) -> None:
     """Push where the API tells how a generation stands: before a deferral, so that it is seen early."""
-    context["ti"].xcom_push(key=STATUS_URL_KEY, value=f"{base_url}/api/veo/status/{generation_id}")
+    context["ti"].xcom_push(key=STATUS_URL_KEY, value=status_url(base_url, generation_id))
+
+
+def status_url(base_url: str, generation_id: str) -> str:
+    """Return where the API tells how a generation stands."""
+    return f"{base_url}/api/veo/status/{generation_id}"
 
 
 def publish_stored(context: Context, uris: Sequence[str]) -> None:

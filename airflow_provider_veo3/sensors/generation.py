@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +41,16 @@ class Veo3GenerationSensor(BaseSensorOperator):
     :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
     :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
         default_deferrable``. Otherwise ``mode`` decides between ``poke`` and ``reschedule``.
+    :param start_from_trigger: start no worker at all for the wait: the scheduler hands the task to the
+        triggerer, which ends it (Airflow 3.3 and later). Default ``False``. ``generation_id`` may be the
+        output of a task that is not mapped, or a template. Where it cannot be done (an older Airflow, mapped
+        tasks, a template that only a worker can render) a warning says why, and a worker starts the wait,
+        which then is a deferred one. A failure is told in the triggerer's log of the task; with ``retries``
+        a worker fails the task, since Airflow would repeat whatever a trigger fails.
     :param poke_interval: seconds between two looks. Default ``None``: the connection's, 10 unless set there.
         The vendor allows 60 requests a minute for all tasks on a key together.
-    :param timeout: seconds until the sensor gives up, from its first look. Default 1800; a video
-        typically takes 45 to 120.
+    :param timeout: seconds until the sensor gives up, from its first look, or from the moment at which the
+        scheduler hands it to the triggerer. Default 1800; a video typically takes 45 to 120.
     :raises Veo3SensorFailedError: the generation failed; its credits were refunded.
     :raises Veo3SensorTimeoutError: it was still running after ``timeout``; it goes on at the vendor.
     :raises Veo3GenerationNotFoundError: the API does not know the id.
@@ -59,6 +67,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
         generation_id: str,
         veo3_conn_id: str = "veo3_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
         poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = 1800.0,
         **kwargs: Any,
@@ -69,13 +78,34 @@ class Veo3GenerationSensor(BaseSensorOperator):
         self._pause = 0.0
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
-        self.deferrable = deferrable
+        self.deferrable = deferrable or start_from_trigger
+        self.start_from_trigger = start_from_trigger and self._can_start_from_trigger()
+
+    def _can_start_from_trigger(self) -> bool:
+        """Tell the scheduler how, or the author of the DAG why not."""
+        from airflow_provider_veo3.triggers.sensor import start_args, why_a_worker
+
+        reason = why_a_worker(self)
+        if reason is not None:
+            warnings.warn(
+                f"start_from_trigger of {self.task_id!r}: {reason}. A worker starts the wait, and defers.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return False
+        # not at the class: a mapped sensor would take it from there, which no scheduler understands
+        self.start_trigger_args = start_args(
+            self, None if self._takes_connection_interval else self.poke_interval
+        )
+        return True
 
     def execute(self, context: Context) -> str:
         """Look once; then wait in the triggerer, or as ``mode`` says."""
         from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import WaitResult
 
+        if self.start_from_trigger and context["ti"].map_index not in (None, -1):
+            self.log.warning("start_from_trigger does not work in mapped tasks: a worker starts the wait.")
         if self._takes_connection_interval:
             self.poke_interval = self._hook.settings.poll_interval
         publish_link(context, self._hook.settings.base_url, self._wait.generation_id)
@@ -84,7 +114,13 @@ class Veo3GenerationSensor(BaseSensorOperator):
             if isinstance(verdict, WaitResult):
                 return self._finish(context, verdict)
             defer_until_done(
-                self, self._wait.generation_id, self.veo3_conn_id, self.timeout, self.poke_interval
+                self,
+                self._wait.generation_id,
+                self.veo3_conn_id,
+                self.timeout,
+                self.poke_interval,
+                accepted_at=self._wait.accepted_at,
+                model=self._wait.model,
             )
         try:
             generation_id: str = super().execute(context)
@@ -111,9 +147,17 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""
+        from airflow_provider_veo3.api.request import check_generation_id
+        from airflow_provider_veo3.triggers.sensor import IN_WORKER
         from airflow_provider_veo3.waiting import WaitResult
 
-        return self._finish(context, WaitResult.from_event(event, self.generation_id))
+        if isinstance(event, Mapping) and IN_WORKER in event:
+            self.log.warning("start_from_trigger: %s; a worker starts the wait.", event[IN_WORKER])
+            return self.execute(context)
+        generation_id = check_generation_id(self.generation_id)
+        if self.start_from_trigger:  # no worker has been here
+            publish_link(context, self._hook.settings.base_url, generation_id)
+        return self._finish(context, WaitResult.from_event(event, generation_id))
 
     @cached_property
     def _hook(self) -> Veo3Hook:
