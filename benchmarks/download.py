@@ -1,103 +1,226 @@
-"""Store a large video, and let curl and sha256sum do the same: rate as a ratio, and memory on top.
-
-``python -m benchmarks.download --megabytes 2000 --repeat 3``. The file comes from the local VEO3 over
-loopback and goes to a folder on disk; both sides fetch it whole, hash it and leave it on the disk.
-"""
+"""Store large videos, and let curl and sha256sum, and a plain copy, do the same: rate and memory."""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
+import json
 import os
-import resource
-import shlex
-import statistics
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-MEGABYTE = 10**6
+from benchmarks import peers
+from benchmarks.measuring import child, median, say, table, tell, wait_until_quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TITLE: Final = "Storing videos"
+
+MEGABYTE: Final = 10**6
+
+PLANS: Final = (
+    # megabytes of a file, files at once, repetitions, whether to S3
+    (2, 1, 15, False),
+    (200, 1, 7, False),
+    (2000, 1, 3, False),
+    (200, 4, 3, False),
+    (2, 1, 7, True),
+    (200, 1, 3, True),
+    (200, 4, 3, True),
+)
+
+BUCKET: Final = "videos"
 
 
-def ours(generation_id: str, folder: str) -> None:
-    """Run in a process of its own: store the file, and print seconds and the memory it took on top."""
+def run() -> str:
+    """Measure every plan, ours and others in turn."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="veo3-bench-", dir=os.environ.get("TMPDIR")) as folder:
+        free = shutil.disk_usage(folder).free / MEGABYTE
+        for megabytes, files, repeat, to_s3 in PLANS:
+            if free < 4 * megabytes * files:
+                say(f"{megabytes} MB times {files} left out: the disk has {free:.0f} MB free")
+                continue
+            say(f"download: {files} x {megabytes} MB to {'S3' if to_s3 else 'disk'}, {repeat} times")
+            env: dict[str, str] = {}
+            with contextlib.ExitStack() as servers:
+                if to_s3:
+                    env = servers.enter_context(_s3_server())
+                rows.append(_plan(megabytes, files, repeat, Path(folder), env))
+    header = [
+        "files",
+        "ours, MB/s",
+        "curl + sha256sum, MB/s",
+        "ours : curl",
+        "plain copy, MB/s",
+        "memory of ours, MB",
+        "memory of the copy, MB",
+    ]
+    return (
+        "Files from the local VEO3 over loopback to a folder on disk, or on to an S3 server (moto in a process"
+        " of its own; curl fetches to disk, hashes, and uploads with one `PUT`); in turn, medians. Ours and curl"
+        " hash what they store and flush it to the disk; the plain copy is `shutil.copyfileobj` from `requests`"
+        " to an `ObjectStoragePath`, which does neither, and shows half a file under its name. Memory is the"
+        " peak over what the process held with its imports and its connection to the store, the greatest of"
+        f" all runs. With {peers.versions('s3fs', 'moto')}.\n\n{table(header, rows)}"
+    )
+
+
+def _plan(megabytes: int, files: int, repeat: int, folder: Path, s3: dict[str, str]) -> list[object]:
+    import httpx
+
+    from demo.emulator import EmulatorProcess
+
+    options = {"file_size": megabytes * MEGABYTE, "processing_seconds": 0, "pending_seconds": 0}
+    taken: dict[str, list[dict[str, Any]]] = {"ours": [], "curl": [], "copy": []}
+    with EmulatorProcess(**options) as emulator, tempfile.TemporaryDirectory() as home:
+        env = s3 | {
+            "AIRFLOW_HOME": home,
+            "VEO3_API_KEY": emulator.api_key,
+            "VEO3_BASE_URL": emulator.base_url,
+        }
+        ids, urls = [], []
+        with httpx.Client(base_url=emulator.base_url, headers={"X-API-Key": emulator.api_key}) as api:
+            for number in range(files):
+                body = {"prompt": f"A very long river, part {number}"}
+                ids.append(api.post("/api/veo/text-to-video", json=body).json()["taskId"])
+                (video,) = api.get(f"/api/veo/download/{ids[-1]}").json()["videos"]
+                urls.append(video["url"])
+        for turn in range(repeat):
+            root = f"s3://bench_s3@{BUCKET}/{megabytes}-{turn}" if s3 else f"file://{folder}"
+            wait_until_quiet(5)
+            for kind, given in (("ours", ids), ("copy", urls)):
+                target = f"{root}/{kind}"
+                taken[kind].append(child(__name__, kind, target, *given, env=env, python=peers.python()))
+            taken["curl"].append({"seconds": _curl(urls, folder, s3.get("BENCH_S3_URL"), turn)})
+            for each in folder.iterdir():
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+    rate = {
+        kind: megabytes * files / median(each["seconds"] for each in runs) for kind, runs in taken.items()
+    }
+    pairs = zip(taken["curl"], taken["ours"], strict=True)
+    return [
+        f"{files} x {megabytes} MB to {'S3' if s3 else 'disk'}",
+        f"{rate['ours']:.0f}",
+        f"{rate['curl']:.0f}",
+        f"{median(theirs['seconds'] / ours['seconds'] for theirs, ours in pairs):.2f}",
+        f"{rate['copy']:.0f}",
+        f"{max(each['megabytes'] for each in taken['ours']):.1f}",
+        f"{max(each['megabytes'] for each in taken['copy']):.1f}",
+    ]
+
+
+def _curl(urls: Sequence[str], folder: Path, s3: str | None, turn: int) -> float:
+    """Give the seconds that curl and sha256sum take, for all files at once."""
+    lines = []
+    for number, url in enumerate(urls):
+        target = folder / f"curl-{number}.mp4"
+        line = f"curl -sSf -o {target} '{url}' && sha256sum {target}"
+        if s3:  # S3 tells of a whole file only what it got whole
+            line += (
+                f" && curl -sSf -T {target} --aws-sigv4 aws:amz:us-east-1:s3 --user bench:bench-secret"
+                f" {s3}/{BUCKET}/{turn}-curl-{number}.mp4"
+            )
+        else:
+            line += f" && sync {target}"
+        lines.append(f"({line}) & p{number}=$!")
+    lines += [f"wait $p{number} || exit 1" for number in range(len(urls))]
+    begun = time.perf_counter()
+    subprocess.run(["sh", "-c", "\n".join(lines)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def _s3_server() -> Iterator[dict[str, str]]:
+    """Start an S3 server with a bucket; give the environment with a connection to it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [peers.python(), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    connection = {
+        "conn_type": "aws",
+        "login": "bench",
+        "password": "bench-secret",
+        "extra": {"region_name": "us-east-1", "endpoint_url": url},
+    }
+    try:
+        make = ["curl", "-sSf", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", "-X", "PUT"]
+        sign = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "bench:bench-secret"]
+        subprocess.run([*make, *sign, f"{url}/{BUCKET}"], check=True, capture_output=True)
+        yield {"AIRFLOW_CONN_BENCH_S3": json.dumps(connection), "BENCH_S3_URL": url}
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _ours(root: str, generation_ids: list[str]) -> None:
+    """Store the files, in a process of its own."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.destination import Destination
     from airflow_provider_veo3.storage.source import Pace
     from airflow_provider_veo3.storage.store import VideoStore
 
     hook = Veo3Hook()
-    hook.get_videos(generation_id)  # what a task has loaded by then
+    hook.get_videos(generation_ids[0])  # what a task has loaded by then
+    destination = Destination(root)
+    destination.size("nothing")
     store = VideoStore(
-        Destination(f"file://{folder}"),
+        destination,
         filename="{generation_id}_{index}.mp4",
         resolve=hook.get_videos,
         fetch=hook.open_file,
-        max_concurrency=1,
+        max_concurrency=4,
         pace=Pace(),
     )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with _measured():
+        store.store(generation_ids)
+
+
+def _copy(root: str, urls: list[str]) -> None:
+    """Copy the files in the plainest way, one thread each, in a process of its own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import requests
+    from airflow.sdk import ObjectStoragePath
+
+    folder = ObjectStoragePath(root)
+    if root.startswith("file:"):
+        folder.mkdir(parents=True)
+    (folder / "nothing").exists()
+
+    def copy(number: int) -> None:
+        with (
+            requests.get(urls[number], stream=True, timeout=60) as answer,
+            (folder / f"{number}.mp4").open("wb") as target,
+        ):
+            shutil.copyfileobj(answer.raw, target)
+
+    with ThreadPoolExecutor(4) as pool, _measured():
+        list(pool.map(copy, range(len(urls))))
+
+
+@contextlib.contextmanager
+def _measured() -> Iterator[None]:
+    """Tell the seconds and the megabytes of memory that the block took on top."""
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     begun = time.perf_counter()
-    store.store([generation_id])
-    seconds = time.perf_counter() - begun
-    print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    yield
+    tell(seconds=time.perf_counter() - begun, megabytes=_status("VmHWM") - before)
 
 
-def run_ours(generation_id: str, folder: Path) -> tuple[float, float]:
-    """Give seconds and MB of one run."""
-    command = [sys.executable, "-m", "benchmarks.download", "--store", generation_id, str(folder)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(printed[-2]), float(printed[-1])
-
-
-def run_theirs(url: str, folder: Path) -> float:
-    """Give the seconds that curl and sha256sum take, with the file flushed to the disk as ours is."""
-    target = shlex.quote(str(folder / "theirs.mp4"))
-    line = f"curl -sSf -o {target} {shlex.quote(url)} && sync {target} && sha256sum {target}"
-    begun = time.perf_counter()
-    subprocess.run(["sh", "-c", line], check=True, capture_output=True)
-    return time.perf_counter() - begun
-
-
-def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=2000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--store", nargs=2, metavar=("ID", "FOLDER"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.store:
-        ours(*given.store)
-        return
-
-    import httpx
-
-    from demo.emulator import EmulatorProcess
-
-    options = {"file_size": given.megabytes * MEGABYTE, "processing_seconds": 0, "pending_seconds": 0}
-    with EmulatorProcess(**options) as emulator, tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"VEO3_API_KEY": emulator.api_key, "VEO3_BASE_URL": emulator.base_url}
-        with httpx.Client(base_url=emulator.base_url, headers={"X-API-Key": emulator.api_key}) as api:
-            accepted = api.post("/api/veo/text-to-video", json={"prompt": "A very long river"}).json()
-            generation_id = accepted["taskId"]
-            (video,) = api.get(f"/api/veo/download/{generation_id}").json()["videos"]
-        mine, theirs, memory = [], [], []
-        for _ in range(given.repeat):
-            seconds, extra = run_ours(generation_id, Path(folder))
-            mine.append(seconds)
-            memory.append(extra)
-            theirs.append(run_theirs(video["url"], Path(folder)))
-            for file in Path(folder).iterdir():
-                file.unlink()
-    ratio = statistics.median(t / m for t, m in zip(theirs, mine, strict=True))
-    print(f"{given.megabytes} MB, {given.repeat} runs each in turn, {os.cpu_count()} cores")
-    print(
-        f"ours: {given.megabytes / statistics.median(mine):.0f} MB/s, {max(memory):.1f} MB of memory on top"
-    )
-    print(f"curl and sha256sum: {given.megabytes / statistics.median(theirs):.0f} MB/s")
-    print(f"ours : theirs = {ratio:.2f}, the median of the pairs")
+def _status(name: str) -> float:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024 / MEGABYTE
 
 
 if __name__ == "__main__":
-    main()
+    {"ours": _ours, "copy": _copy}[sys.argv[1]](sys.argv[2], sys.argv[3:])
