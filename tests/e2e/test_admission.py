@@ -1,0 +1,165 @@
+"""What the vendor's limits do to campaigns, and waits without a worker, in a real Airflow."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from demo.airflow_api import AirflowApiError
+from demo.emulator import EmulatorProcess
+from demo.local_airflow import COMPONENTS, LocalAirflow
+from demo.watch import follow, task_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.timeout(600)  # with the start of Airflow; a busy machine is no failure
+
+DAGS = ("pooled", "unpooled", "from_trigger")
+QUEUE = 5  # as many as VEO3 takes for a key
+TRIGGERERS = {name: (name,) for name in COMPONENTS} | {"triggerer-2": ("triggerer", "--skip-serve-logs")}
+
+
+@pytest.fixture(scope="module")
+def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[str, Any]]]]:
+    """All that happens, at the same time: an Airflow, its runs, and what each account was asked."""
+    with (
+        EmulatorProcess(processing_seconds=1) as pooled,
+        EmulatorProcess(processing_seconds=20) as unpooled,
+        EmulatorProcess(processing_seconds=15) as alone,
+    ):
+        emulators = {"veo3_pooled": pooled, "veo3_unpooled": unpooled, "veo3_alone": alone}
+        env = {
+            f"AIRFLOW_CONN_{name.upper()}": emulator.connection(poll_interval=2)
+            for name, emulator in emulators.items()
+        }
+        folder = Path(__file__).parent / "dags"
+        with LocalAirflow(env, dags_folder=folder, pool_slots=QUEUE, components=TRIGGERERS) as airflow:
+            airflow.wait_for_dags(DAGS)
+            assert airflow.api.import_errors() == []
+            runs = {"unpooled": begin(airflow, "unpooled")}
+            refused_once(unpooled)
+            unpooled.configure(processing_seconds=1)
+            runs |= {dag_id: begin(airflow, dag_id) for dag_id in ("pooled", "from_trigger")}
+            states = follow(airflow.api, runs, timeout=300, alive=airflow.alive)
+            assert states == {"pooled": "success", "unpooled": "success", "from_trigger": "failed"}
+            yield airflow, runs, {name: emulator.ledger() for name, emulator in emulators.items()}
+
+
+def begin(airflow: LocalAirflow, dag_id: str) -> str:
+    """Start a run, while others write to the same SQLite file, which may then refuse."""
+    for _ in range(5):
+        try:
+            return airflow.api.trigger(dag_id)
+        except AirflowApiError:
+            time.sleep(1)
+    return airflow.api.trigger(dag_id)
+
+
+def refused_once(emulator: EmulatorProcess) -> None:
+    """Wait until the queue was full for somebody, before the first generations end."""
+    deadline = time.monotonic() + 120
+    while "429" not in emulator.ledger()["requests"].get("text-to-video", {}):
+        assert time.monotonic() < deadline, "too slow to fill the queue"
+        time.sleep(0.2)
+
+
+def tasks_of(airflow: LocalAirflow, runs: dict[str, str], dag_id: str) -> dict[str, dict[str, Any]]:
+    tasks = airflow.api.task_instances(dag_id, runs[dag_id])
+    return {f"{task['task_id']}{task['map_index']}".removesuffix("-1"): task for task in tasks}
+
+
+def logs_of(airflow: LocalAirflow, dag_id: str, task_id: str = "*") -> list[Path]:
+    return sorted((airflow.home / "logs" / f"dag_id={dag_id}").glob(f"*/task_id={task_id}/**/attempt=*"))
+
+
+def each_paid_once(ledger: dict[str, Any], count: int) -> None:
+    assert set(Counter(entry["prompt"] for entry in ledger["tasks"]).values()) == {1}
+    assert ledger["totals"]["accepted"] == ledger["totals"]["completed"] == count
+    assert (ledger["totals"]["charged"], ledger["totals"]["refunded"]) == (190 * count, 0)
+
+
+def test_a_pool_as_large_as_the_vendors_queue_never_meets_a_429(campaigns: Any) -> None:
+    airflow, runs, ledgers = campaigns
+    ledger = ledgers["veo3_pooled"]
+    tasks = tasks_of(airflow, runs, "pooled")
+    each_paid_once(ledger, len(tasks))
+    assert {status for counts in ledger["requests"].values() for status in counts} <= {"200", "202"}
+    assert {task["try_number"] for task in tasks.values()} == {1}
+
+
+def test_without_a_pool_the_refused_ones_stay_away_and_lose_no_try(campaigns: Any) -> None:
+    airflow, runs, ledgers = campaigns
+    ledger = ledgers["veo3_unpooled"]
+    tasks = tasks_of(airflow, runs, "unpooled")
+    each_paid_once(ledger, len(tasks))
+    assert ledger["requests"]["text-to-video"]["429"] >= 1
+    moments = [
+        moment for entry in ledger["tasks"] for moment in ((entry["created"], 1), (entry["finished"], -1))
+    ]
+    assert max(accumulate(change for _, change in sorted(moments))) == QUEUE
+    assert {task["state"] for task in tasks.values()} == {"success"}
+    assert {task["try_number"] for task in tasks.values()} == {1}
+    said = "\n".join(path.read_text() for path in logs_of(airflow, "unpooled"))
+    assert "without a worker until then" in said
+    triggerers = {match for path in airflow.home.rglob("*.trigger.*") if (match := path.name.split(".")[-2])}
+    assert len(triggerers) == 2, "both triggerers had a part in it"
+
+
+def test_a_wait_without_a_worker(campaigns: Any) -> None:
+    airflow, runs, ledgers = campaigns
+    ((generation_id,),) = [[entry["id"] for entry in ledgers["veo3_alone"]["tasks"]]]
+    tasks = tasks_of(airflow, runs, "from_trigger")
+    for task_id in ("wait", "template"):
+        assert tasks[task_id]["state"] == "success"
+        assert [".trigger." in path.name for path in logs_of(airflow, "from_trigger", task_id)] == [True]
+        assert tasks[task_id]["pid"] is None
+        xcoms = {
+            key: airflow.api.xcom("from_trigger", runs["from_trigger"], task_id, key)
+            for key in ("return_value", "generation", "generation_status_url", "_link_Veo3GenerationLink")
+        }
+        assert xcoms["return_value"] == xcoms["generation"]["id"] == generation_id
+        assert xcoms["generation"]["status"] == "completed"
+        url = xcoms["_link_Veo3GenerationLink"]
+        assert url == xcoms["generation_status_url"]
+        assert url.endswith(f"/api/veo/status/{generation_id}")
+    assert airflow.api.xcom("from_trigger", runs["from_trigger"], "received") == generation_id
+
+
+def test_ends_that_are_no_success(campaigns: Any) -> None:
+    airflow, runs, _ = campaigns
+    tasks = tasks_of(airflow, runs, "from_trigger")
+    states = {
+        name: tasks[name]["state"] for name in ("unknown", "unknown_told", "unknown_skipped", "nothing")
+    }
+    assert states == {
+        "unknown": "failed",
+        "unknown_told": "failed",
+        "unknown_skipped": "skipped",
+        "nothing": "failed",
+    }
+    for name in states:
+        assert tasks[name]["try_number"] == 1, f"{name} was repeated"
+        in_worker = [path for path in logs_of(airflow, "from_trigger", name) if ".trigger." not in path.name]
+        assert len(in_worker) == (name == "unknown_told"), "told by a worker where there are retries only"
+        said = task_log(airflow.home, "from_trigger", runs["from_trigger"], tasks[name])
+        assert "TASK_NOT_FOUND" in said
+        assert "about generation None" in said or name != "nothing"
+
+
+def test_where_it_cannot_be_done_a_worker_does_it(campaigns: Any) -> None:
+    airflow, runs, _ = campaigns
+    tasks = tasks_of(airflow, runs, "from_trigger")
+    for name, says in (("mapped0", "does not work in mapped tasks"), ("late", "start_date")):
+        assert tasks[name]["state"] == "success"
+        assert says in task_log(airflow.home, "from_trigger", runs["from_trigger"], tasks[name], lines=200)
+        logs = logs_of(airflow, "from_trigger", tasks[name]["task_id"])
+        assert {".trigger." in path.name for path in logs} == {True, False}, "it waited in the triggerer"
+    assert tasks["broken"]["state"] == "failed"
+    said = task_log(airflow.home, "from_trigger", runs["from_trigger"], tasks["broken"])
+    assert "ZeroDivisionError" in said
