@@ -6,12 +6,14 @@ import argparse
 import importlib
 import pkgutil
 import re
+import signal
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import benchmarks
-from benchmarks.measuring import machine, say, wait_until_quiet
+from benchmarks.measuring import QUIET_LOAD, machine, say, wait_until_quiet
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,10 +37,11 @@ def find() -> dict[str, ModuleType]:
 def measure(name: str, module: ModuleType) -> str:
     """Run one benchmark; return its part of the results."""
     say(f"{name}: {module.TITLE}")
-    wait_until_quiet()
+    busy = wait_until_quiet()
     text = module.run().strip()
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"## {module.TITLE}\n\n{text}\n\n*`python -m benchmarks {name}`, {when}, {machine()}.*\n"
+    quiet = f", others kept {busy:.1f} cores busy at the start" if busy > QUIET_LOAD else ""
+    return f"## {module.TITLE}\n\n{text}\n\n*`python -m benchmarks {name}`, {when}{quiet}; {machine()}.*\n"
 
 
 def keep(parts: dict[str, str]) -> None:
@@ -59,6 +62,7 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.names) - set(found):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(found)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
     for name in given.names or found:
         part = measure(name, found[name])
         print(part, flush=True)

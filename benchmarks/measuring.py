@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REPOSITORY: Final = Path(__file__).parents[1]
 
 QUIET_LOAD: Final = 0.3
-"""Processes running besides ours, on average, that a measurement bears."""
+"""Cores kept busy by others that a measurement bears."""
 
 
 def child(
@@ -77,16 +77,17 @@ def say(text: str) -> None:
     print(f"[bench] {text}", file=sys.stderr, flush=True)
 
 
-def wait_until_quiet(longest: float = 120.0) -> None:
-    """Wait until the machine has next to nothing else to do, for at most so many seconds; then say so.
+def wait_until_quiet(longest: float = 60.0) -> float:
+    """Wait until the machine has next to nothing else to do, for at most so many seconds.
 
     Not the load average: it also remembers what this benchmark itself has done in the last minute.
+
+    :return: cores that others keep busy nevertheless, on average over a second.
     """
     end = time.monotonic() + longest
-    while (busy := busy_cores()) > QUIET_LOAD:
-        if time.monotonic() > end:
-            say(f"the machine is not quiet ({busy:.1f} cores busy); what follows may be off")
-            return
+    while (busy := busy_cores()) > QUIET_LOAD and time.monotonic() < end:
+        pass
+    return busy
 
 
 def busy_cores(seconds: float = 1.0) -> float:
