@@ -90,9 +90,9 @@ def _told(ledger: dict[str, Any], wall: float, starts: int) -> str:
     return (
         f"`example_dags/example_veo3_campaign.py` without the downloads: {VIDEOS} mapped generations that"
         f" wait deferred, in a pool of {QUEUE} slots that includes deferred tasks. Scheduler, DAG processor,"
-        " API server, triggerer and LocalExecutor share the machine; the emulator keeps the vendor's queue and"
-        f" rate limit and finishes {SPEED:.0f} x as fast. A slot is taken for the generation, until its end is"
-        " seen, and until Airflow has resumed the task, freed the slot and started the next one.\n\n"
+        " API server, triggerer and LocalExecutor share the machine; the emulator keeps the vendor's queue"
+        f" and rate limit and finishes {SPEED:.0f} x as fast. A slot is taken for the generation, until its"
+        " end is seen, and until Airflow has resumed the task, freed the slot and started the next one.\n\n"
         f"{table(['what', 'measured'], rows)}"
     )
 
