@@ -26,7 +26,7 @@ COUNTS: Final = (0, 100, 1000)
 """Tasks that wait at once."""
 
 SECONDS: Final = 25.0
-"""How long they are watched: at least two looks of each."""
+"""How long they are watched: time for two looks of each, where each looks by itself."""
 
 INTERVAL: Final = 10.0
 """Seconds between two looks."""
