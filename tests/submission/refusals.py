@@ -24,15 +24,15 @@ class Jumps:
     """
 
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        from airflow_provider_veo3 import attempt, exactly_once
+        from airflow_provider_veo3 import attempt, exactly_once, poller
         from airflow_provider_veo3.operators import generate
-        from airflow_provider_veo3.triggers import backoff
+        from airflow_provider_veo3.triggers import backoff, generation
 
         self._emulator, self._ahead = emulator, 0.0
         self.in_worker: list[float] = []
         self.deferred: list[float] = []
         clock = SimpleNamespace(time=self.now, sleep=self._sleep)
-        for module in (attempt, exactly_once, generate, backoff):
+        for module in (attempt, exactly_once, generate, backoff, generation, poller):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(backoff, "asyncio", SimpleNamespace(sleep=self._asleep))
 
