@@ -39,18 +39,22 @@ def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
     return left if 0 <= left <= 24 * 3600 else RATE_LIMIT_FALLBACK
 
 
-def used_up(headers: Mapping[str, str], now: float) -> float:
+def used_up(headers: Mapping[str, str]) -> float:
     """Return the seconds until the rate window opens again, where an answer says that nothing is left of it.
 
+    The end of the window is a time of the API's clock, so that it counts only beside the API's date.
+
     :param headers: names in lower case.
-    :param now: Unix seconds when the answer came.
     """
     remaining = read_number(headers.get("x-ratelimit-remaining"))
-    reset = read_number(headers.get("x-ratelimit-reset"))
-    if remaining is None or remaining > 0 or reset is None:
+    if remaining is None or remaining > 0:
         return 0.0
-    # what lies beyond a window is a clock that differs from ours, or the end of the day
-    return reset - now if 0 <= reset - now <= RATE_LIMIT_FALLBACK else 0.0
+    left = read_number(headers.get("x-ratelimit-retry-after"))
+    reset, date = read_number(headers.get("x-ratelimit-reset")), http_time(headers.get("date"))
+    if left is None and reset is not None and date is not None:
+        left = reset - date
+    # what lies beyond a window is the end of the day, or another unit
+    return left if left is not None and 0 <= left <= RATE_LIMIT_FALLBACK else 0.0
 
 
 def _delay(header: str | None, now: float) -> float | str | None:

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
@@ -74,8 +75,8 @@ def _response(status: int, headers: Mapping[str, str], body: bytes) -> ApiRespon
 
 def _heed(response: ApiResponse, bucket: TokenBucket) -> None:
     """Send nothing more in a rate window of which, as the API says, nothing is left."""
-    left = used_up(response.headers, response.received_at)
-    if left > 0:
+    left = used_up(response.headers)
+    if left > 0 and response.status != HTTPStatus.TOO_MANY_REQUESTS:  # whose error says how long
         bucket.hold(time.monotonic(), left)
 
 

@@ -65,22 +65,27 @@ def test_a_window_that_is_used_up_is_sat_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remaining", "reset", "seconds"),
+    ("told", "seconds"),
     [
-        ("0", "1040", 40.0),
-        ("-1", "1060", 60.0),
-        ("1", "1040", 0.0),
-        ("0", None, 0.0),
-        (None, "1040", 0.0),
-        ("0", "999", 0.0),
-        ("0", "1061", 0.0),
-        ("0", "soon", 0.0),
-        ("none", "1040", 0.0),
+        ({"remaining": "0", "retry-after": "40"}, 40.0),
+        ({"remaining": "-1", "retry-after": "60"}, 60.0),
+        ({"remaining": "0", "reset": "1640995240"}, 40.0),
+        ({"remaining": "0", "reset": "1640995240", "retry-after": "7"}, 7.0),
+        ({"remaining": "1", "retry-after": "40", "reset": "1640995240"}, 0.0),
+        ({"remaining": "0"}, 0.0),
+        ({"retry-after": "40"}, 0.0),
+        ({"remaining": "0", "reset": "1640995199"}, 0.0),
+        ({"remaining": "0", "reset": "1640995261"}, 0.0),
+        ({"remaining": "0", "retry-after": "61"}, 0.0),
+        ({"remaining": "0", "reset": "soon"}, 0.0),
+        ({"remaining": "none", "retry-after": "40"}, 0.0),
     ],
 )
-def test_only_what_can_be_the_window_of_a_minute_is_believed(
-    remaining: str | None, reset: str | None, seconds: float
-) -> None:
-    headers = {"x-ratelimit-remaining": remaining, "x-ratelimit-reset": reset}
-    told = {name: value for name, value in headers.items() if value is not None}
-    assert used_up(told, now=1000.0) == seconds
+def test_only_what_can_be_the_window_of_a_minute_is_believed(told: dict[str, str], seconds: float) -> None:
+    headers = {f"x-ratelimit-{name}": value for name, value in told.items()}
+    assert used_up({**headers, "date": "Sat, 01 Jan 2022 00:00:00 GMT"}) == seconds
+
+
+def test_the_end_of_a_window_means_nothing_without_the_apis_date() -> None:
+    """Its clock may be ahead of ours, and everybody would wait for as long."""
+    assert used_up({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1640995240"}) == 0.0
