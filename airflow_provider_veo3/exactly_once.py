@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_veo3 import submission
+from airflow_provider_veo3 import metrics, submission
 from airflow_provider_veo3.admission import BriefRetries, is_worth_deferring
 from airflow_provider_veo3.api import flows, lookup
 from airflow_provider_veo3.api.models import Generation, Status
@@ -107,7 +107,10 @@ class ExactlyOnce:
                     "paid for then, stays in the account. Veo3DownloadOperator can store it.",
                     record.generation_id,
                 )
-        return earlier or self._submit()
+        if earlier is None:
+            return self._submit()
+        metrics.reattached(self._request)
+        return earlier
 
     def _reattach(self, record: Record) -> Generation | None:
         """Go on with a recorded generation, unless it failed and was refunded, or another task has it."""
@@ -149,17 +152,21 @@ class ExactlyOnce:
                     log.warning("%s Looking for it in the history.", error)
                     taken_up = self._after_loss(record, error)
                     if taken_up is not None:
+                        metrics.submitted(self._request, taken_up, self._hook.veo3_conn_id)
                         return taken_up
                 pause = self._retries.pause(attempt, error.retry_after)
                 leaves = self._defers and is_worth_deferring(error)
                 if pause is None or leaves or isinstance(error, Veo3PermanentApiError):
                     if was_not_accepted(error) and not (self._defers and self._may_have_one()):
                         self._claims.want(None)
+                    if isinstance(error, Veo3PermanentApiError):
+                        metrics.refused(self._request, error)
                     raise
                 log.warning("%s Submitting again in %.0f s.", error, pause)
                 time.sleep(pause)
             else:
                 self._note(submission.submitted(record, generation))
+                metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
                 if self._claims.claim(generation.id):
                     return generation
                 log.warning("Another task took up %s as its own; submitting once more.", generation.id)

@@ -164,8 +164,9 @@ class _Line:
         if isinstance(question, Page):
             status = None if question.status is None else question.status.value
             page = flows.get_history_page(HISTORY_PAGE_LIMIT, question.skip, status, base_url, ONCE)
-            return await self._transport.run(page)
-        return await self._transport.run(flows.get_generation(question.generation_id, base_url, ONCE))
+            return await self._transport.run(page, poll=True)
+        one = flows.get_generation(question.generation_id, base_url, ONCE)
+        return await self._transport.run(one, poll=True)
 
     async def _has_other_credentials(self) -> bool:
         """Read the connection again, in which a person may have replaced the key, and take it up if so."""
@@ -269,9 +270,8 @@ def wait_blocking(hook: Veo3Hook, wait: Wait) -> WaitResult:
 def look(hook: Veo3Hook, wait: Wait) -> WaitResult | float:
     """Ask once: the end of the wait, or the seconds until it makes sense to ask again."""
     try:
-        generation = hook.get_conn().run(
-            flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
-        )
+        question = flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
+        generation = hook.get_conn().run(question, poll=True)
     except Veo3Error as error:
         verdict = wait.on_error(error, time.time())
         if not isinstance(verdict, WaitResult):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.request import check_generation_id
 from airflow_provider_veo3.api.retries import is_transient
@@ -93,6 +94,7 @@ class WaitResult:
         :param sensor: raise what Airflow does not retry, since asking again about a failed or timed out
             generation changes nothing, while a generating task can submit anew.
         """
+        metrics.ended(self.ending.value, self.reason, self.manifest)  # here, once, the task learns of it
         about: dict[str, Any] = {"generation_id": self.generation_id, "manifest": self.manifest}
         match self.ending:
             case Ending.COMPLETED:

@@ -7,6 +7,7 @@ import logging
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 T = TypeVar("T")
+Observe = Callable[[ApiRequest, Outcome, bool], None]
+"""Is told of each request, what came of it, and whether it was a look of somebody who waits."""
 
 USER_AGENT: Final = f"airflow-provider-veo3/{__version__}"
 MAX_FILE_REDIRECTS: Final = 5
@@ -80,17 +83,25 @@ def _heed(response: ApiResponse, bucket: TokenBucket) -> None:
         bucket.hold(time.monotonic(), left)
 
 
+def _ignore(request: ApiRequest, outcome: Outcome, poll: bool) -> None:
+    """Tell nobody."""
+
+
 class SyncTransport:
     """Drives flows with requests, blocking; for workers. One connection is kept open between requests."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, observe: Observe = _ignore) -> None:
         self._endpoint = endpoint
+        self._observe = observe
         self._session = requests.Session()
         self._bucket = TokenBucket(endpoint.requests_per_minute)
         self._lock = threading.Lock()
 
-    def run(self, flow: Flow[T]) -> T:
-        """Drive a flow to its result."""
+    def run(self, flow: Flow[T], *, poll: bool = False) -> T:
+        """Drive a flow to its result.
+
+        :param poll: it is a look of somebody who waits.
+        """
         outcome: Outcome | None = None
         while True:
             try:
@@ -103,6 +114,7 @@ class SyncTransport:
                 outcome = None
             else:
                 outcome = self._send(step)
+                self._observe(step, outcome, poll)
 
     def close(self) -> None:
         """Close the kept connection."""
@@ -150,13 +162,14 @@ def _never_connected(error: Exception) -> bool:
 class AsyncTransport:
     """Drives flows with httpx, never blocking the event loop; for the triggerer."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, observe: Observe = _ignore) -> None:
         self._endpoint = endpoint
+        self._observe = observe
         self._client = httpx.AsyncClient(timeout=endpoint.timeout, follow_redirects=False)
         self._bucket = TokenBucket(endpoint.requests_per_minute)
 
-    async def run(self, flow: Flow[T]) -> T:
-        """Drive a flow to its result."""
+    async def run(self, flow: Flow[T], *, poll: bool = False) -> T:
+        """Drive a flow to its result; see :meth:`SyncTransport.run`."""
         outcome: Outcome | None = None
         while True:
             try:
@@ -169,6 +182,7 @@ class AsyncTransport:
                 outcome = None
             else:
                 outcome = await self._send(step)
+                self._observe(step, outcome, poll)
 
     async def close(self) -> None:
         """Close the kept connections."""

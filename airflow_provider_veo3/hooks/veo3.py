@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
+from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.request import GenerationRequest, Image
@@ -81,7 +82,7 @@ class Veo3Hook(BaseHook):
     def _transport(self) -> SyncTransport:
         from airflow_provider_veo3.api.transport import SyncTransport
 
-        return SyncTransport(_endpoint(self.settings))
+        return SyncTransport(_endpoint(self.settings), metrics.answered)
 
     async def aget_conn(self) -> AsyncTransport:
         """Return a transport, reading the connection without blocking; the caller closes it."""
@@ -246,4 +247,4 @@ def _endpoint(settings: ConnectionSettings) -> Endpoint:
 def _async_transport(settings: ConnectionSettings) -> AsyncTransport:
     from airflow_provider_veo3.api.transport import AsyncTransport
 
-    return AsyncTransport(_endpoint(settings))
+    return AsyncTransport(_endpoint(settings), metrics.answered)

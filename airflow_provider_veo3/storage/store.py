@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.exceptions import (
     Veo3AuthenticationError,
     Veo3ConnectionConfigError,
@@ -182,6 +183,7 @@ class VideoStore:
             verb, fetched = "Already stored", self._describe(name, link)
         else:
             verb = "Stored"
+            metrics.count(metrics.BYTES_STORED, fetched.size)
             if there not in (None, fetched.size):
                 log.warning("%s replaced a file of %s bytes", uri, there)
         seconds = time.monotonic() - begun

@@ -122,6 +122,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         """Leave what a worker would leave, and end the task."""
         from airflow.triggers.base import TaskSuccessEvent
 
+        from airflow_provider_veo3 import metrics
         from airflow_provider_veo3.links import MANIFEST_KEY
         from airflow_provider_veo3.waiting import Ending
 
@@ -136,6 +137,8 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         except Exception as error:  # noqa: BLE001 - the wait is over, whatever stands between here and the XComs
             self.log.warning("The XComs cannot be pushed here (%s); a worker ends the task.", error)
             return TriggerEvent(result.to_event())
+        if done or self.skips or not self.retries:  # no worker learns of it
+            metrics.ended(result.ending.value, result.reason, result.manifest)
         if not done:
             return self._failed(result.message, result.to_event())
         self.log.info("%s", result.message)
