@@ -8,6 +8,10 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
 TYPED := airflow_provider_veo3 example_dags demo chaos benchmarks
 
+# Airflow and Python of each leg of `make test-matrix`: all that Airflow supports (3.0 knows no Python 3.13). A part of
+# it: make test-matrix MATRIX="3.0-3.11 3.3-3.13"
+MATRIX ?= 3.0-3.11 3.0-3.12 3.1-3.11 3.1-3.12 3.1-3.13 3.2-3.11 3.2-3.12 3.2-3.13 3.3-3.11 3.3-3.12 3.3-3.13
+
 # How much chaos, and which: `make chaos SEED=7 GENERATIONS=60 KILLS=50`. Without SEED, another each time; it is printed.
 SEED ?=
 ROUNDS ?= 1
@@ -16,7 +20,7 @@ KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed bench tests
+.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -53,6 +57,12 @@ e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
 
 tests: $(STAMP)  ## all tests, without linter and types
 	$(PY) -m pytest
+
+test-matrix:  ## all tests on each Airflow and Python that are supported; an hour or two
+	@.ci/matrix $(MATRIX)
+
+test-oldest:  ## what touches Airflow, on Airflow 3.0 and the oldest Python there is
+	@.ci/matrix --oldest
 
 coverage: $(STAMP)  ## all tests, with the coverage of the package
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
@@ -101,5 +111,5 @@ constraints:  ## take the newest versions that work into constraints.txt (then: 
 	@mv build/constraints.txt constraints.txt
 
 clean:  ## remove what the other targets have built; videos/ stays
-	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .matrix build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

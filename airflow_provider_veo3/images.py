@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_veo3.api.request import MAX_IMAGE_BYTES, Image
@@ -20,7 +22,8 @@ def read_image(field: str, source: object) -> Image:
     if not isinstance(source, str) or not source.strip():
         raise Veo3ValidationError.of(field, source, allowed)
     try:
-        path = ObjectStoragePath(source)
+        # Airflow 3.0 takes a relative path for one from the root
+        path = ObjectStoragePath(source if "://" in source else str(Path(source).absolute()))
         Image.check_size(field, source, path.stat().st_size)
         with path.open("rb") as file:
             data = file.read(MAX_IMAGE_BYTES + 1)

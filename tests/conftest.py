@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from airflow_versions import AIRFLOW, LIBRARY_WARNINGS
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +29,12 @@ os.environ.update(
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
     VEO3_DESTINATION=f"file://{HOME}/videos",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the libraries of an older Airflow warn of that Airflow; all other warnings stay errors."""
+    for line in LIBRARY_WARNINGS.get(AIRFLOW, ()):
+        config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.fixture(scope="session")

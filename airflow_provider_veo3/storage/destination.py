@@ -70,7 +70,8 @@ class Destination:
     def __init__(self, uri: str) -> None:
         _check_uri(uri)
         try:
-            self._root = ObjectStoragePath(uri)
+            # Airflow 3.0 takes a relative path for one from the root
+            self._root = ObjectStoragePath(uri if "://" in uri else str(Path(uri).absolute()))
             self._fs = self._root.fs
         except (AirflowNotFoundException, ImportError, TypeError, ValueError) as error:
             raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION} ({error})") from error

@@ -10,19 +10,21 @@ import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.trigger import TRIGGER_FAIL_REPR, Trigger
-from airflow.sdk._shared.module_loading import import_string
-from airflow.sdk.api.datamodels._generated import TaskInstance as SdkTaskInstance
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, run_task_in_process
-from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow_versions import (
+    dag_serialization,
+    import_string,
+    register,
+    run_task,
+    run_trigger,
+    sdk_task_instance,
+)
 from sqlalchemy import select
 
 if TYPE_CHECKING:
@@ -79,11 +81,9 @@ class Run:
 
     def __init__(self, dag: DAG, conf: dict[str, Any] | None = None) -> None:
         self.dag = dag
-        with create_session() as session:
-            update_dag_parsing_results_in_db(
-                BUNDLE, None, [LazyDeserializedDAG.from_dag(dag)], {}, None, set(), session
-            )
-        self.scheduler_dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+        register(dag, BUNDLE)
+        serialization = dag_serialization()
+        self.scheduler_dag = serialization.deserialize_dag(serialization.serialize_dag(dag))
         date = next(_logical_dates)
         with create_session() as session:
             self.run_id = self.scheduler_dag.create_dagrun(
@@ -119,13 +119,13 @@ class Run:
         while True:
             ended.rounds += 1
             what = self._queue(task_id, map_index)
-            result = run_task_in_process(ti=what, task=self.dag.task_dict[task_id])
+            result = run_task(what, self.dag.task_dict[task_id])
             ended.error = result.error
             ended.task = result.ti.task
             ended.state = self.state(task_id, map_index)
             if ended.state == TaskInstanceState.DEFERRED:
                 trigger_id, trigger = self._trigger(task_id, map_index, ended)
-                event = InProcessTestSupervisor.run_trigger_in_process(trigger=trigger, ti=what)
+                event = run_trigger(trigger, what)
                 ended.events.append(event.payload)
                 Trigger.submit_event(trigger_id, event)
             elif ended.state != TaskInstanceState.UP_FOR_RESCHEDULE:
@@ -135,7 +135,7 @@ class Run:
         """Start an attempt, and leave it where the task first ends, defers or is rescheduled."""
         ended = Ended(task_id, -1, None, None, self._xcom_of(task_id, -1))
         self._change(task_id, -1, try_number=lambda ti: ti.try_number + 1)
-        ended.error = run_task_in_process(ti=self._queue(task_id, -1), task=self.dag.task_dict[task_id]).error
+        ended.error = run_task(self._queue(task_id, -1), self.dag.task_dict[task_id]).error
         ended.state = self.state(task_id)
         return ended
 
@@ -169,7 +169,7 @@ class Run:
         return self._resumed(task_id)
 
     def _resumed(self, task_id: str) -> Ended:
-        result = run_task_in_process(ti=self._queue(task_id, -1), task=self.dag.task_dict[task_id])
+        result = run_task(self._queue(task_id, -1), self.dag.task_dict[task_id])
         return Ended(task_id, -1, self.state(task_id), result.error, self._xcom_of(task_id, -1))
 
     def state(self, task_id: str, map_index: int = -1) -> str | None:
@@ -214,19 +214,11 @@ class Run:
             for name, change in changes.items():
                 setattr(ti, name, change(ti))
 
-    def _queue(self, task_id: str, map_index: int) -> SdkTaskInstance:
+    def _queue(self, task_id: str, map_index: int) -> Any:
         self._change(task_id, map_index, state=lambda _: TaskInstanceState.QUEUED)
         with create_session() as session:
             ti = self._ti(session, task_id, map_index)
-            return SdkTaskInstance(
-                id=UUID(str(ti.id)),
-                task_id=task_id,
-                dag_id=ti.dag_id,
-                run_id=ti.run_id,
-                try_number=ti.try_number,
-                map_index=map_index,
-                dag_version_id=UUID(str(ti.dag_version_id)),
-            )
+            return sdk_task_instance(ti)
 
     def trigger(self, task_id: str) -> BaseTrigger:
         """Make the trigger of a deferred task."""

@@ -142,14 +142,15 @@ def every_kind_of_task() -> Any:
 def test_serialization_round_trip() -> None:
     import json
 
-    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow_versions import dag_serialization
 
+    serialization = dag_serialization()
     dag = every_kind_of_task()
-    data = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    DagSerialization.validate_schema(data)
-    again = json.loads(json.dumps(DagSerialization.to_dict(every_kind_of_task())))
+    data = json.loads(json.dumps(serialization.to_dict(dag)))
+    serialization.validate_schema(data)
+    again = json.loads(json.dumps(serialization.to_dict(every_kind_of_task())))
     assert again == data, "the DAG would get a new version at each parse"
-    back = DagSerialization.from_dict(data)
+    back = serialization.from_dict(data)
     for task_id, links in {
         "text": {"VEO3 status"},
         "frames": {"VEO3 status"},

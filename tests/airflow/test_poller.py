@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 from connections import connection_to, use_connection
 from flaky_secrets import PATH, FlakySecrets
 from test_trigger import HOUR, drain, events_of, looks, submit, trigger_for, until
@@ -31,7 +31,7 @@ pytestmark = [
 @pytest.fixture
 def vault(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FlakySecrets]]:
     """A secrets backend that knows the connection, and counts how often it is read."""
-    from airflow.sdk.configuration import clear_secrets_backends_cache
+    from airflow_versions import clear_secrets_backends_cache
 
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", PATH)
     monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")

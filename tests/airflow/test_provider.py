@@ -6,10 +6,12 @@ import importlib
 import json
 from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 import jsonschema
 import pytest
+from airflow_versions import AIRFLOW
 
 from airflow_provider_veo3 import __version__, get_provider_info
 from airflow_provider_veo3.connection_form import CONNECTION_TYPE
@@ -72,12 +74,21 @@ def test_airflow_lists_the_provider(manager: Any) -> None:
     assert {"airflow_provider_veo3.links.Veo3GenerationLink"} <= set(manager.extra_links_class_names)
 
 
-def test_airflow_finds_the_hook_and_its_connection_type() -> None:
+def hooks() -> Any:
+    """Airflow's hooks by connection type, as the tasks see them."""
+    if AIRFLOW < (3, 2):
+        from airflow.providers_manager import ProvidersManager
+
+        return ProvidersManager().hooks
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
+    return ProvidersManagerTaskRuntime().hooks
+
+
+def test_airflow_finds_the_hook_and_its_connection_type() -> None:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
-    found = ProvidersManagerTaskRuntime().hooks["veo3"]
+    found = hooks()["veo3"]
     assert found.hook_class_name == "airflow_provider_veo3.hooks.veo3.Veo3Hook"
     assert (found.hook_name, found.connection_id_attribute_name) == ("VEO3", "veo3_conn_id")
     assert found.package_name == "airflow-provider-veo3"
@@ -85,6 +96,7 @@ def test_airflow_finds_the_hook_and_its_connection_type() -> None:
     assert Veo3Hook.conn_type == found.connection_type == "veo3"
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 2), reason="the form is drawn from the provider's info since Airflow 3.2")
 def test_the_form_in_the_ui_is_the_constant(manager: Any) -> None:
     behaviour = CONNECTION_TYPE["ui-field-behaviour"]
     shown = manager.field_behaviours["veo3"]
@@ -108,6 +120,19 @@ def test_the_defaults_of_the_form_pass_its_own_rules() -> None:
     for spec in CONNECTION_TYPE["conn-fields"].values():
         if "default" in spec["schema"]:
             jsonschema.validate(spec["schema"]["default"], spec["schema"])
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 2), reason="the hook is not asked any more")
+@pytest.mark.skipif(
+    bool(find_spec("flask_appbuilder")), reason="Flask-AppBuilder lets the hook draw its form"
+)
+def test_an_older_airflow_offers_the_type_and_draws_its_usual_fields() -> None:
+    """Without Flask-AppBuilder the extras are given as JSON; nothing but an INFO line tells of it."""
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    (shown,) = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "veo3"]
+    assert shown.hook_name == "VEO3"
+    assert (shown.standard_fields, shown.extra_fields) == (None, None)
 
 
 def test_the_forms_of_older_airflow_say_the_same() -> None:

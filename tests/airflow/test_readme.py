@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Connection
+from airflow_versions import connection_class
 from task_runs import Run
 
 from airflow_provider_veo3.hooks.connection import settings_from_connection
@@ -42,7 +42,7 @@ def test_the_connection_line_makes_a_connection() -> None:
     (line,) = [block for block in blocks("bash") if "AIRFLOW_CONN_" in block]
     match = re.search(r"AIRFLOW_CONN_VEO3_DEFAULT='(.*)'", line)
     assert match is not None
-    connection = Connection.from_json(match[1], conn_id="veo3_default")
+    connection = connection_class().from_json(match[1], conn_id="veo3_default")
     assert connection.conn_type == Veo3Hook.conn_type
     settings = settings_from_connection("veo3_default", connection, connection.extra_dejson)
     assert (settings.base_url, settings.api_key) == ("https://api.veo3gen.co", "veo3_your_api_key")
@@ -50,7 +50,7 @@ def test_the_connection_line_makes_a_connection() -> None:
 
 def test_the_defaults_in_the_connection_table_are_the_real_ones() -> None:
     rows = dict(re.findall(r"^\| extra `(\w+)`.*\| ([^|]+) \|$", README, re.MULTILINE))
-    connection = Connection(conn_id="c", conn_type="veo3", password="veo3_key")
+    connection = connection_class()(conn_id="c", conn_type="veo3", password="veo3_key")
     settings = settings_from_connection("c", connection, {})
     assert float(rows["request_timeout"]) == settings.request_timeout
     assert float(rows["requests_per_minute"]) == settings.requests_per_minute

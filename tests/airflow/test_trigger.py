@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import carried_by_serde, import_string
 from connections import use_connection
 
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ def looks(emulator: Emulator) -> int:
 
 def test_round_trip_through_airflows_own_serialization() -> None:
     from airflow.models.trigger import Trigger
-    from airflow.sdk._shared.module_loading import import_string
-    from airflow.sdk.serde import deserialize, serialize
     from airflow.serialization.serialized_objects import BaseSerialization
 
     original = trigger_for("veo_1_a", deadline=1799999999.25, poll_interval=None)
@@ -74,7 +73,7 @@ def test_round_trip_through_airflows_own_serialization() -> None:
     assert set(kwargs) == {"generation_id", "veo3_conn_id", "deadline", "poll_interval"}
     row = Trigger.from_object(original)
     for carried in (
-        deserialize(json.loads(json.dumps(serialize(kwargs)))),
+        *carried_by_serde(kwargs),
         BaseSerialization.deserialize(json.loads(json.dumps(BaseSerialization.serialize(kwargs)))),
         row.kwargs,
     ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io.store import _STORE_CACHE, attach
+from airflow_versions import AIRFLOW, filesystems
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
@@ -128,7 +129,7 @@ def test_a_uri_opens_the_file_again_and_keeps_the_connection(
 ) -> None:
     destination = Destination(given)
     if not tells:  # which connection it is of
-        monkeypatch.delattr(ObjectStoragePath, "conn_id")
+        monkeypatch.delattr(ObjectStoragePath, "conn_id", raising=AIRFLOW >= (3, 2))
     assert destination.uri("a/b.mp4") == uri
     path = ObjectStoragePath(uri)
     assert path.path == uri.removeprefix("file://").removeprefix("conn@")
@@ -149,7 +150,7 @@ def test_credentials_in_a_destination_are_refused_and_not_repeated() -> None:
 
 
 def test_a_missing_connection_is_refused_by_name(airflow_db: None) -> None:
-    from airflow.sdk.io import fs as registry
+    registry = filesystems()
 
     def needs_connection(conn_id: str | None) -> MemoryFileSystem:
         from airflow.sdk import BaseHook
@@ -191,7 +192,7 @@ def test_storage_whose_move_does_not_replace_still_ends_with_the_new_file(memory
 
 
 def test_storage_that_cannot_be_reached_just_now_is_worth_a_retry(airflow_db: None) -> None:
-    from airflow.sdk.io import fs as registry
+    registry = filesystems()
 
     def unreachable(conn_id: str | None) -> MemoryFileSystem:
         raise ConnectionError("no route to the store")

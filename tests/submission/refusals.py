@@ -6,6 +6,8 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from runs import TASK
+
 if TYPE_CHECKING:
     import pytest
     from runs import Run
@@ -69,3 +71,10 @@ def record_of(run: Run, task_id: str) -> dict[str, Any]:
             )
         ).one()
     return json.loads(value) if isinstance(value, str) else value
+
+
+def try_number(run: Run, map_index: int = -1) -> int:
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return run._ti(session, TASK, map_index).try_number

@@ -31,15 +31,15 @@ class BeforeTaskState(Veo3TextToVideoOperator):
     """The operator as Airflow 3.0 to 3.2 runs it, which keep no state of a task."""
 
     def execute(self, context: Context) -> str:
-        context.pop("task_state_store")
+        context.pop("task_state_store", None)
         return super().execute(context)
 
     def execute_again(self, context: Context, event: Any = None) -> str:
-        context.pop("task_state_store")
+        context.pop("task_state_store", None)
         return super().execute_again(context, event)
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
-        context.pop("task_state_store")
+        context.pop("task_state_store", None)
         return super().execute_complete(context, event)
 
 

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import needs_fresh_retries, needs_task_state
 from connections import use_connection
 from runs import (
     DRAGON,
@@ -15,7 +16,6 @@ from runs import (
     clear,
     paid_once,
     start,
-    start_anew,
     submissions,
     succeed,
 )
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
 WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False}
 DEFER: dict[str, Any] = {"wait_for_completion": True, "deferrable": True}
+DEFER_AFRESH = pytest.param(DEFER, marks=needs_fresh_retries)
 SHAPES = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
 
 CUT_AFTER = {"kind": "accept_then_disconnect"}
@@ -89,6 +90,7 @@ def test_one_that_a_slow_api_accepts_late_is_waited_for(
     assert sum(emulator.ledger()["requests"]["history"].values()) > 1, "it was late"
 
 
+@needs_task_state
 def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
         assert "history" not in back_again.ledger()["requests"]
 
 
+@needs_task_state
 def test_one_that_was_found_is_remembered(emulator: Emulator) -> None:
     emulator.configure(processing_seconds=3600)
     emulator.inject(CUT_AFTER)
@@ -163,6 +166,7 @@ def test_it_is_found_among_hundreds(
     assert accepted(emulator) == [*before, generation_id]
 
 
+@needs_task_state
 def test_resubmitting_after_a_clear_pays_for_a_new_video_only_once_it_had_succeeded(
     emulator: Emulator,
 ) -> None:
@@ -175,6 +179,7 @@ def test_resubmitting_after_a_clear_pays_for_a_new_video_only_once_it_had_succee
     assert accepted(emulator) == [first, second, third]
 
 
+@needs_task_state
 @pytest.mark.parametrize("fault", [CUT_AFTER, CUT_BEFORE], ids=["accepted", "not accepted"])
 def test_a_new_video_whose_answer_is_lost_is_not_the_old_one(
     fault: dict[str, Any], emulator: Emulator
@@ -207,7 +212,7 @@ def test_a_wait_that_timed_out_goes_on_with_the_same(emulator: Emulator) -> None
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
-@pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
+@pytest.mark.parametrize("shape", [WAIT, DEFER_AFRESH], ids=["wait", "defer"])
 def test_a_failed_generation_is_replaced_and_refunded(shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.inject({"kind": "fail_generation"})
     run = start(**shape)
@@ -274,6 +279,7 @@ def test_a_rotated_key_re_attaches(emulator: Emulator, monkeypatch: pytest.Monke
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
+@needs_task_state
 def test_a_connection_to_another_account_pays_nothing_and_says_so(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,44 +333,3 @@ def test_without_durability_each_attempt_submits(emulator: Emulator) -> None:
     run.attempt(TASK)
     assert run.attempt(TASK).state == "up_for_retry"
     assert len(accepted(emulator)) == 2
-
-
-class TestBeforeTaskState:
-    """Airflow 3.0 to 3.2."""
-
-    def test_a_first_attempt_just_submits(self, emulator: Emulator) -> None:
-        paid_once(emulator, succeed(start(operator="BeforeTaskState").attempt(TASK)))
-        assert "history" not in emulator.ledger()["requests"]
-
-    @pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
-    def test_a_second_adopts_the_single_match(self, shape: dict[str, Any], emulator: Emulator) -> None:
-        emulator.configure(processing_seconds=3600)
-        run = start(operator="BeforeTaskState", timeout=0.05, **shape)
-        assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
-        emulator.force(accepted(emulator)[0], "complete")
-        paid_once(emulator, succeed(run.attempt(TASK)))
-
-    def test_one_cleared_after_its_run_failed_adopts_what_the_run_paid_for_before(
-        self, emulator: Emulator
-    ) -> None:
-        emulator.configure(processing_seconds=3600)
-        run = start(operator="BeforeTaskState", timeout=0.05, retries=0, **WAIT)
-        assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
-        emulator.force(accepted(emulator)[0], "complete")
-        clear(run)
-        start_anew(run)
-        paid_once(emulator, succeed(run.attempt(TASK)))
-
-    def test_a_second_submits_where_none_was_accepted(self, emulator: Emulator) -> None:
-        emulator.inject({"kind": "fail_generation"})
-        run = start(operator="BeforeTaskState", **WAIT)
-        assert run.attempt(TASK).error_name == "Veo3GenerationFailedError"
-        second = succeed(run.attempt(TASK))
-        assert accepted(emulator)[1:] == [second]
-
-    def test_several_follow_the_policy(self, emulator: Emulator) -> None:
-        run, ids = twice_lost(emulator, operator="BeforeTaskState")
-        ended = run.attempt(TASK)
-        assert ended.error_name == "Veo3AmbiguousSubmissionError"
-        assert all(generation_id in str(ended.error) for generation_id in ids)
-        assert accepted(emulator) == ids

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
+from airflow_versions import needs_task_state, set_xcom
 from connections import use_connection
 from runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
 from sqlalchemy import delete
@@ -84,17 +85,9 @@ def test_an_acceptance_that_another_took_for_its_own_is_replaced(
         generation = submit(hook, *args)
         if len(accepted(emulator)) == 1:
             claim = {"holder": [TASK, 1], "wanted": "x", "id": generation.id, "held": True}
+            of = {"dag_id": run.dag.dag_id, "task_id": TASK, "run_id": run.run_id, "map_index": 1}
             with create_session() as session:
-                XComModel.set(
-                    CLAIM_KEY,
-                    claim,
-                    dag_id=run.dag.dag_id,
-                    task_id=TASK,
-                    run_id=run.run_id,
-                    map_index=1,
-                    serialize=False,
-                    session=session,
-                )
+                set_xcom(session, CLAIM_KEY, claim, **of)
         return generation
 
     monkeypatch.setattr(Veo3Hook, "submit", slow)
@@ -138,6 +131,7 @@ def test_prompts_that_begin_alike_are_told_apart(
     assert len(told) == 2
 
 
+@needs_task_state
 def test_a_list_that_shifted_gives_no_task_another_s_video(emulator: Emulator) -> None:
     emulator.configure(processing_seconds=3600)
     run = start(["a cat", "a dog"], wait_for_completion=True, deferrable=False, timeout=0.05)

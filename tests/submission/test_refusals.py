@@ -8,8 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import needs_fresh_retries, needs_task_state
 from connections import use_connection
-from refusals import BACKOFF, Jumps, record_of
+from refusals import BACKOFF, Jumps, record_of, try_number
 from runs import TASK, accepted, change, clear, paid_once, start, submissions, succeed
 
 from airflow_provider_veo3.emulator import Emulator, Settings
@@ -17,7 +18,6 @@ from airflow_provider_veo3.emulator import Emulator, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from task_runs import Run
 
 SUBMIT: dict[str, Any] = {"deferrable": True}
 WAIT: dict[str, Any] = {"deferrable": True, "wait_for_completion": True, "poll_interval": 0.01}
@@ -51,13 +51,6 @@ def occupy(emulator: Emulator, seconds: float) -> str:
     generation_id = Veo3Hook().text_to_video("Somebody else's").id
     emulator.configure(processing_seconds=0)
     return generation_id
-
-
-def try_number(run: Run, map_index: int = -1) -> int:
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        return run._ti(session, TASK, map_index).try_number
 
 
 @pytest.mark.parametrize("shape", [SUBMIT, WAIT], ids=["submit", "wait"])
@@ -100,6 +93,7 @@ def test_the_limits_of_a_minute_and_of_a_day(emulator: Emulator, jumps: Jumps) -
     assert len(accepted(emulator)) == 2
 
 
+@needs_task_state
 def test_refusals_have_an_end_and_the_video_a_timeout_of_its_own(emulator: Emulator, jumps: Jumps) -> None:
     emulator.inject({**REFUSED, "times": None})
     began = jumps.now()
@@ -172,6 +166,7 @@ def test_mapped_tasks_pay_once_each(prompts: list[str], emulator: Emulator, jump
     assert [told[generation_id] for generation_id in ids] == prompts
 
 
+@needs_task_state
 def test_a_lost_one_whose_fate_is_not_known_is_still_looked_for_afterwards(
     emulator: Emulator, jumps: Jumps
 ) -> None:
@@ -190,6 +185,7 @@ def test_a_lost_one_whose_fate_is_not_known_is_still_looked_for_afterwards(
     assert submissions(emulator) == 2
 
 
+@needs_task_state
 @pytest.mark.parametrize("fault", [CUT_AFTER, CUT_BEFORE], ids=["accepted", "not accepted"])
 def test_a_lost_one_that_cannot_be_looked_up_for_now_is_looked_up_later(
     fault: dict[str, Any], emulator: Emulator, jumps: Jumps
@@ -220,6 +216,7 @@ def test_before_task_state_a_refusal_defers_too(emulator: Emulator, jumps: Jumps
     assert ended.rounds == 2
 
 
+@needs_fresh_retries
 def test_taking_up_an_earlier_one_may_be_refused_too(emulator: Emulator, jumps: Jumps) -> None:
     emulator.configure(processing_seconds=3600)
     run = start(**WAIT, timeout=0.05)
@@ -241,6 +238,7 @@ def test_a_task_cleared_while_it_stays_away_pays_once(emulator: Emulator, jumps:
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
+@needs_task_state
 def test_a_resumed_one_whose_worker_fails_pays_once(
     emulator: Emulator, jumps: Jumps, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,12 +145,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever Airflow prints
     import runs  # noqa: F401
-    from airflow.sdk.execution_time.supervisor import in_process_api_server
+    from airflow_versions import supervisor
 
     import airflow_provider_veo3.exactly_once
     import airflow_provider_veo3.hooks.veo3  # noqa: F401
 
-    asyncio.run(prepare(in_process_api_server()))
+    asyncio.run(prepare(supervisor().in_process_api_server()))
     for line in sys.stdin:
         assert threading.active_count() == 1
         children = []
