@@ -42,6 +42,12 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "task-decorators": [
+            {
+                "name": "veo3_text_to_video",
+                "class-name": f"{package}.decorators.generate.veo3_text_to_video_task",
+            }
+        ],
         "connection-types": [CONNECTION_TYPE],
         "extra-links": [
             f"{package}.links.Veo3GenerationLink",

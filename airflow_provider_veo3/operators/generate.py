@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
 
-_OPTIONS: Final = (
+OPTIONS: Final = (
     "prompt",
     "model",
     "sample_count",
@@ -42,6 +42,7 @@ _OPTIONS: Final = (
     "person_generation",
     "extra_options",
 )
+"""What a generation is, by the names of the parameters."""
 
 
 class Veo3TextToVideoOperator(BaseOperator):
@@ -92,7 +93,7 @@ class Veo3TextToVideoOperator(BaseOperator):
     generation_type: ClassVar[GenerationType] = "text-to-video"
     image_fields: ClassVar[tuple[str, ...]] = ()
 
-    template_fields: Sequence[str] = (*_OPTIONS, "veo3_conn_id")
+    template_fields: Sequence[str] = (*OPTIONS, "veo3_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"extra_options": "json"}
     operator_extra_links = (Veo3GenerationLink(),)
     ui_color = "#d9cdf5"
@@ -215,7 +216,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         from airflow_provider_veo3.api.request import GenerationRequest
         from airflow_provider_veo3.images import read_image
 
-        options = {name: getattr(self, name) for name in _OPTIONS}
+        options = {name: getattr(self, name) for name in OPTIONS}
         options["extra_options"] = self.extra_options or {}
         images = tuple(read_image(name, getattr(self, name)) for name in self.image_fields)
         return GenerationRequest(self.generation_type, images=images, **options)

@@ -60,6 +60,9 @@ def test_everything_that_is_named_exists() -> None:
         listed = {name.rpartition(".")[2] for entry in info[kind] for name in entry["python-modules"]}
         there = {path.name.removesuffix(".py") for path in folder.joinpath(kind).iterdir()}
         assert listed <= there
+    for decorator in info["task-decorators"]:
+        module, _, function = decorator["class-name"].rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function))
     from airflow.sdk import BaseOperatorLink
 
     for name in info["extra-links"]:

@@ -1,0 +1,3 @@
+"""Functions that become generating tasks."""
+
+from __future__ import annotations

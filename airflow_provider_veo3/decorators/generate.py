@@ -1,0 +1,153 @@
+"""``@task.veo3_text_to_video``: a function that returns a prompt becomes a generation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow.providers.common.compat.sdk import (
+    DecoratedOperator,
+    determine_kwargs,
+    task_decorator_factory,
+)
+
+from airflow_provider_veo3.exceptions import Veo3GenerationRefusedError, Veo3ValidationError
+from airflow_provider_veo3.operators.generate import OPTIONS, Veo3TextToVideoOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, TaskDecorator
+
+    from airflow_provider_veo3.admission import Admission
+    from airflow_provider_veo3.returned import Returned
+    from airflow_provider_veo3.waiting import WaitResult
+
+_ALLOWED: Final = f"a prompt (text), or a mapping with 'prompt' and any of: {', '.join(OPTIONS[1:])}"
+
+
+class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
+    """Asks a function what to generate, and generates it; see :func:`veo3_text_to_video_task`."""
+
+    custom_operator_name = "@task.veo3_text_to_video"
+    # what a function returns is no template: its braces are its own
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *(name for name in Veo3TextToVideoOperator.template_fields if name != "prompt"),
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        **Veo3TextToVideoOperator.template_fields_renderers,
+    }
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_arguments(kwargs)
+        if inspect.iscoroutinefunction(python_callable):
+            raise Veo3ValidationError.of("function", python_callable, "a plain function, not an async one")
+        # the function's annotation may say that it returns a mapping, but the task returns an id
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            prompt="",
+            **kwargs | {"multiple_outputs": False},
+        )
+
+    def _execute(self, context: Context, admission: Admission) -> str:
+        """Learn what to generate, then generate it. A wait that is over comes back elsewhere."""
+        returned = self._memory(context)
+        options = returned.recall(again=admission.refusals > 0)
+        if options is None:
+            self._take(self._ask(context))
+            self._request()  # nothing is noted that could not be sent
+            returned.note({name: getattr(self, name) for name in self._asked})
+        else:
+            self.log.info("Going on with what %s() returned before; it is not called again.", self._name)
+            self._take(options)
+        self.log.info("%s() returned the prompt %r.", self._name, self.prompt)
+        return super()._execute(context, admission)
+
+    def _finish(self, context: Context, result: WaitResult) -> str:
+        try:
+            return super()._finish(context, result)
+        except Veo3GenerationRefusedError:
+            # the same text would be refused again, also for the person who clears the task
+            self._memory(context).forget()
+            raise
+
+    def _memory(self, context: Context) -> Returned:
+        from airflow_provider_veo3.returned import Returned
+
+        return Returned(context, self.python_callable, self.op_args, self.op_kwargs, durable=self.durable)
+
+    def _ask(self, context: Context) -> Mapping[str, Any]:
+        known = {**context, **self.op_kwargs}
+        kwargs = determine_kwargs(self.python_callable, self.op_args, known)
+        value = self.python_callable(*self.op_args, **kwargs)
+        if isinstance(value, str):
+            return {"prompt": value}
+        if not isinstance(value, Mapping) or not value:
+            raise Veo3ValidationError.of(f"{self._name}()", value, _ALLOWED)
+        for name in value:
+            if name not in OPTIONS:
+                raise Veo3ValidationError.of(f"{self._name}()[{name!r}]", value[name], _ALLOWED)
+        if "prompt" not in value:
+            raise Veo3ValidationError.of(f"{self._name}()['prompt']", None, _ALLOWED)
+        return value
+
+    def _take(self, options: Mapping[str, Any]) -> None:
+        self._asked = tuple(options)
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.python_callable, "__name__", "the function")
+
+
+def _check_arguments(kwargs: Mapping[str, Any]) -> None:
+    if "prompt" in kwargs:
+        raise Veo3ValidationError.of("prompt", kwargs["prompt"], "nothing here: the function returns it")
+    if kwargs.get("multiple_outputs"):
+        raise Veo3ValidationError.of("multiple_outputs", True, "False: the task returns one generation id")
+
+
+def veo3_text_to_video_task(
+    python_callable: Callable[..., Any] | None = None, **kwargs: Any
+) -> TaskDecorator:
+    """Make a function that returns a prompt a task that generates its video (``@task.veo3_text_to_video``).
+
+    The function returns the prompt as text, or a mapping of options by the operator's names: ``prompt`` and
+    any of ``model``, ``sample_count``, ``duration_seconds``, ``aspect_ratio``, ``generate_audio``,
+    ``enhance_prompt``, ``negative_prompt``, ``seed``, ``person_generation`` and ``extra_options``. What it
+    returns is taken as it is and not rendered as a template; its arguments are. All else is as with
+    :class:`~airflow_provider_veo3.operators.generate.Veo3TextToVideoOperator`: the task returns the id of the
+    generation, and ``expand``, waiting, deferral, retries, XComs and links are the same.
+
+    The function is called once for each video. What it returned is remembered in the task's state before
+    anything is sent (Airflow 3.3 and later), so that a retry takes up the video that was paid for even if the
+    function would return another text by now. It is called again where nothing was accepted, where the
+    video was refused for its content, and where a person clears a task that had succeeded or changes the
+    function or its arguments. Before Airflow 3.3, and with ``durable=False``, each attempt calls it, and
+    another text is another video, paid for anew: there, let a task before this one make the text, and hand it
+    over as an argument.
+
+    :param python_callable: the function, a plain one.
+    :param kwargs: everything that the operator takes, but ``prompt``.
+    :raises Veo3ValidationError: when the DAG is read, for an argument that makes no sense here; when the task
+        runs, for what the function returned: something else, an unknown option, or one that is not
+        acceptable. Nothing was sent.
+    """
+    _check_arguments(kwargs)
+    return task_decorator_factory(
+        python_callable=python_callable,
+        multiple_outputs=False,
+        decorated_operator_class=_DecoratedTextToVideoOperator,
+        **{name: value for name, value in kwargs.items() if name != "multiple_outputs"},
+    )

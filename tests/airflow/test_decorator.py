@@ -1,0 +1,371 @@
+"""``@task.veo3_text_to_video``: what a function returns becomes one video, whatever happens in between."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from task_runs import Run
+
+    from airflow_provider_veo3.emulator import Emulator
+
+WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": True, "poll_interval": 0.01}
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(days=1)}
+REFUSED = {
+    "kind": "status",
+    "status": 429,
+    "endpoint": "text-to-video",
+    "headers": {"X-RateLimit-Retry-After": "6"},
+}
+_numbers = itertools.count()
+
+
+class Writer:
+    """Writes another text at each call, as a language model would, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def write(self, about: str = "a dragon") -> str:
+        self.calls += 1
+        return f"Text {self.calls} on {about}"
+
+
+def decorated(function: Callable[..., Any], *args: Any, **options: Any) -> Run:
+    """A run of a DAG with this one function as its task."""
+    from airflow.sdk import DAG, task
+    from task_runs import Run
+
+    with DAG(f"decorated_{next(_numbers)}") as dag:
+        task.veo3_text_to_video(task_id="make", **{**RETRIES, **options})(function)(*args)
+    return Run(dag)
+
+
+def clear(run: Run) -> None:
+    """Clear the task, as a person does in the UI."""
+    from airflow.models.taskinstance import clear_task_instances
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        clear_task_instances([run._ti(session, "make", -1)], session)
+
+
+def sent(emulator: Emulator) -> list[dict[str, Any]]:
+    return [task["options"] for task in emulator.ledger()["tasks"]]
+
+
+def prompts(emulator: Emulator) -> list[str]:
+    return [options["prompt"] for options in sent(emulator)]
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What production waits minutes for takes no time here."""
+    from airflow_provider_veo3 import submission
+    from airflow_provider_veo3.triggers import backoff
+
+    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
+    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
+    monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
+
+
+def test_airflow_knows_it_by_its_name() -> None:
+    from airflow.sdk import task
+
+    from airflow_provider_veo3.decorators.generate import veo3_text_to_video_task
+
+    assert task.veo3_text_to_video is veo3_text_to_video_task
+
+
+@pytest.mark.parametrize("options", [{}, {"deferrable": True}, {"wait_for_completion": True}, WAIT], ids=str)
+def test_a_function_that_returns_text(emulator: Emulator, options: dict[str, Any]) -> None:
+    run = decorated(lambda: "A lighthouse in a storm", model="veo-3.1-lite-generate-001", **options)
+    (ended,) = run.finish().values()
+    assert ended.state == "success", ended.error
+    (made,) = emulator.ledger()["tasks"]
+    assert ended.value == ended.manifest["id"] == made["id"]
+    assert ended.xcom("generation_status_url").endswith(made["id"])
+    assert (made["prompt"], made["model"]) == ("A lighthouse in a storm", "veo-3.1-lite-generate-001")
+    waits = options.get("wait_for_completion", False)
+    assert ended.manifest["status"] == ("completed" if waits else "pending")
+    assert ended.rounds == (2 if options is WAIT else 1)
+
+
+def test_a_function_that_returns_options_from_arguments_and_context(emulator: Emulator) -> None:
+    def describe(animal: str, *, seconds: int, params: dict[str, str], **context: Any) -> dict[str, object]:
+        assert context["ti"].task_id == "describe"
+        return {
+            "prompt": f"{animal}, {params['weather']}",
+            "duration_seconds": seconds,
+            "seed": "7",
+            "negative_prompt": None,
+            "extra_options": {"resolution": "720p"},
+        }
+
+    from airflow.sdk import DAG, task
+    from task_runs import Run
+
+    from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+
+    with DAG("decorated_options", params={"weather": "rain", "animal": "A hare"}) as dag:
+        made = task.veo3_text_to_video(sample_count=2, seed=5)(describe)(
+            "{{ params.animal }}", seconds="{{ 3 + 3 }}"
+        )
+        Veo3DownloadOperator(task_id="store", generation_id=made, destination="/nowhere")
+    run = Run(dag)
+    ended = run.attempt("describe")
+    assert ended.error is None, ended.error
+    (options,) = sent(emulator)
+    assert options["prompt"] == "A hare, rain"
+    assert (options["durationSeconds"], options["seed"], options["sampleCount"]) == (6, 7, 2)
+    assert options["resolution"] == "720p"
+    assert "negativePrompt" not in options
+    assert ended.value == emulator.ledger()["tasks"][0]["id"], "an id, although the function returns a dict"
+
+
+def test_braces_that_the_function_returns_stay(emulator: Emulator) -> None:
+    text = "A sign says {{ ti.task_id }} {% raise %} {{ nonsense("
+
+    def sign(rendered: str) -> dict[str, str]:
+        assert rendered == "make"
+        return {"prompt": text, "negative_prompt": "{{ ds }}"}
+
+    # refused for now, it comes back, which renders the fields of the task once more
+    emulator.inject(REFUSED)
+    run = decorated(sign, "{{ ti.task_id }}", **WAIT)
+    assert run.start("make").state == "deferred"
+    assert run.resume("make", run.trigger("make").event).state == "deferred"
+    (options,) = sent(emulator)
+    assert (options["prompt"], options["negativePrompt"]) == (text, "{{ ds }}")
+
+
+def test_mapped_over_its_arguments(emulator: Emulator) -> None:
+    from airflow.sdk import DAG, task
+    from task_runs import Run
+
+    def write(about: str, style: str) -> str:
+        return f"{about} {style}"
+
+    @task
+    def subjects() -> list[str]:
+        return ["a fox", "a hare"]
+
+    with DAG("decorated_mapped") as dag:
+        make = task.veo3_text_to_video(**WAIT)(write).partial(style="{{ 'in ' ~ 'ink' }}")
+        make.expand(about=subjects())
+        task.veo3_text_to_video(task_id="rows")(write).expand_kwargs([{"about": "an owl", "style": "in oil"}])
+    ended = Run(dag).finish()
+    told = {made["id"]: made["prompt"] for made in emulator.ledger()["tasks"]}
+    assert [told[ended[f"write[{index}]"].value] for index in range(2)] == ["a fox in ink", "a hare in ink"]
+    assert told[ended["rows[0]"].value] == "an owl in oil"
+    assert [ended[f"write[{index}]"].rounds for index in range(2)] == [2, 2]
+
+
+def test_the_function_is_not_called_when_a_wait_is_over(emulator: Emulator) -> None:
+    writer = Writer()
+    ended = decorated(writer.write, **WAIT).attempt("make")
+    assert (ended.state, ended.rounds, writer.calls) == ("success", 2, 1)
+    assert prompts(emulator) == ["Text 1 on a dragon"]
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("durable", [True, False])
+def test_let_in_late_it_asks_for_what_it_asked_for_at_first(emulator: Emulator, *, durable: bool) -> None:
+    emulator.inject({**REFUSED, "times": 2})
+    writer = Writer()
+    ended = decorated(writer.write, durable=durable, deferrable=True).attempt("make")
+    assert (ended.state, ended.rounds, writer.calls) == ("success", 3, 1)
+    assert prompts(emulator) == ["Text 1 on a dragon"]
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("cleared", [False, True], ids=["retried", "cleared"])
+def test_a_later_attempt_takes_up_the_video_although_the_function_would_say_something_else(
+    emulator: Emulator, *, cleared: bool
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    writer = Writer()
+    run = decorated(writer.write, **{**WAIT, "timeout": 0.05})
+    assert run.attempt("make").error_name == "Veo3GenerationTimeoutError"
+    (made,) = emulator.ledger()["tasks"]
+    emulator.force(made["id"], "complete")
+    if cleared:
+        clear(run)
+    ended = run.attempt("make")
+    assert (ended.error, ended.value) == (None, made["id"])
+    assert writer.calls == 1
+    assert emulator.ledger()["totals"]["accepted"] == 1
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_lost_answer_is_found_although_the_function_would_say_something_else(
+    emulator: Emulator,
+) -> None:
+    emulator.inject({"kind": "accept_then_disconnect"})
+    emulator.inject({"kind": "status", "status": 400, "endpoint": "history", "times": None})
+    writer = Writer()
+    run = decorated(writer.write)
+    assert run.attempt("make").error_name == "Veo3NoAnswerError"
+    emulator.clear_faults()
+    ended = run.attempt("make")
+    (made,) = emulator.ledger()["tasks"]
+    assert (ended.error, ended.value, writer.calls) == (None, made["id"], 1)
+
+
+def test_a_person_who_clears_a_success_gets_a_new_text_and_a_new_video(emulator: Emulator) -> None:
+    writer = Writer()
+    run = decorated(writer.write)
+    first = run.attempt("make").value
+    clear(run)
+    second = run.attempt("make").value
+    assert first != second
+    assert prompts(emulator) == ["Text 1 on a dragon", "Text 2 on a dragon"]
+
+
+@pytest.mark.parametrize("when", ["request", "generation"])
+def test_text_that_was_refused_for_its_content_is_not_asked_for_again(emulator: Emulator, when: str) -> None:
+    emulator.configure(policy_when=when)
+    texts = iter(["prohibited content", "something nice"])
+    run = decorated(lambda: next(texts), **WAIT)
+    ended = run.attempt("make")
+    assert ended.state == "failed"
+    refused = {"request": "Veo3ContentPolicyError", "generation": "Veo3GenerationRefusedError"}
+    assert ended.error_name == refused[when]
+    clear(run)
+    assert run.attempt("make").state == "success"
+    assert prompts(emulator)[-1] == "something nice"
+
+
+@pytest.mark.parametrize("changed", ["function", "arguments"])
+def test_a_changed_task_asks_anew(emulator: Emulator, changed: str) -> None:
+    from airflow.sdk import DAG, task
+
+    emulator.configure(processing_seconds=3600)
+    run = decorated(lambda about: f"About {about}", "foxes", **{**WAIT, "timeout": 0.05})
+    assert run.attempt("make").error_name == "Veo3GenerationTimeoutError"
+    emulator.configure(processing_seconds=0)
+
+    def another(about: str) -> str:
+        return f"All about {about}"
+
+    with DAG(run.dag.dag_id) as run.dag:
+        if changed == "function":
+            task.veo3_text_to_video(task_id="make", **RETRIES, **WAIT)(another)("foxes")
+        else:
+            task.veo3_text_to_video(task_id="make", **RETRIES, **WAIT)(another)("hares")
+    assert run.attempt("make").state == "success"
+    assert prompts(emulator)[1] == ("All about foxes" if changed == "function" else "All about hares")
+
+
+@pytest.mark.parametrize(
+    ("returned", "field", "shown", "allowed"),
+    [
+        (None, "write()", "None", "a prompt (text), or a mapping with 'prompt' and any of: model, sample_"),
+        (5, "write()", "5", "a prompt (text)"),
+        (["a", "b"], "write()", "['a', 'b']", "a prompt (text)"),
+        ({}, "write()", "{}", "a mapping with 'prompt'"),
+        (b"bytes", "write()", "b'bytes'", "a prompt (text)"),
+        ("", "prompt", "''", "text of 1 to 1000 characters"),
+        (" \n", "prompt", r"' \n'", "text of 1 to 1000 characters"),
+        ("x" * 1001, "prompt", "(1003 characters)", "(this has 1001)"),
+        ({"model": "m"}, "write()['prompt']", "None", "a mapping with 'prompt'"),
+        ({"prompt": None}, "prompt", "None", "text of 1 to 1000 characters"),
+        ({"prompt": "x", "modle": "m"}, "write()['modle']", "'m'", "any of: model, sample_count"),
+        ({"prompt": "x", "max_credits": 9}, "write()['max_credits']", "9", "any of: model, sample_count"),
+        ({"prompt": "x", "veo3_conn_id": "c"}, "write()['veo3_conn_id']", "'c'", "any of: model"),
+        ({"prompt": "x", 3: "c"}, "write()[3]", "'c'", "any of: model"),
+        ({"prompt": "x", "duration_seconds": 30}, "duration_seconds", "30", "4 to 8"),
+        ({"prompt": "x", "extra_options": {"a": {1, 2}}}, "extra_options['a']", "{1, 2}", "a JSON value"),
+    ],
+)
+def test_a_return_that_makes_no_video_is_refused(
+    emulator: Emulator, returned: Any, field: str, shown: str, allowed: str
+) -> None:
+    def write() -> Any:
+        return returned
+
+    ended = decorated(write).attempt("make")
+    assert (ended.error_name, ended.state) == ("Veo3ValidationError", "failed")
+    assert ended.error.field == field  # type: ignore[union-attr]
+    assert str(ended.error).startswith(f"{field}=")
+    assert shown in str(ended.error)
+    assert allowed in str(ended.error)
+    assert "Nothing was submitted or spent" in str(ended.error)
+    assert emulator.ledger()["totals"]["requests"] == 0
+
+
+def test_an_error_in_the_function_is_its_own(emulator: Emulator) -> None:
+    def write() -> str:
+        raise LookupError("no idea")
+
+    ended = decorated(write).attempt("make")
+    assert (ended.error_name, ended.state) == ("LookupError", "up_for_retry")
+    assert emulator.ledger()["totals"]["requests"] == 0
+
+
+def test_what_makes_no_sense_is_refused_when_the_dag_is_read() -> None:
+    from airflow.sdk import task
+
+    from airflow_provider_veo3.exceptions import Veo3ValidationError
+
+    async def write() -> str:
+        return "x"
+
+    with pytest.raises(Veo3ValidationError, match=r"^prompt='x'.*the function returns it"):
+        task.veo3_text_to_video(prompt="x")
+    with pytest.raises(Veo3ValidationError, match=r"^multiple_outputs=True.*one generation id"):
+        task.veo3_text_to_video(multiple_outputs=True)
+    with pytest.raises(Veo3ValidationError, match=r"^function=.*a plain function"):
+        task.veo3_text_to_video(write)()
+    with pytest.raises(Veo3ValidationError, match=r"^timeout=0"):
+        task.veo3_text_to_video(timeout=0, task_id="make")(lambda: "x")()
+
+
+def test_it_survives_serialization_and_has_the_link() -> None:
+    import json
+
+    from airflow.sdk import DAG, task
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    def write(about: str) -> str:
+        return about
+
+    with DAG("decorated_serialized") as dag:
+        task.veo3_text_to_video(model="m")(write)("a fox")
+        task.veo3_text_to_video(task_id="mapped", **WAIT)(write).expand(about=["a"])
+    data = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    DagSerialization.validate_schema(data)
+    DagSerialization.from_dict(data)
+    tasks = [each["__var"] for each in data["dag"]["tasks"]]
+    assert {each["task_id"] for each in tasks} == {"write", "mapped"}
+    for each in tasks:
+        assert each["_operator_extra_links"] == {"VEO3 status": "_link_Veo3GenerationLink"}
+        assert set(each["template_fields"]) >= {"op_args", "op_kwargs", "model"}
+        assert "prompt" not in each["template_fields"]
+
+
+def test_memory_that_cannot_be_read_or_written_submits_nothing(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise OSError("disk full")
+
+    writer = Writer()
+    run = decorated(writer.write)
+    for verb, says in (("get", "cannot be read"), ("set", "cannot be written")):
+        with monkeypatch.context() as patch:
+            patch.setattr(TaskStateStoreAccessor, verb, broken)
+            ended = run.attempt("make")
+        assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
+        assert says in str(ended.error)
+        assert "disk full" in str(ended.error)
+    assert emulator.ledger()["totals"]["requests"] == 0
+    assert run.attempt("make").state == "success"
