@@ -56,7 +56,7 @@ class Pace:
 
         :param elapsed: seconds since its acceptance, measured here.
         """
-        told = _reported_seconds(generation)
+        told = reported_seconds(generation)
         if generation.status is not Status.COMPLETED or told is None:
             return
         slack, factor = CLOCK_TOLERANCE
@@ -98,7 +98,7 @@ def _typical(model: str | None) -> float:
     return next(times, SHORTEST_TYPICAL)
 
 
-def _reported_seconds(generation: Generation) -> float | None:
+def reported_seconds(generation: Generation) -> float | None:
     """The shorter of what its two times and its processing time say, whichever unit the latter may have."""
     times = [] if generation.processing_seconds is None else [generation.processing_seconds]
     if generation.created_at is not None and generation.completed_at is not None:

@@ -25,6 +25,12 @@ class Veo3DownloadOperator(BaseOperator):
     the file host announces is not fetched again, so that a retry costs nothing and repeats nothing. Fetching
     costs no credits, but links live only 24 hours from when a generation finished.
 
+    With ``outlets``, the asset events carry what a consumer needs of each file: ``generation_id``, ``index``,
+    ``uri``, ``size``, ``sha256``, ``model``, ``credits``, ``seconds`` and ``prompt_sha256``. An ``Asset`` has
+    one event, whose extra holds them in the list ``files``; an ``AssetAlias`` one event per file, of the
+    asset whose URI is the file's without the connection, with them as its extra. That costs one more request
+    per generation, for what the API tells of it.
+
     :param generation_id: id of a finished generation, or a list of them, as a generating task or the sensor
         returns. Of a mapped task's ids, those of skipped instances are left out; ids given twice are fetched
         once; an empty list stores nothing and returns an empty list. (templated)
@@ -91,6 +97,10 @@ class Veo3DownloadOperator(BaseOperator):
             self.log.info("There is no generation to store; nothing was asked of the API.")
         videos = store.store(generation_ids)
         publish_stored(context, [video.uri for video in videos])
+        if self.outlets:
+            from airflow_provider_veo3.assets import publish_events
+
+            publish_events(context, self.outlets, videos, hook.get_generation)
         return [video.as_json() for video in videos]
 
     def on_kill(self) -> None:
