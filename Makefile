@@ -20,7 +20,7 @@ KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest
+.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest docs
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -83,6 +83,17 @@ chaos-distributed: .venv/.chaos  ## under PostgreSQL, Redis, two Celery workers 
 bench: $(STAMP)  ## measure everything in benchmarks/ against what is known, into benchmarks/RESULTS.md
 	@$(PY) -m benchmarks
 
+docs: .venv/.docs  ## build the pages of docs/ and the API reference into build/docs, and check their links
+	@rm -rf build/docs
+	@AIRFLOW_HOME='$(CURDIR)/build/docs-airflow' $(PY) -m sphinx --quiet --fresh-env --fail-on-warning --keep-going \
+		--doctree-dir build/docs-trees docs build/docs
+	@$(PY) docs/check_site.py build/docs
+	@echo 'make docs: build/docs/index.html'
+
+.venv/.docs: $(STAMP)
+	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,docs]'
+	@touch $@
+
 install: $(STAMP)  ## only build .venv
 
 $(STAMP): pyproject.toml constraints.txt
@@ -104,7 +115,7 @@ $(STAMP): pyproject.toml constraints.txt
 constraints:  ## take the newest versions that work into constraints.txt (then: make test)
 	@rm -rf build/constraints
 	@"$(PYTHON)" -m venv build/constraints
-	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev,chaos]'
+	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev,chaos,docs]'
 	@{ sed -n '/^#/p' constraints.txt; \
 		build/constraints/bin/python -m pip freeze --exclude-editable | grep -v '^#' | LC_ALL=C sort -f; \
 		sed -n '/;/p' constraints.txt; } > build/constraints.txt

@@ -1,0 +1,44 @@
+"""How `make docs` builds the pages of this folder into a site."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING
+
+# importing operators makes Airflow write its configuration somewhere: not into anybody's home
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="veo3-docs-"))
+os.environ.setdefault("AIRFLOW__CORE__HOSTNAME_CALLABLE", "socket.gethostname")
+
+import airflow_provider_veo3
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "airflow-provider-veo3"
+author = "the authors of airflow-provider-veo3"
+version = release = airflow_provider_veo3.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say what each parameter takes
+
+html_theme = "furo"
+html_title = "VEO3 provider for Apache Airflow"
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+
+
+def leave_out_links_from_the_site(_app: Sphinx, _page: str, source: list[str]) -> None:
+    """Keep the text of links to Markdown files of the checkout that are no pages of the site."""
+    source[0] = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\.md(#[^)]*)?\)", r"\1", source[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Register what is defined above; Sphinx calls it."""
+    app.connect("source-read", leave_out_links_from_the_site)
