@@ -1,15 +1,16 @@
-"""One attempt of a generating task: what Airflow tells it, and how it leaves an API that refuses for now."""
+"""One attempt of a generating task: what Airflow and it tell each other, and how it waits to be let in."""
 
 from __future__ import annotations
 
 import random
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_veo3.claims import RunClaims
 from airflow_provider_veo3.exactly_once import ExactlyOnce
 from airflow_provider_veo3.exceptions import Veo3RateLimitError
+from airflow_provider_veo3.links import MANIFEST_KEY, publish_link, publish_manifest
 from airflow_provider_veo3.memory import context_memory, context_task
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ def obtain(
     *,
     among: type,
     admission: Admission | None,
+    max_credits: int | None,
 ) -> Generation:
     """Return the generation of the task instance at hand; see :class:`ExactlyOnce`.
 
     :param among: the operator whose tasks share the run's generations.
     :param admission: how the task has been refused so far; ``None`` waits in this worker where it is.
+    :param max_credits: what a new one may cost; ``None`` for no limit.
     """
     attempt = ExactlyOnce(
         hook,
@@ -44,6 +47,7 @@ def obtain(
         claims=RunClaims(context, among),
         on_ambiguous=task.on_ambiguous_submission,
         defers=admission is not None,
+        max_credits=max_credits,
     )
     try:
         return attempt.obtain()
@@ -76,6 +80,31 @@ def stay_away(task: BaseOperator, admission: Admission, error: Veo3RateLimitErro
         method_name="execute_again",
         timeout=timedelta(seconds=remembered.give_up_at - now + DEFERRAL_MARGIN),
     )
+
+
+def tell_accepted(
+    task: BaseOperator, context: Context, base_url: str, request: GenerationRequest, generation: Generation
+) -> str:
+    """Publish and log a generation that the API has accepted; return its model."""
+    # the acceptance does not repeat what was asked for
+    model = generation.model or request.model
+    publish_manifest(context, generation.manifest() | {"type": request.type, "model": model})
+    publish_link(context, base_url, generation.id)
+    told = (generation.id, request.type, request.model)
+    balance = (_or_unknown(generation.credits_used), _or_unknown(generation.credits_remaining))
+    task.log.info("Generation %s: %s, model %s, %s credits used, %s left.", *told, *balance)
+    return model
+
+
+def as_accepted(context: Context) -> dict[str, Any]:
+    """Return the manifest from when the generation was accepted, which a deferral outlives."""
+    ti = context["ti"]
+    manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _or_unknown(number: int | None) -> str:
+    return "an unknown number of" if number is None else str(number)
 
 
 def _clock(moment: float) -> str:

@@ -15,11 +15,13 @@ from airflow_provider_veo3.api.retries import Retries, was_not_accepted
 from airflow_provider_veo3.exceptions import (
     Veo3AmbiguousSubmissionError,
     Veo3ApiError,
+    Veo3Error,
     Veo3GenerationNotFoundError,
     Veo3PermanentApiError,
     Veo3RateLimitError,
     Veo3StateError,
 )
+from airflow_provider_veo3.spending import check_price
 from airflow_provider_veo3.submission import OnAmbiguous, Phase, Record, Step, Task
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class ExactlyOnce:
     :param defers: a 429 that asks for a long wait, or does not end after some short ones, is raised, so that
         the task can defer and call :meth:`obtain` again: whatever was raised so can be taken up from memory.
         Otherwise it is waited out here, up to two minutes at a time.
+    :param max_credits: what a new generation may cost by the API's price list, which is asked for only then.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class ExactlyOnce:
         claims: Claims,
         on_ambiguous: OnAmbiguous,
         defers: bool = False,
+        max_credits: int | None = None,
     ) -> None:
         self._hook = hook
         self._request = request
@@ -76,6 +80,7 @@ class ExactlyOnce:
         self._claims = claims
         self._on_ambiguous = on_ambiguous
         self._defers = defers
+        self._max_credits = max_credits
         self._retries = BriefRetries.of(Retries()) if defers else Retries()
         self._fingerprint = submission.fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
         self._looks = submission.looks_of(request)
@@ -87,6 +92,7 @@ class ExactlyOnce:
         :raises Veo3StateError: it cannot be told or noted whether one was paid for; nothing was submitted.
         :raises Veo3AmbiguousSubmissionError: several may be the one, and the policy is to ask a person.
         :raises Veo3GenerationNotFoundError: the API no longer knows the one that was paid for.
+        :raises Veo3CreditLimitError: a new one would cost too much; nothing was submitted.
         :raises Veo3RateLimitError: the API refuses for now; asking again later goes on from here.
         :raises Veo3ApiError: the API refused, or cannot be asked.
         """
@@ -139,6 +145,7 @@ class ExactlyOnce:
         return replace(generation, credits_remaining=record.credits_remaining)
 
     def _submit(self) -> Generation:
+        self._check_price()  # before anything says that a request may have been sent
         attempt = 0
         while True:
             attempt += 1
@@ -170,6 +177,17 @@ class ExactlyOnce:
                 if self._claims.claim(generation.id):
                     return generation
                 log.warning("Another task took up %s as its own; submitting once more.", generation.id)
+
+    def _check_price(self) -> None:
+        if self._max_credits is None:
+            return
+        try:
+            models = self._hook.get_conn().run(flows.list_models(self._retries))
+            check_price(self._request, models, self._max_credits)
+        except Veo3Error:
+            if not self._may_have_one():
+                self._claims.want(None)
+            raise
 
     def _intend(self) -> Record:
         """Write down that a request is about to be sent; without that none is."""

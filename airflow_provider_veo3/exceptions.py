@@ -4,6 +4,7 @@
 
     Veo3Error                                  (AirflowException)
     ├── Veo3ValidationError                    bad parameter, found before anything was sent          x
+    ├── Veo3CreditLimitError                   it would cost more than max_credits, or nobody knows    x
     ├── Veo3ConnectionConfigError              the Airflow connection cannot be used                  x
     ├── Veo3ApiError                           a call to the API went wrong
     │   ├── Veo3NoAnswerError                  no answer came: network, timeout, cut connection
@@ -103,6 +104,19 @@ def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
     """
     if value not in allowed:
         raise Veo3ValidationError.of(field, value, ", ".join(allowed))
+
+
+class Veo3CreditLimitError(Veo3Error, AirflowFailException):
+    """The generation would cost more than the task may spend; nothing was submitted or spent.
+
+    :param estimate: credits it would cost by the API's price list; ``None`` where that has no price for it.
+    :param limit: the task's ``max_credits``.
+    """
+
+    def __init__(self, message: str, *, estimate: int | None = None, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.estimate = estimate
+        self.limit = limit
 
 
 class Veo3ConnectionConfigError(Veo3Error, AirflowFailException):

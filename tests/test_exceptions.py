@@ -23,6 +23,7 @@ CLASSES: list[Any] = [
 
 DETAILS = {
     exceptions.Veo3ValidationError: {"field": "f", "value": "v", "allowed": "a"},
+    exceptions.Veo3CreditLimitError: {"estimate": 190, "limit": 100},
     exceptions.Veo3ApiError: {"status": 500, "code": "C", "body": "b", "retry_after": 1.5},
     exceptions.Veo3NoAnswerError: {"sent": False, "status": None},
     exceptions.Veo3InsufficientCreditsError: {"required": 5, "available": 4, "status": 402},

@@ -20,6 +20,7 @@ from airflow_provider_veo3.hooks.connection import (
     settings_from_connection,
     settings_from_environment,
 )
+from airflow_provider_veo3.spending import price_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,14 +193,11 @@ class Veo3Hook(BaseHook):
             "text-to-video", "-", model=model, sample_count=sample_count, generate_audio=generate_audio
         )
         models = self.list_models()
-        listed = next((m for m in models if m.id == model), None)
-        price = None
-        if listed is not None:
-            price = listed.credits_per_video if asked.generate_audio else listed.credits_per_video_no_audio
+        price = price_of(asked, models)
         if price is None:
             known = ", ".join(m.id for m in models)
             raise Veo3ValidationError.of("model", model, f"a model with a price: {known}")
-        return price * asked.sample_count
+        return price
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the models, which checks address and key and costs no credits."""

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_veo3.exceptions import check_choice, check_positive
-from airflow_provider_veo3.links import (
-    MANIFEST_KEY,
-    Veo3GenerationLink,
-    publish_link,
-    publish_manifest,
-)
+from airflow_provider_veo3.links import Veo3GenerationLink, publish_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +59,10 @@ class Veo3TextToVideoOperator(BaseOperator):
     :param seed: 0 to 4294967295. Default ``None``: the API chooses.
     :param person_generation: ``allow_adult`` or ``dont_allow``. Default ``allow_adult``.
     :param extra_options: options the vendor adds later, by their API names, sent as they are.
+    :param max_credits: most credits that the generation may cost, a whole number from 0 (templated). Just
+        before it submits, the task asks the API for its prices; what costs more, or has none, is not
+        submitted. What an earlier attempt has paid for is taken up whatever it cost. Default ``None``: no
+        limit, and no such request.
     :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
     :param wait_for_completion: submit and wait in this one task, the shape for campaigns: with a pool that
         includes deferred tasks its slots are the generations in flight. Default ``False``: submit only, and
@@ -82,6 +81,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         in the history could be it: ``fail`` (default; the error names the ids), ``adopt_newest`` or
         ``resubmit``, which may pay twice.
     :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
+    :raises Veo3CreditLimitError: it would cost more than ``max_credits``; nothing was sent, no retry.
     :raises Veo3PermanentApiError: the API refuses (key, credits, content, options); not retried.
     :raises Veo3RateLimitError: the API would not let it in in time; says how long it has refused.
     :raises Veo3StateError: it cannot be told or noted whether an earlier attempt has paid; nothing was sent.
@@ -93,7 +93,7 @@ class Veo3TextToVideoOperator(BaseOperator):
     generation_type: ClassVar[GenerationType] = "text-to-video"
     image_fields: ClassVar[tuple[str, ...]] = ()
 
-    template_fields: Sequence[str] = (*OPTIONS, "veo3_conn_id")
+    template_fields: Sequence[str] = (*OPTIONS, "max_credits", "veo3_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"extra_options": "json"}
     operator_extra_links = (Veo3GenerationLink(),)
     ui_color = "#d9cdf5"
@@ -112,6 +112,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         seed: int | None = None,
         person_generation: str = "allow_adult",
         extra_options: Mapping[str, Any] | None = None,
+        max_credits: int | None = None,
         veo3_conn_id: str = "veo3_default",
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -133,6 +134,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         self.seed = seed
         self.person_generation = person_generation
         self.extra_options = extra_options
+        self.max_credits = max_credits
         self.veo3_conn_id = veo3_conn_id
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -158,7 +160,8 @@ class Veo3TextToVideoOperator(BaseOperator):
         return self._execute(context, Admission.from_event(event))
 
     def _execute(self, context: Context, admission: Admission) -> str:
-        from airflow_provider_veo3.attempt import obtain
+        from airflow_provider_veo3.attempt import obtain, tell_accepted
+        from airflow_provider_veo3.spending import read_max_credits
         from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import accepted_at, ended
 
@@ -170,21 +173,16 @@ class Veo3TextToVideoOperator(BaseOperator):
             request,
             among=Veo3TextToVideoOperator,
             admission=admission if self.deferrable else None,
+            max_credits=read_max_credits(self.max_credits),
         )
         self._generation_id = generation.id
-        # the acceptance does not repeat what was asked for
-        asked = {"type": request.type, "model": generation.model or request.model}
-        publish_manifest(context, generation.manifest() | asked)
-        publish_link(context, self._hook.settings.base_url, generation.id)
-        told = (generation.id, request.type, request.model)
-        balance = (_or_unknown(generation.credits_used), _or_unknown(generation.credits_remaining))
-        self.log.info("Generation %s: %s, model %s, %s credits used, %s left.", *told, *balance)
+        model = tell_accepted(self, context, self._hook.settings.base_url, request, generation)
         if not self.wait_for_completion:
             self._mark_delivered(context, generation.id)
             return generation.id
         if generation.status.is_terminal:  # taken up from an earlier attempt
             return self._finish(context, ended(generation))
-        since, model = accepted_at(generation, time.time()), asked["model"]
+        since = accepted_at(generation, time.time())
         if self.deferrable:
             where_and_how = (self.veo3_conn_id, self.timeout, self.poll_interval)
             defer_until_done(self, generation.id, *where_and_how, accepted_at=since, model=model)
@@ -192,9 +190,10 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""
+        from airflow_provider_veo3.attempt import as_accepted
         from airflow_provider_veo3.waiting import WaitResult
 
-        return self._finish(context, WaitResult.from_event(event, self._accepted(context).get("id")))
+        return self._finish(context, WaitResult.from_event(event, as_accepted(context).get("id")))
 
     def on_kill(self) -> None:
         """Say what a person who ends the task should know."""
@@ -235,26 +234,18 @@ class Veo3TextToVideoOperator(BaseOperator):
         deadline = time.time() + self.timeout
         return wait_blocking(self._hook, Wait(generation_id, deadline, interval, since, model))
 
-    def _accepted(self, context: Context) -> dict[str, Any]:
-        """Return the manifest from when the generation was accepted, which a deferral outlives."""
-        ti = context["ti"]
-        manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
-        return manifest if isinstance(manifest, dict) else {}
-
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation, fail on any other end."""
+        from airflow_provider_veo3.attempt import as_accepted
+
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()
         # only the acceptance tells the balance
-        manifest["credits_remaining"] = self._accepted(context).get("credits_remaining")
+        manifest["credits_remaining"] = as_accepted(context).get("credits_remaining")
         publish_manifest(context, manifest)
         self._mark_delivered(context, result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id
-
-
-def _or_unknown(number: int | None) -> str:
-    return "an unknown number of" if number is None else str(number)
 
 
 class Veo3ImageToVideoOperator(Veo3TextToVideoOperator):

@@ -81,7 +81,8 @@ def test_every_documented_option_is_a_template_field_and_documented() -> None:
     for operator in operators():
         taken = inspect.signature(operators()[0]).parameters.keys()
         assert set(OPTIONS) <= set(taken)
-        assert {*OPTIONS, *operator.image_fields, "veo3_conn_id"} == set(operator.template_fields)
+        more = {*operator.image_fields, "max_credits", "veo3_conn_id"}
+        assert {*OPTIONS, *more} == set(operator.template_fields)
         assert isinstance(operator.template_fields, tuple)
         documented = (operators()[0].__doc__ or "") + (operator.__doc__ or "")
         own = set(inspect.signature(operator).parameters) - {"kwargs"}
@@ -190,6 +191,7 @@ def test_default_args_reach_every_parameter(
         "poke_interval": timedelta(seconds=0.01),
         "timeout": 77.0,
         "durable": False,
+        "max_credits": 500 * 2,
         "on_ambiguous_submission": "adopt_newest",
     }
     with DAG("options_default_args", default_args={**OPTIONS, **pictures, **waiting}) as dag:

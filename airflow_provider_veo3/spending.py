@@ -1,0 +1,63 @@
+"""What a generation costs by the API's price list, and how much it may cost."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_veo3.exceptions import Veo3CreditLimitError, Veo3ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_veo3.api.models import VideoModel
+    from airflow_provider_veo3.api.request import GenerationRequest
+
+_ALLOWED: Final = "a whole number of credits from 0, or None for no limit"
+
+
+def read_max_credits(value: object) -> int | None:
+    """Return the limit, which may come as text, as templates give it.
+
+    An empty text is refused: a template that renders to nothing must not lift a limit.
+
+    :raises Veo3ValidationError: it is no limit.
+    """
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
+        return int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise Veo3ValidationError.of("max_credits", value, _ALLOWED)
+
+
+def price_of(request: GenerationRequest, models: Sequence[VideoModel]) -> int | None:
+    """Return the credits that a generation costs; ``None`` where the list has no price for it."""
+    listed = next((model for model in models if model.id == request.model), None)
+    if listed is None:
+        return None
+    price = listed.credits_per_video if request.generate_audio else listed.credits_per_video_no_audio
+    return None if price is None else price * request.sample_count
+
+
+def check_price(request: GenerationRequest, models: Sequence[VideoModel], max_credits: int) -> None:
+    """Refuse a generation that costs more than it may, or nobody knows how much.
+
+    :raises Veo3CreditLimitError: it does.
+    """
+    price = price_of(request, models)
+    if price is not None and price <= max_credits:
+        return
+    sound = "with sound" if request.generate_audio else "without sound"
+    if price is None:
+        known = ", ".join(model.id for model in models)
+        message = (
+            f"max_credits={max_credits} is set, but the VEO3 API lists no price for model {request.model!r} "
+            f"{sound}; it lists {known}. Nothing was submitted or spent. Name one of these, or set no limit."
+        )
+    else:
+        message = (
+            f"This generation costs {price} credits (model {request.model}, {sound}, "
+            f"sample_count={request.sample_count}), and max_credits={max_credits}. Nothing was submitted or "
+            "spent. Raise the limit, or take a cheaper model, one sample or no sound."
+        )
+    raise Veo3CreditLimitError(message, estimate=price, limit=max_credits)
