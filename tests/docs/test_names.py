@@ -1,0 +1,147 @@
+"""What the README and the docs name exists, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow_versions import AIRFLOW
+from pages import CHECKOUT, PAGES, anchors, code_spans, links
+
+import airflow_provider_veo3
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+NEWER = ("retry_policy", "task_state_store")
+"""Names of an Airflow that may be newer than the one at hand."""
+
+
+@cache
+def modules() -> tuple[Any, ...]:
+    """All modules of the package but what runs when it is imported."""
+    found = pkgutil.walk_packages(airflow_provider_veo3.__path__, "airflow_provider_veo3.")
+    return tuple(importlib.import_module(each.name) for each in found if not each.name.endswith("__main__"))
+
+
+@cache
+def classes() -> dict[str, type]:
+    """The package's classes by name."""
+    return {
+        name: value
+        for module in modules()
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__.startswith("airflow_provider_veo3")
+    }
+
+
+@cache
+def words() -> frozenset[str]:
+    """Every name and every word of a text in the package's code, and the parameters of Airflow's classes."""
+    from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
+
+    found: set[str] = set(NEWER)
+    for cls in (DAG, BaseOperator, BaseSensorOperator):
+        found.update(inspect.signature(cls).parameters)
+        found.update(inspect.signature(cls.__init__).parameters)
+    for file in (CHECKOUT / "airflow_provider_veo3").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Name | ast.arg | ast.keyword | ast.Attribute | ast.FunctionDef):
+                for field in ("id", "arg", "attr", "name"):
+                    found.add(str(getattr(node, field, "")))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(re.findall(r"\w+", node.value))
+    return frozenset(found)
+
+
+@each_page
+def test_classes(page: Path) -> None:
+    missing = []
+    for span in code_spans(page):
+        for name, attribute in re.findall(r"\b(Veo3\w+|Emulator|Settings|Fault)\b(?:\.(\w+))?", span):
+            cls = classes().get(name)
+            if cls is None or (attribute and not hasattr(cls, attribute)):
+                missing.append(span)
+    assert missing == []
+
+
+@each_page
+def test_parameters(page: Path) -> None:
+    from airflow.configuration import conf
+
+    missing = []
+    for span in code_spans(page):
+        option = re.fullmatch(r"\[(\w+)\] (\w+)( = .*)?", span)
+        if option is not None:
+            if not conf.has_option(option[1], option[2]):
+                missing.append(span)
+            continue
+        name = re.match(r"([a-z]\w*)=", span) or re.fullmatch(r"([a-z][a-z0-9]*(?:_[a-z0-9]+)+)", span)
+        if name is not None and name[1] not in words():
+            missing.append(span)
+    assert missing == []
+
+
+@each_page
+def test_make_targets(page: Path) -> None:
+    from shell import MAKEFILE
+
+    targets = [words.split()[1] for words in code_spans(page) if words.startswith("make ")]
+    assert [name for name in targets if not re.search(rf"^{name}:", MAKEFILE, re.MULTILINE)] == []
+
+
+@each_page
+def test_links(page: Path) -> None:
+    dead = []
+    for link in links(page):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="one Airflow is enough")
+def test_the_reference_has_every_public_class() -> None:
+    """Public is what Airflow is told of: operators, sensors, triggers, hooks, links."""
+    info = airflow_provider_veo3.get_provider_info()
+    named = [
+        module
+        for kind in ("operators", "sensors", "triggers", "hooks")
+        for each in info.get(kind, ())
+        for module in each["python-modules"]
+    ]
+    reference = (CHECKOUT / "docs" / "reference.md").read_text(encoding="utf-8")
+    public = [
+        f"{module}.{name}"
+        for module in named
+        for name, value in vars(importlib.import_module(module)).items()
+        if inspect.isclass(value) and value.__module__ == module and not name.startswith("_")
+    ]
+    assert public
+    assert [name for name in public + info["extra-links"] if name not in reference] == []
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    """As ``make docs`` does, where what it needs is installed."""
+    pytest.importorskip("furo")
+    pytest.importorskip("myst_parser")
+    import subprocess
+    import sys
+
+    site = tmp_path / "site"
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "--doctree-dir", str(tmp_path / "trees")]
+    build = [sys.executable, "-m", "sphinx", *options, str(CHECKOUT / "docs"), str(site)]
+    for command in (build, [sys.executable, str(CHECKOUT / "docs" / "check_site.py"), str(site)]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,111 @@
+"""Every block of code in the README and the docs works as it stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow_versions import AIRFLOW
+from pages import BUILT, Block, blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.emulator import Emulator
+
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="the docs show what the newest Airflow can do")
+
+BUCKET = "s3://aws_default@my-bucket"
+FOLDER = "file:///tmp/videos"
+
+
+def of(language: str) -> Any:
+    found = [block for block in blocks() if block.language == language]
+    return pytest.mark.parametrize("block", found, ids=str)
+
+
+def test_each_block_is_of_a_kind_that_is_checked() -> None:
+    known = ("python", "bash", "json", *BUILT)
+    assert [f"{block}: {block.language!r}" for block in blocks() if block.language not in known] == []
+
+
+@of("python")
+def test_python(block: Block, account: Emulator, bucket: Path, tmp_path: Path) -> None:
+    text = block.text.replace(BUCKET, f"file://{bucket}").replace(FOLDER, f"file://{tmp_path}/videos")
+    assert "://" not in re.sub(r"file://", "", text), "an address that the test cannot stand in for"
+    file = tmp_path / ("test_snippet.py" if "def test_" in text else "snippet.py")
+    file.write_text(text, encoding="utf-8")
+    if "def test_" in text:
+        run_as_test(file)
+        return
+    dags = read(file)
+    if "task_id=" in text or "@task" in text:
+        assert dags, "tasks that belong to no DAG"
+    for dag in dags:
+        run(dag)
+        if any("Download" in task.task_type for task in dag.tasks):
+            assert list(tmp_path.rglob("*.mp4")), "nothing was stored"
+
+
+def read(file: Path) -> list[DAG]:
+    """Run a file as Airflow runs DAG files, and return its DAGs."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(file), safe_mode=False)
+    assert bag.import_errors == {}
+    return list(bag.dags.values())
+
+
+def run(dag: DAG) -> None:
+    """Run a DAG; where its parameters name generations, with one that has just been made."""
+    from task_runs import Run
+
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    conf: dict[str, Any] = {}
+    wanted = {"generation_id", "generation_ids"} & set(dag.params)
+    if wanted:
+        made = Veo3Hook().text_to_video("A kite").id
+        conf = {name: [made] if name.endswith("s") else made for name in wanted}
+    ended = Run(dag, conf).finish()
+    assert len(ended) >= len(dag.tasks)
+    assert {name: (end.state, end.error) for name, end in ended.items() if end.state != "success"} == {}
+
+
+def run_as_test(file: Path) -> None:
+    """Run a file as a user's test, in a process of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(file.parent)]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
+    done = subprocess.run(
+        [*command, "-c", os.devnull, str(file)],
+        capture_output=True,
+        text=True,
+        cwd=file.parent,
+        env=env,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d passed", done.stdout)
+
+
+@of("bash")
+def test_bash(block: Block, account: Emulator) -> None:
+    from shell import check
+
+    assert check(block.text, account) > 0
+
+
+@of("json")
+def test_json(block: Block) -> None:
+    from shell import check_connection
+
+    value = json.loads(block.text)
+    if "conn_type" in value:
+        check_connection(block.text)
