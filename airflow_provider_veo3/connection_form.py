@@ -22,6 +22,7 @@ CONNECTION_TYPE: Final[dict[str, Any]] = {
             "password": "veo3_...",
             "host": "https://api.veo3gen.co",
             "schema": "https",
+            "port": "443",
         },
     },
     "conn-fields": {

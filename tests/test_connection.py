@@ -65,6 +65,8 @@ ADDRESSES = [
     ({"host": "::1", "port": 8000, "schema": "http"}, "http://[::1]:8000"),
     ({"host": "2001:db8::1"}, "https://[2001:db8::1]"),
     ({"port": 8443}, "https://api.veo3gen.co:8443"),
+    ({"port": 0}, "https://api.veo3gen.co"),  # what Airflow's UI sends for an empty field
+    ({"host": "http://127.0.0.1:8000", "port": 0}, "http://127.0.0.1:8000"),
 ]
 
 
@@ -150,7 +152,7 @@ def test_an_address_that_is_unusable_or_shows_the_key_is_refused(host: str) -> N
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("port", [0, -1, 65536, 99999])
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
 def test_a_port_out_of_range_is_refused(port: int) -> None:
     connection = SimpleNamespace(host=None, schema=None, port=port, password=KEY)
     with pytest.raises(Veo3ConnectionConfigError, match="port is"):

@@ -263,7 +263,12 @@ def test_the_labels_for_older_airflows_are_the_form_s() -> None:
     assert behaviour == {
         "hidden_fields": ["login"],
         "relabeling": {"password": "API key", "host": "Base URL", "schema": "Scheme"},
-        "placeholders": {"password": "veo3_...", "host": "https://api.veo3gen.co", "schema": "https"},
+        "placeholders": {
+            "password": "veo3_...",
+            "host": "https://api.veo3gen.co",
+            "schema": "https",
+            "port": "443",
+        },
     }
     assert (Veo3Hook.conn_type, Veo3Hook.hook_name) == ("veo3", "VEO3")
 

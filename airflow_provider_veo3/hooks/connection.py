@@ -114,7 +114,8 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
     surplus = bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
     if surplus or not re.fullmatch(r"[\w.:%-]+", hostname) or parts.scheme not in ("http", "https"):
         raise _unusable(conn_id, "host", repr(f"{parts.scheme}://{hostname}{parts.path}"), allowed)
-    at = port if own_port is None else own_port
+    # Airflow's UI sends 0 for a port that is left empty when it tests a connection
+    at = (port or None) if own_port is None else own_port
     if at is not None and not 0 < at <= 65535:  # noqa: PLR2004 - TCP
         raise _unusable(conn_id, "port", repr(at), "a number from 1 to 65535")
     name = f"[{hostname}]" if ":" in hostname else hostname
