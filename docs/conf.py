@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -15,6 +16,8 @@ import airflow_provider_veo3
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+
+logging.getLogger("airflow").setLevel(logging.WARNING)  # it tells where its configuration lies
 
 project = "airflow-provider-veo3"
 author = "the authors of airflow-provider-veo3"
