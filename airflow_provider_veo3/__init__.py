@@ -28,7 +28,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": integration,
-                "python-modules": [f"{package}.operators.generate", f"{package}.operators.download"],
+                "python-modules": [
+                    f"{package}.operators.generate",
+                    f"{package}.operators.download",
+                    f"{package}.operators.history",
+                ],
             }
         ],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.generation"]}],

@@ -81,7 +81,7 @@ class Lost:
             return False
         if generation.type is not None and _is_another_type(self.type, generation.type):
             return False
-        if generation.model is not None and _is_another_model(self.model, generation.model):
+        if generation.model is not None and is_another_model(self.model, generation.model):
             return False
         if generation.prompt is not None and not same_prompt(self.prompt, generation.prompt, longest):
             return False
@@ -100,7 +100,7 @@ def _is_another_type(sent: str, listed: str) -> bool:
     return ours != theirs and theirs in _KNOWN_TYPES and not unclear
 
 
-def _is_another_model(sent: str, listed: str) -> bool:
+def is_another_model(sent: str, listed: str) -> bool:
     """Whether a listing names another model; a name that is no id says nothing, nor does its ending."""
     ours, theirs = (re.sub(r"-(\d{3}|preview)$", "", name.strip().lower()) for name in (sent, listed))
     return ours != theirs and ours.startswith("veo-") and theirs.startswith("veo-")

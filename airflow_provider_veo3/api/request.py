@@ -134,8 +134,8 @@ class GenerationRequest:
             "type": _choice("type", self.type, tuple(IMAGE_ROLES)),
             "prompt": _text("prompt", self.prompt, MAX_PROMPT_LENGTH),
             "model": _text("model", self.model, 200),
-            "sample_count": _integer("sample_count", self.sample_count, SAMPLE_COUNTS),
-            "duration_seconds": _integer("duration_seconds", self.duration_seconds, DURATIONS),
+            "sample_count": read_integer("sample_count", self.sample_count, SAMPLE_COUNTS),
+            "duration_seconds": read_integer("duration_seconds", self.duration_seconds, DURATIONS),
             "aspect_ratio": _choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS),
             "generate_audio": _boolean("generate_audio", self.generate_audio),
             "enhance_prompt": _boolean("enhance_prompt", self.enhance_prompt),
@@ -148,7 +148,7 @@ class GenerationRequest:
         seed: object = self.seed
         if seed is not None:
             # a CSV column that is left empty in one row
-            checked["seed"] = None if seed == "" else _integer("seed", seed, SEEDS)
+            checked["seed"] = None if seed == "" else read_integer("seed", seed, SEEDS)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         _check_extra_options(self.extra_options)
@@ -200,7 +200,11 @@ def _optional_text(field: str, value: object, longest: int) -> str | None:
     return None if value == "" else _text(field, value, longest)
 
 
-def _integer(field: str, value: object, allowed: range) -> int:
+def read_integer(field: str, value: object, allowed: range) -> int:
+    """Return a whole number, which may come as text.
+
+    :raises Veo3ValidationError: it is none of those allowed.
+    """
     shown = f"a whole number from {allowed.start} to {allowed.stop - 1}"
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
         value = int(value)

@@ -164,6 +164,14 @@ class Veo3Hook(BaseHook):
 
         :param status: only those that stand so: ``pending``, ``processing``, ``completed`` or ``failed``.
         """
+        for page in self.iter_history_pages(status):
+            yield from page
+
+    def iter_history_pages(self, status: str | None = None) -> Iterator[list[Generation]]:
+        """Yield the same as :meth:`iter_history`, those of a page together, for who judges their order.
+
+        :param status: as there.
+        """
         seen: set[str] = set()
         skip: int | None = 0
         while skip is not None:
@@ -173,7 +181,7 @@ class Veo3Hook(BaseHook):
             # a generation submitted meanwhile moves others onto the next page
             fresh = [generation for generation in page.generations if generation.id not in seen]
             seen.update(generation.id for generation in fresh)
-            yield from fresh
+            yield fresh
             # an API that ignores ``skip`` would be asked for ever
             skip = page.next_skip if fresh or not page.generations else None
 
