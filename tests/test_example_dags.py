@@ -103,7 +103,9 @@ def test_reading_the_dag_files_warns_of_nothing_and_is_quick(airflow_db: None) -
     assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")}
     for dag in bag.dags.values():
         assert {"veo3", "example"} <= set(dag.tags)
-        assert dag.timetable.can_be_scheduled is False
+        # one that runs by itself spends nothing, and waits to be switched on
+        assert dag.timetable.can_be_scheduled is (dag.dag_id == "example_veo3_recover")
+        assert dag.catchup is False
         assert dag.doc_md is not None
         assert "credits" in dag.doc_md
         assert all(getattr(task, "deferrable", True) for task in dag.tasks)
@@ -162,6 +164,40 @@ def test_first_last_frame(dags: dict[str, DAG], emulator: Emulator, tmp_path: Pa
     video = check_stored(stored, accepted["id"], tmp_path)
     assert video.seconds == 6
     assert not video.audio
+
+
+def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    dag = dags["example_veo3_recover"]
+    assert (dag.max_active_runs, dag.is_paused_upon_creation) == (1, True)
+    assert dag.schedule == "0 */6 * * *"
+    done = run(dag, tmp_path)
+    assert (xcom(done, "list"), xcom(done, "store")) == ([], []), "an account that has made nothing"
+
+    hook = Veo3Hook()
+    emulator.configure(processing_seconds=3600)
+    lost = [hook.text_to_video(f"A boat, {count} of them", sample_count=count).id for count in (1, 2)]
+    hook.text_to_video("Still on its way")
+    for generation_id in lost:
+        emulator.force(generation_id, "complete")
+    done = run(dag, tmp_path)
+    assert xcom(done, "list") == lost
+    stored = xcom(done, "store")
+    assert [(video["generation_id"], video["index"]) for video in stored] == [
+        (lost[0], 0),
+        (lost[1], 0),
+        (lost[1], 1),
+    ]
+    for video in stored:
+        check_stored(video, video["generation_id"], tmp_path)
+
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")}
+    assert len(written) == 3
+    assert xcom(run(dag, tmp_path), "store") == stored
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == written, "passed over"
+    ledger = emulator.ledger()
+    assert len(ledger["tasks"]) == 3, "it submits nothing"
 
 
 def test_campaign(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
