@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from airflow_provider_veo3 import __version__
+from airflow_provider_veo3 import __version__, get_provider_info
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NAME = "airflow-provider-veo3"
@@ -129,12 +129,16 @@ for kind in ("hooks", "operators", "sensors", "triggers"):
             print(importlib.import_module(module).__file__)
 for entry in info["connection-types"]:
     pkgutil.resolve_name(entry["hook-class-name"])
+for entry in info["task-decorators"]:
+    pkgutil.resolve_name(entry["class-name"])
 for link in info["extra-links"]:
     pkgutil.resolve_name(link)()
 """
     files = python(installed, "-c", script).splitlines()
     assert [file for file in files if not file.startswith(str(installed))] == []
-    assert len(files) == 5
+    info = get_provider_info()
+    kinds = ("hooks", "operators", "sensors", "triggers")
+    assert len(files) == sum(len(entry["python-modules"]) for kind in kinds for entry in info[kind])
 
 
 def test_airflow_lists_the_provider(installed: Path) -> None:
