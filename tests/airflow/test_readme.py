@@ -60,10 +60,10 @@ def test_the_defaults_in_the_connection_table_are_the_real_ones() -> None:
 
 def test_every_class_and_file_it_names_exists() -> None:
     from airflow_provider_veo3 import exceptions
-    from airflow_provider_veo3.operators import download, generate
+    from airflow_provider_veo3.operators import download, generate, history
     from airflow_provider_veo3.sensors import generation
 
-    homes = (exceptions, download, generate, generation)
+    homes = (exceptions, download, generate, history, generation)
     named = set(re.findall(r"`(Veo3\w+)`", README))
     assert len(named) > 10
     assert [name for name in named if not any(hasattr(home, name) for home in homes)] == []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.sdk import DAG
+    from task_runs import Run
 
     from airflow_provider_veo3.emulator import Emulator
 
@@ -64,19 +65,33 @@ def read(file: Path) -> list[DAG]:
 
 
 def run(dag: DAG) -> None:
-    """Run a DAG; where its parameters name generations, with one that has just been made."""
+    """Run a DAG in an account that holds a generation, which parameters and events of the DAG name."""
     from task_runs import Run
 
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
-    conf: dict[str, Any] = {}
-    wanted = {"generation_id", "generation_ids"} & set(dag.params)
-    if wanted:
-        made = Veo3Hook().text_to_video("A kite").id
-        conf = {name: [made] if name.endswith("s") else made for name in wanted}
-    ended = Run(dag, conf).finish()
+    hook = Veo3Hook()
+    made = hook.text_to_video("A kite").id
+    told = {"generation_id": made, "generation_ids": [made]}
+    started = Run(dag, {name: value for name, value in told.items() if name in dag.params})
+    tell_watchers(started, hook.get_generation(made).manifest())
+    ended = started.finish()
     assert len(ended) >= len(dag.tasks)
     assert {name: (end.state, end.error) for name, end in ended.items() if end.state != "success"} == {}
+
+
+def tell_watchers(started: Run, payload: dict[str, Any]) -> None:
+    """Let a run be that of the event that watchers of the DAG's assets have made of a trigger's."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    schedule = started.dag.schedule if isinstance(started.dag.schedule, list) else []
+    watched = [asset.name for asset in schedule if asset.watchers]
+    with create_session() as session:
+        for asset in session.scalars(select(AssetModel).where(AssetModel.name.in_(watched))).all():
+            event = AssetEvent(asset_id=asset.id, extra={"from_trigger": True, "payload": payload})
+            started._dag_run(session).consumed_asset_events.append(event)
 
 
 def run_as_test(file: Path) -> None:
