@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.models import Status
@@ -34,7 +34,10 @@ DOUBT: Final = 2
 """The shortest of ``n`` times seen counts ``n / (n + DOUBT)``: few tell little of the shortest possible."""
 
 KEPT: Final = 50
-"""Generations of a model whose times are kept, so that what is learned follows the vendor."""
+"""Latest generations of a model whose times are kept, so that what is learned follows the vendor."""
+
+CREDIBLE: Final = 3
+"""Times the published time up to which what was seen is heeded: all beyond is a jam, or another unit."""
 
 SLOWER: Final = 1 / 30
 """Looks are never further apart than a poll interval or this share of the time waited, if that is more."""
@@ -48,7 +51,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._seen: dict[str, float] = {}
-        self._times: dict[str | None, deque[str]] = {}
+        self._times: dict[str | None, list[tuple[float, str]]] = {}
+        """Heaps of when each was accepted, by the API's clock, and its id."""
         self._clocks_agree = True
 
     def learn(self, generation: Generation, elapsed: float | None = None) -> None:
@@ -65,11 +69,12 @@ class Pace:
             self._clocks_agree = False
         if generation.id in self._seen:
             return
-        times = self._times.setdefault(generation.model, deque())
-        times.append(generation.id)
+        times = self._times.setdefault(generation.model, [])
+        accepted = 0.0 if generation.created_at is None else generation.created_at.timestamp()
         self._seen[generation.id] = told
-        if len(times) > KEPT:
-            del self._seen[times.popleft()]
+        heapq.heappush(times, (accepted, generation.id))
+        if len(times) > KEPT:  # whichever way the listing runs, and as often as it is read
+            del self._seen[heapq.heappop(times)[1]]
 
     def earliest(self, model: str | None, poll_interval: float) -> float:
         """Return the seconds after its acceptance before which no generation of a model is expected."""
@@ -77,7 +82,8 @@ class Pace:
         times = self._times.get(model, ())
         if not times or not self._clocks_agree:
             return expected
-        shortest = min(self._seen[generation_id] for generation_id in times)
+        seen = min(self._seen[generation_id] for _, generation_id in times)
+        shortest = min(seen, _typical(model) * CREDIBLE)
         learned = MARGIN * shortest * len(times) / (len(times) + DOUBT)
         return min(MARGIN * shortest, max(expected, learned))
 

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.retries import Retries
-from airflow_provider_veo3.exceptions import Veo3AuthenticationError, Veo3Error
+from airflow_provider_veo3.exceptions import Veo3AuthenticationError, Veo3Error, Veo3NoAnswerError
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.listing import Page
 from airflow_provider_veo3.pace import Pace
@@ -34,6 +34,10 @@ CONNECTION_PAUSES = (1.0, 3.0, 9.0, 27.0)
 
 LATEST = 60.0
 """Seconds behind its deadline at which a wait ends without a last answer: sooner than Airflow ends it."""
+
+LONGEST_ANSWER = 90.0
+"""Seconds beyond the connection's timeout, which is for each part of an answer, until all of it is given up.
+One that comes in drops would hold up everyone for ever; the end of a rate window may be waited for before."""
 
 ONCE = Retries(attempts=1)
 """A look that fails is judged by those who wait, who know their deadlines; the call does not insist."""
@@ -77,9 +81,9 @@ class _Line:
         self._waiting[wait] = (ended, contextvars.copy_context())
         self._schedule.join(wait, time.time())
         self._joined.set()
-        patience = max(0.0, wait.deadline - time.time()) + LATEST
+        until = _patience(wait.deadline)
         try:
-            await asyncio.wait((ended, self._asking), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ended, self._asking), timeout=until, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._schedule.leave(wait)
             del self._waiting[wait]
@@ -161,12 +165,19 @@ class _Line:
         if self._transport is None:
             raise RuntimeError("nothing is asked before the connection is read")
         base_url = self._settings.base_url
-        if isinstance(question, Page):
-            status = None if question.status is None else question.status.value
-            page = flows.get_history_page(HISTORY_PAGE_LIMIT, question.skip, status, base_url, ONCE)
-            return await self._transport.run(page, poll=True)
-        one = flows.get_generation(question.generation_id, base_url, ONCE)
-        return await self._transport.run(one, poll=True)
+        longest = self._settings.request_timeout + LONGEST_ANSWER
+        try:
+            async with asyncio.timeout(longest):
+                if isinstance(question, Page):
+                    status = None if question.status is None else question.status.value
+                    page = flows.get_history_page(HISTORY_PAGE_LIMIT, question.skip, status, base_url, ONCE)
+                    return await self._transport.run(page, poll=True)
+                one = flows.get_generation(question.generation_id, base_url, ONCE)
+                return await self._transport.run(one, poll=True)
+        except TimeoutError:
+            raise Veo3NoAnswerError(
+                f"The VEO3 API's answer was not there whole after {longest:.0f} s.", sent=True
+            ) from None
 
     async def _has_other_credentials(self) -> bool:
         """Read the connection again, in which a person may have replaced the key, and take it up if so."""
@@ -210,11 +221,18 @@ async def wait_for_generation(
     """
     async with _line(veo3_conn_id) as line:
         try:
-            hook = await line.hook()
+            async with asyncio.timeout(_patience(deadline)):
+                hook = await line.hook()
         except Veo3Error as error:
             return Wait(generation_id, deadline, 0.0).end_with(error)
+        except TimeoutError:  # a secrets backend that does not answer
+            return Wait(generation_id, deadline, 0.0).time_out()
         interval = poll_interval or hook.settings.poll_interval
         return await line.end_of(Wait(generation_id, deadline, interval, accepted_at, model, line.pace))
+
+
+def _patience(deadline: float) -> float:
+    return max(0.0, deadline - time.time()) + LATEST
 
 
 @asynccontextmanager

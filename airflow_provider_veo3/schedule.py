@@ -42,13 +42,16 @@ CLOSEST: Final = 1.0
 """Seconds between two looks when a deadline does not let the poll interval pass."""
 
 OVERDUE: Final = 600.0
-"""Seconds after which a generation that only its absence from a list says to be running is asked about."""
+"""Seconds after which a generation that only its absence from a list says to be running is asked about ..."""
+
+OVERDUE_UNPROVEN: Final = 120.0
+"""... and while that list has never shown anything, so that nobody knows whether it ever does."""
 
 LISTING_PATIENCE: Final = 2
 """Looks in a row that the listing may fail before generations are asked about one by one instead ..."""
 
 LISTING_RETRY: Final = 4
-"""... but for every so many looks."""
+"""... but for every so many looks; also where it is refused, if only by a proxy in between, for a while."""
 
 
 @dataclass
@@ -84,7 +87,7 @@ class Schedule:
         """By the generation that is waited for."""
         self._news: list[tuple[Wait, WaitResult | str]] = []
         self._listing = Listing()
-        self._listing_works = True
+        self._filter_shows: bool | None = None  # whether the list of the completed ones has ever shown any
         self._listing_failures = 0
         self._failures = 0
         self._looks = 0
@@ -136,17 +139,19 @@ class Schedule:
         self._looks += 1
         self._last, self._spread = now, JITTER * self._jitter()
         ids = set(self._waits)
+        due = {wait.generation_id for wait, seat in self._seats.items() if seat.due <= now}
         if len(ids) > 1 and self._use_listing():
-            yield from self._ask_listing(ids, now)
+            yield from self._ask_listing(ids, due, now)
         else:
-            due = {wait.generation_id for wait, seat in self._seats.items() if seat.due <= now}
             yield from self._ask_singly(due, now)
 
-    def _use_listing(self) -> bool:
-        in_trouble = self._listing_failures >= LISTING_PATIENCE
-        return self._listing_works and (not in_trouble or self._looks % LISTING_RETRY == 0)
+    def _is_late(self, generation_id: str, now: float) -> bool:
+        return any(wait.deadline <= now for wait in self._waits.get(generation_id, ()))
 
-    def _ask_listing(self, ids: set[str], now: float) -> Look:
+    def _use_listing(self) -> bool:
+        return self._listing_failures < LISTING_PATIENCE or self._looks % LISTING_RETRY == 0
+
+    def _ask_listing(self, ids: set[str], due: set[str], now: float) -> Look:
         missing = set(ids)
         unknown = {wait.generation_id for wait, seat in self._seats.items() if not seat.known}
         read_whole = False
@@ -155,11 +160,12 @@ class Schedule:
             needed = unknown if self._listing.filters else unknown | listed
             if not (yield from self._read(self._listing.newest(missing, needed), missing)):
                 return
+            if self._listing_failures:  # refused
+                return (yield from self._ask_singly(missing & due, now))
             read_whole = self._listing.was_read_whole
-            # on no page
-            yield from self._ask_singly(missing & unknown, now)
+            yield from self._ask_singly(missing & unknown, now)  # on no page
             missing -= unknown
-        may_tell = self._listing_works and self._listing.filters and not read_whole
+        may_tell = self._listing.filters and not read_whole
         if missing and may_tell and not (yield from self._read(self._listing.finished(missing), missing)):
             return
         yield from self._settle(missing, now, read_whole=read_whole)
@@ -174,6 +180,8 @@ class Schedule:
                 return self._on_listing_error(page, answer, missing, now)
             if isinstance(answer, HistoryPage):
                 self._failures = self._listing_failures = 0
+                if page.status is Status.COMPLETED:
+                    self._filter_shows = self._filter_shows or bool(answer.generations)
                 yield from self._tell_page(answer, missing, now)
                 try:
                     page = reading.send(answer)
@@ -182,6 +190,7 @@ class Schedule:
         return True
 
     def _tell_page(self, page: HistoryPage, missing: set[str], now: float) -> Look:
+        last_looks = SINGLES
         for generation in page.generations:
             self._pace.learn(generation)
             if generation.id not in missing:
@@ -191,31 +200,36 @@ class Schedule:
                 self._seats[wait].listed = True
             told: Answer = generation
             if generation.status is Status.FAILED and not (generation.error or generation.error_code):
-                # the listing may not say why
-                told, now = yield One(generation.id)
-            better = isinstance(told, Generation) and told.status.is_terminal
-            self._tell(told if better and isinstance(told, Generation) else generation, now)
+                told, now = yield One(generation.id)  # the listing may not say why
+            elif last_looks and not generation.status.is_terminal and self._is_late(generation.id, now):
+                last_looks -= 1
+                told, now = yield One(generation.id)  # the listing may lag behind
+            self._tell(told if isinstance(told, Generation) and told.status.is_terminal else generation, now)
 
     def _settle(self, missing: set[str], now: float, *, read_whole: bool) -> Look:
         """Take those whom no list has among the ended to be running, and ask about some to be sure."""
-        rest = [(wait, seat) for wait, seat in self._seats.items() if wait.generation_id in missing]
-        rest = [(wait, seat) for wait, seat in rest if seat.due <= now]
+        due = [(wait, seat) for wait, seat in self._seats.items() if seat.due <= now]
+        rest = [(wait, seat) for wait, seat in due if wait.generation_id in missing]
         late = {wait.generation_id for wait, _ in rest if wait.deadline <= now}
+        overdue = OVERDUE_UNPROVEN if self._filter_shows is False else OVERDUE
         unsure = {
             wait.generation_id
             for wait, seat in rest
-            if not seat.listed or read_whole or now - seat.since > OVERDUE
-        }
+            if not seat.listed or read_whole or now - seat.since > overdue
+        } - late
         yield from self._ask_singly(late, now)
-        yield from self._ask_singly(unsure - late, now, most=1)
+        yield from self._ask_singly(unsure, now, most=1)
+        if self._filter_shows is False and not unsure <= self._waits.keys():
+            self._listing.filters = False  # it has ended, and the list of those that have stays empty
         for wait, seat in rest:
             if wait in self._seats and seat.due <= now:
                 self._judge(wait, wait.still_going(now), now)
 
-    def _ask_singly(self, ids: Iterable[str], now: float, most: int = SINGLES) -> Look:
-        """Ask about generations one by one, those first that were not asked about for longest."""
-        seats = {each: self._seats[self._waits[each][0]] for each in ids if each in self._waits}
-        for generation_id in sorted(seats, key=lambda each: seats[each].asked)[:most]:
+    def _ask_singly(self, ids: set[str], now: float, most: int = SINGLES) -> Look:
+        """Ask about generations one by one: first at deadlines, then those not asked about for longest."""
+        seats = {each: self._seats[self._waits[each][0]] for each in self._waits if each in ids}
+        order = {each: (not self._is_late(each, now), seat.asked) for each, seat in seats.items()}
+        for generation_id in sorted(order, key=order.__getitem__)[:most]:
             answer, now = yield One(generation_id)
             seats[generation_id].asked = now
             if isinstance(answer, Generation):
@@ -252,7 +266,7 @@ class Schedule:
                 self._listing_failures += 1
             return False
         if page.status is None:
-            self._listing_works = False  # every generation can still be asked about
+            self._listing_failures += LISTING_PATIENCE  # every generation can still be asked about
         else:
             self._listing.filters = False
         return True

@@ -1,0 +1,131 @@
+"""A listing, its filter and its times that are not what they say: nobody is told late or wrongly for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from world import FAST, START, World
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
+from airflow_provider_veo3.listing import Page
+from airflow_provider_veo3.waiting import Ending
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.schedule import Question
+
+
+@dataclass
+class StaleWorld(World):
+    """Its listing has everything running for ever."""
+
+    def _page(self, page: Page) -> HistoryPage:
+        told = super()._page(replace(page, status=None))
+        rows = tuple(replace(each, status=Status.PROCESSING, completed_at=None) for each in told.generations)
+        return replace(told, generations=rows if page.status is None else ())
+
+
+@dataclass
+class EmptyFilterWorld(World):
+    """It knows no generation by the status that is asked for."""
+
+    def _page(self, page: Page) -> HistoryPage:
+        return super()._page(page) if page.status is None else HistoryPage((), 0, None, None)
+
+
+@dataclass
+class OtherUnitWorld(World):
+    """Its listing tells of milliseconds, and of no time."""
+
+    def _page(self, page: Page) -> HistoryPage:
+        told = super()._page(page)
+        return replace(told, generations=tuple(map(self._strange, told.generations)))
+
+    def _strange(self, generation: Generation) -> Generation:
+        millis = generation.processing_seconds and generation.processing_seconds * 1000
+        return replace(generation, created_at=None, completed_at=None, processing_seconds=millis)
+
+
+def test_a_listing_that_lags_behind_for_ever_does_not_make_a_timeout() -> None:
+    world = StaleWorld()
+    for _ in range(3):
+        world.wait(world.job(70), timeout=300)
+    running = world.wait(world.job(10_000), timeout=300)
+    world.run()
+    assert [result.ending for _, result in world.ended.values()].count(Ending.COMPLETED) == 3
+    assert world.ended[running.generation_id][1].ending is Ending.TIMEOUT
+    assert len(world.singles) == 4, "a last look for each"
+
+
+@pytest.mark.parametrize("past", [0, 300])
+def test_a_filter_that_shows_nothing_is_done_without(past: int) -> None:
+    world = EmptyFilterWorld()
+    for index in range(past):
+        world.job(60, accepted=START - 10_000 + index)
+    for index in range(250):
+        world.wait(world.job(200 + index))
+    world.run()
+    assert {result.ending for _, result in world.ended.values()} == {Ending.COMPLETED}
+    assert world.delays()[-1] < 60
+
+
+def test_a_listing_that_is_refused_for_a_while_is_taken_up_again() -> None:
+    moved = errors.Veo3BadRequestError("under maintenance", status=302)
+
+    def trouble(question: Question, now: float) -> Exception | None:
+        return moved if isinstance(question, Page) and START + 40 < now < START + 50 else None
+
+    world = World(trouble=trouble)
+    for index in range(90):
+        world.wait(world.job(200 + index))
+    world.run()
+    assert world.delays()[-1] < 15
+
+
+def test_without_a_listing_the_last_look_comes_before_the_others() -> None:
+    gone = errors.Veo3BadRequestError("what is a history?", status=404)
+    world = World(trouble=lambda question, _: gone if isinstance(question, Page) else None)
+    for _ in range(300):
+        world.wait(world.job(10_000), timeout=20_000)
+    hasty = [world.wait(world.job(250), timeout=timeout) for timeout in (300, 400, 500)]
+    world.run(until=START + 600)
+    for wait in hasty:
+        moment, result = world.ended[wait.generation_id]
+        assert result.ending is Ending.COMPLETED
+        assert moment < wait.deadline + 30
+
+
+def test_milliseconds_do_not_silence_anybody() -> None:
+    world = OtherUnitWorld()
+    for index in range(60):
+        world.job(60, accepted=START - 9000 + index)
+    for _ in range(5):
+        world.wait(world.job(70))
+    world.run()
+    assert world.delays()[-1] < 120
+
+
+def test_a_jam_that_is_over_silences_nobody() -> None:
+    world = World()
+    for index in range(60):
+        world.job(3000, accepted=START - 9000 + index)
+    for _ in range(5):
+        world.wait(world.job(170))
+    world.run()
+    assert world.delays()[-1] < 20
+
+
+@pytest.mark.parametrize("old_to_new", [False, True])
+def test_the_latest_times_of_a_page_count(old_to_new: bool) -> None:
+    """Read again and again, in either order."""
+    world = World(old_to_new=old_to_new)
+    for index in range(70):
+        world.job(120, accepted=START - 9000 + index)
+    for index in range(40):
+        world.job(40, accepted=START - 900 + index)
+    for _ in range(2):
+        world.wait(world.job(70))
+    world.run()
+    assert world.pace.earliest(FAST, 5.0) == pytest.approx(0.9 * 40 * 50 / 52)
