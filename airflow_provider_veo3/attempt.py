@@ -55,14 +55,17 @@ def obtain(
         if admission is None:
             raise
         refusal = error
-    return stay_away(task, admission, refusal)
+    return stay_away(task, context, admission, refusal)
 
 
-def stay_away(task: BaseOperator, admission: Admission, error: Veo3RateLimitError) -> NoReturn:
+def stay_away(
+    task: BaseOperator, context: Context, admission: Admission, error: Veo3RateLimitError
+) -> NoReturn:
     """Hand a task that the API refuses for now to the triggerer; it goes on in its ``execute_again``.
 
     :raises Veo3RateLimitError: it has been refused for as long as it may be.
     """
+    from airflow_provider_veo3.resuming import of_try
     from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
     from airflow_provider_veo3.waiting import DEFERRAL_MARGIN
 
@@ -76,7 +79,9 @@ def stay_away(task: BaseOperator, admission: Admission, error: Veo3RateLimitErro
         _clock(remembered.give_up_at),
     )
     task.defer(
-        trigger=Veo3BackoffTrigger(until=until, event=remembered.to_event()),
+        trigger=Veo3BackoffTrigger(
+            until=until, event=of_try(remembered.to_event(), context["ti"].try_number)
+        ),
         method_name="execute_again",
         timeout=timedelta(seconds=remembered.give_up_at - now + DEFERRAL_MARGIN),
     )

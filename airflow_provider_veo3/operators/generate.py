@@ -184,9 +184,17 @@ class Veo3TextToVideoOperator(BaseOperator):
             return self._finish(context, ended(generation))
         since = accepted_at(generation, time.time())
         if self.deferrable:
-            where_and_how = (self.veo3_conn_id, self.timeout, self.poll_interval)
-            defer_until_done(self, generation.id, *where_and_how, accepted_at=since, model=model)
+            how: dict[str, Any] = {"poll_interval": self.poll_interval, "accepted_at": since, "model": model}
+            defer_until_done(self, context, generation.id, self.veo3_conn_id, self.timeout, **how)
         return self._finish(context, self._wait_here(generation.id, since, model))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Take up the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
+        from airflow_provider_veo3.resuming import is_stale
+
+        if is_stale(next_kwargs, context):
+            return self.execute(context)
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""

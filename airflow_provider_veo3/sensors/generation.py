@@ -115,10 +115,11 @@ class Veo3GenerationSensor(BaseSensorOperator):
                 return self._finish(context, verdict)
             defer_until_done(
                 self,
+                context,
                 self._wait.generation_id,
                 self.veo3_conn_id,
                 self.timeout,
-                self.poke_interval,
+                poll_interval=self.poke_interval,
                 accepted_at=self._wait.accepted_at,
                 model=self._wait.model,
             )
@@ -144,6 +145,14 @@ class Veo3GenerationSensor(BaseSensorOperator):
         """Wait longer where the API asks for it, or is in trouble; but not beyond the timeout."""
         interval: float = super()._get_next_poke_interval(*args, **kwargs)
         return max(0.0, min(max(interval, self._pause), self._wait.deadline - time.time()))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Take up the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
+        from airflow_provider_veo3.resuming import is_stale
+
+        if is_stale(next_kwargs, context):
+            return self.execute(context)
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""

@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow.providers.common.compat.sdk import BaseOperator
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 
 class Veo3GenerationTrigger(BaseTrigger):
@@ -27,6 +27,7 @@ class Veo3GenerationTrigger(BaseTrigger):
     :param poll_interval: seconds between two looks; ``None`` takes the connection's (10 unless set).
     :param accepted_at: Unix seconds when the API accepted it, if known: nobody asks before it can be done.
     :param model: its model, if known, which tells how long it takes.
+    :param try_number: the try of the task that waits, which the event then tells.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Veo3GenerationTrigger(BaseTrigger):
         poll_interval: float | None = None,
         accepted_at: float | None = None,
         model: str | None = None,
+        try_number: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generation_id = generation_id
@@ -46,10 +48,11 @@ class Veo3GenerationTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.accepted_at = accepted_at
         self.model = model
+        self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer needs to make this trigger again: nothing secret."""
-        known = {"accepted_at": self.accepted_at, "model": self.model}
+        known = {"accepted_at": self.accepted_at, "model": self.model, "try_number": self.try_number}
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -64,6 +67,7 @@ class Veo3GenerationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield exactly one event."""
         from airflow_provider_veo3.poller import wait_for_generation
+        from airflow_provider_veo3.resuming import of_try
 
         result = await wait_for_generation(
             self.veo3_conn_id,
@@ -74,7 +78,7 @@ class Veo3GenerationTrigger(BaseTrigger):
             model=self.model,
         )
         self.log.info("%s", result.message)
-        yield TriggerEvent(result.to_event())
+        yield TriggerEvent(of_try(result.to_event(), self.try_number))
 
     async def on_kill(self) -> None:
         """Say what a person who ends the task should know (Airflow 3.3 and later)."""
@@ -87,11 +91,12 @@ class Veo3GenerationTrigger(BaseTrigger):
 
 def defer_until_done(
     task: BaseOperator,
+    context: Context,
     generation_id: str,
     veo3_conn_id: str,
     timeout: float,
-    poll_interval: float | None,
     *,
+    poll_interval: float | None,
     accepted_at: float | None = None,
     model: str | None = None,
 ) -> NoReturn:
@@ -111,6 +116,7 @@ def defer_until_done(
             poll_interval=poll_interval,
             accepted_at=accepted_at,
             model=model,
+            try_number=context["ti"].try_number,
         ),
         method_name="execute_complete",
         timeout=timedelta(seconds=timeout + DEFERRAL_MARGIN),

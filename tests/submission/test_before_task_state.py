@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW
 from runs import TASK, accepted, clear, paid_once, start, start_anew, succeed
-from test_lost_answers import DEFER, DEFER_AFRESH, WAIT, twice_lost
+from test_lost_answers import DEFER, WAIT, twice_lost
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -20,25 +19,12 @@ class TestBeforeTaskState:
         paid_once(emulator, succeed(start(operator="BeforeTaskState").attempt(TASK)))
         assert "history" not in emulator.ledger()["requests"]
 
-    @pytest.mark.parametrize("shape", [WAIT, DEFER_AFRESH], ids=["wait", "defer"])
+    @pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
     def test_a_second_adopts_the_single_match(self, shape: dict[str, Any], emulator: Emulator) -> None:
         emulator.configure(processing_seconds=3600)
         run = start(operator="BeforeTaskState", timeout=0.05, **shape)
         assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
         emulator.force(accepted(emulator)[0], "complete")
-        paid_once(emulator, succeed(run.attempt(TASK)))
-
-    @pytest.mark.skipif(AIRFLOW >= (3, 1), reason="a flaw of Airflow 3.0")
-    def test_airflow_3_0_ends_a_retry_with_the_last_event_until_it_is_cleared(
-        self, emulator: Emulator
-    ) -> None:
-        emulator.configure(processing_seconds=3600)
-        run = start(timeout=0.05, **DEFER)
-        first = run.attempt(TASK)
-        emulator.force(accepted(emulator)[0], "complete")
-        again = run.attempt(TASK)
-        assert (again.error_name, again.rounds) == (first.error_name, 1)
-        clear(run)
         paid_once(emulator, succeed(run.attempt(TASK)))
 
     def test_one_cleared_after_its_run_failed_adopts_what_the_run_paid_for_before(

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import needs_fresh_retries, needs_task_state
+from airflow_versions import needs_task_state
 from connections import use_connection
 from runs import (
     DRAGON,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
 WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False}
 DEFER: dict[str, Any] = {"wait_for_completion": True, "deferrable": True}
-DEFER_AFRESH = pytest.param(DEFER, marks=needs_fresh_retries)
 SHAPES = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
 
 CUT_AFTER = {"kind": "accept_then_disconnect"}
@@ -212,7 +211,7 @@ def test_a_wait_that_timed_out_goes_on_with_the_same(emulator: Emulator) -> None
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
-@pytest.mark.parametrize("shape", [WAIT, DEFER_AFRESH], ids=["wait", "defer"])
+@pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
 def test_a_failed_generation_is_replaced_and_refunded(shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.inject({"kind": "fail_generation"})
     run = start(**shape)

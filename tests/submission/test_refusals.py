@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import needs_fresh_retries, needs_task_state
+from airflow_versions import needs_task_state
 from connections import use_connection
 from refusals import BACKOFF, Jumps, record_of, try_number
 from runs import TASK, accepted, change, clear, paid_once, start, submissions, succeed
@@ -216,7 +216,6 @@ def test_before_task_state_a_refusal_defers_too(emulator: Emulator, jumps: Jumps
     assert ended.rounds == 2
 
 
-@needs_fresh_retries
 def test_taking_up_an_earlier_one_may_be_refused_too(emulator: Emulator, jumps: Jumps) -> None:
     emulator.configure(processing_seconds=3600)
     run = start(**WAIT, timeout=0.05)
