@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
                     f"{package}.triggers.generation",
                     f"{package}.triggers.backoff",
                     f"{package}.triggers.sensor",
+                    f"{package}.triggers.completed",
                 ],
             }
         ],

@@ -124,7 +124,7 @@ class Listing:
 
     def _note(self, page: HistoryPage, status: Status | None) -> None:
         self._totals[status] = page.total
-        order = _order(page.generations)
+        order = order_of(page.generations)
         if order is not None:
             self._old_to_new = order > 0
         for each in page.generations:
@@ -149,7 +149,7 @@ def _pages(number: int) -> int:
     return max(1, -(-number // HISTORY_PAGE_LIMIT))
 
 
-def _order(generations: Sequence[Generation]) -> int | None:
+def order_of(generations: Sequence[Generation]) -> int | None:
     """Tell whether a page runs from old to new (1) or from new to old (-1); ``None``: it does not show."""
     times = [each.created_at for each in generations if each.created_at is not None]
     if not times or times[0] == times[-1]:

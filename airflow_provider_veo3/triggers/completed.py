@@ -1,0 +1,115 @@
+"""The trigger for an ``AssetWatcher``: an event for each generation that completes in an account."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider_veo3.exceptions import check_positive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_veo3.completed import Cursor
+
+COMMIT_DELAY = 5.0
+"""Seconds after an event at which the cursor is stored: by then Airflow has stored the event."""
+
+STATE_PAUSES: Final = (1.0, 3.0, 9.0, 27.0, 60.0)
+"""Seconds between tries to read the cursor; the last holds for all further ones."""
+
+
+class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
+    """Fire an event for each generation that completes in an account, whoever submitted it.
+
+    For ``AssetWatcher(name=..., trigger=Veo3CompletedGenerationsTrigger())`` of an asset that DAGs are
+    scheduled on. The payload is the manifest: id, type, model, status, credits, times; never a link, for
+    which the DAG has ``Veo3DownloadOperator``. All watchers on a connection share one look at the account's
+    history, which costs one request while little happens.
+
+    In Airflow 3.3 and later a cursor is kept in the asset's state store: what completes while no triggerer
+    runs is told when one runs again, and nothing is told twice, except by a triggerer that is ended within
+    seconds of an event. Before, it tells what completes while it runs. What the API lists more than an hour
+    after its completion is not told. Trouble is waited out, whatever it is; a key that is refused, until the
+    connection has another.
+
+    :param veo3_conn_id: Airflow connection of type ``veo3``. Default ``veo3_default``.
+    :param poll_interval: seconds between two looks; the shortest of those on a connection holds. Default 300,
+        which is 288 requests a day of the vendor's 1000.
+    """
+
+    def __init__(self, *, veo3_conn_id: str = "veo3_default", poll_interval: float = 300.0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        check_positive("poll_interval", poll_interval)
+        self.veo3_conn_id = veo3_conn_id
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what the triggerer needs to make this trigger again: nothing secret."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"veo3_conn_id": self.veo3_conn_id, "poll_interval": self.poll_interval},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield an event for each; never ends by itself."""
+        from airflow_provider_veo3.completed import Cursor
+        from airflow_provider_veo3.watching import watching
+
+        began = time.time()
+        cursor = await self._load() or Cursor(began)
+        async with watching(self.veo3_conn_id, cursor, self.poll_interval) as watcher:
+            while True:
+                seen = await watcher.looks.get()
+                before = cursor.to_json()
+                new = cursor.take(seen, time.time())
+                for generation in new:
+                    self.log.info("Generation %s is completed.", generation.id)
+                    yield TriggerEvent(generation.manifest())
+                if cursor.to_json() != before:
+                    if new:  # better an event twice than never
+                        await asyncio.sleep(COMMIT_DELAY)
+                    await self._save(cursor)
+
+    @property
+    def _key(self) -> str:
+        """Where the cursor lies: an asset may be watched through several connections."""
+        return f"veo3_completed_{hashlib.sha256(self.veo3_conn_id.encode()).hexdigest()[:16]}"
+
+    @property
+    def _stores(self) -> list[Any]:
+        """The state of each asset that this watches for; none before Airflow 3.3, or outside a watcher."""
+        accessors = getattr(self, "asset_state_store", None)
+        if accessors is None:
+            return []
+        # equal triggers of several assets are one to Airflow, and then it wants to know which asset is meant
+        by_asset = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
+        return by_asset or [accessors]
+
+    async def _load(self) -> Cursor | None:
+        """Read the furthest cursor; that it cannot be read does not mean that there is none."""
+        from airflow_provider_veo3.completed import Cursor
+
+        pauses = list(STATE_PAUSES)
+        while True:
+            try:
+                stored = [await store.aget(self._key) for store in self._stores]
+            except Exception as error:  # noqa: BLE001 - whatever stands between here and Airflow's database
+                self.log.warning("The cursor cannot be read (%s); trying again.", error)
+                await asyncio.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
+                continue
+            cursors = [cursor for value in stored if (cursor := Cursor.from_json(value)) is not None]
+            if len(cursors) < sum(value is not None for value in stored):
+                self.log.warning("What is stored under %s is no cursor; beginning now.", self._key)
+            return max(cursors, key=lambda cursor: cursor.floor or 0.0, default=None)
+
+    async def _save(self, cursor: Cursor) -> None:
+        try:
+            for store in self._stores:
+                await store.aset(self._key, cursor.to_json())
+        except Exception as error:  # noqa: BLE001 - the next look stores it too
+            self.log.warning("The cursor cannot be stored (%s).", error)
