@@ -46,8 +46,7 @@ class Returned:
         self._durable = durable
         self._store = context.get("task_state_store") if durable else None
         asked = [_source(function), list(op_args), dict(op_kwargs)]
-        canonical = json.dumps(asked, sort_keys=True, default=_plain, skipkeys=True)
-        self._identity = hashlib.sha256(canonical.encode()).hexdigest()
+        self._identity = hashlib.sha256(_in_words(asked).encode()).hexdigest()
 
     def recall(self, *, again: bool) -> dict[str, Any] | None:
         """Return what to ask for without calling the function; ``None``: call it.
@@ -118,8 +117,15 @@ def _source(function: Callable[..., Any]) -> str:
         return ""
 
 
+def _in_words(asked: list[Any]) -> str:
+    """Describe arguments in the same words in every process, as far as they have such."""
+    try:
+        return json.dumps(asked, default=_plain, skipkeys=True)
+    except (ValueError, RecursionError):  # one that contains itself
+        return ascii(asked)
+
+
 def _plain(value: object) -> Any:
-    """Describe an argument in the same words in every process."""
     if isinstance(value, Set):
         return sorted(map(repr, value))
     # what Airflow hands over for the ids of a mapped task is a sequence that reads lazily

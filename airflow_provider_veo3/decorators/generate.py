@@ -59,6 +59,11 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
             **kwargs | {"multiple_outputs": False},
         )
 
+    def execute(self, context: Context) -> str:
+        """Submit, and wait where that is asked for."""
+        # not that of DecoratedOperator, which in Airflow 3.0 ends well for Python operators only
+        return Veo3TextToVideoOperator.execute(self, context)
+
     def _execute(self, context: Context, admission: Admission) -> str:
         """Learn what to generate, then generate it. A wait that is over comes back elsewhere."""
         returned = self._memory(context)

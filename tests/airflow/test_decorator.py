@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import dag_serialization, needs_task_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,26 @@ def test_a_function_that_returns_options_from_arguments_and_context(emulator: Em
     assert ended.value == emulator.ledger()["tasks"][0]["id"], "an id, although the function returns a dict"
 
 
+def test_arguments_of_any_kind(emulator: Emulator) -> None:
+    endless: list[Any] = ["A fox"]
+    endless.append(endless)
+
+    def first(*given: Any) -> str:
+        return str(given[0][0])
+
+    run = decorated(first, ["A hare", {1: {"b", "a"}, "x": object(), (1, 2): b"3"}])
+    assert run.attempt("make").state == "success"
+
+    from airflow_provider_veo3.returned import Returned
+
+    def identity(*given: Any) -> str:
+        return Returned({"ti": None}, first, given, {}, durable=True)._identity  # type: ignore[typeddict-item]
+
+    assert identity(endless) != identity(endless, 1)
+    assert identity({"b", "a"}) == identity({"a", "b"}) != identity({"a"})
+    assert prompts(emulator) == ["A hare"]
+
+
 def test_braces_that_the_function_returns_stay(emulator: Emulator) -> None:
     text = "A sign says {{ ti.task_id }} {% raise %} {{ nonsense("
 
@@ -184,6 +205,7 @@ def test_let_in_late_it_asks_for_what_it_asked_for_at_first(emulator: Emulator, 
     assert prompts(emulator) == ["Text 1 on a dragon"]
 
 
+@needs_task_state
 @pytest.mark.usefixtures("_soon")
 @pytest.mark.parametrize("cleared", [False, True], ids=["retried", "cleared"])
 def test_a_later_attempt_takes_up_the_video_although_the_function_would_say_something_else(
@@ -203,6 +225,7 @@ def test_a_later_attempt_takes_up_the_video_although_the_function_would_say_some
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
+@needs_task_state
 @pytest.mark.usefixtures("_soon")
 def test_a_lost_answer_is_found_although_the_function_would_say_something_else(
     emulator: Emulator,
@@ -218,6 +241,7 @@ def test_a_lost_answer_is_found_although_the_function_would_say_something_else(
     assert (ended.error, ended.value, writer.calls) == (None, made["id"], 1)
 
 
+@needs_task_state
 def test_a_person_who_clears_a_success_gets_a_new_text_and_a_new_video(emulator: Emulator) -> None:
     writer = Writer()
     run = decorated(writer.write)
@@ -228,6 +252,7 @@ def test_a_person_who_clears_a_success_gets_a_new_text_and_a_new_video(emulator:
     assert prompts(emulator) == ["Text 1 on a dragon", "Text 2 on a dragon"]
 
 
+@needs_task_state
 @pytest.mark.parametrize("when", ["request", "generation"])
 def test_text_that_was_refused_for_its_content_is_not_asked_for_again(emulator: Emulator, when: str) -> None:
     emulator.configure(policy_when=when)
@@ -242,6 +267,7 @@ def test_text_that_was_refused_for_its_content_is_not_asked_for_again(emulator: 
     assert prompts(emulator)[-1] == "something nice"
 
 
+@needs_task_state
 @pytest.mark.parametrize("changed", ["function", "arguments"])
 def test_a_changed_task_asks_anew(emulator: Emulator, changed: str) -> None:
     from airflow.sdk import DAG, task
@@ -331,7 +357,6 @@ def test_it_survives_serialization_and_has_the_link() -> None:
     import json
 
     from airflow.sdk import DAG, task
-    from airflow.serialization.serialized_objects import DagSerialization
 
     def write(about: str) -> str:
         return about
@@ -339,9 +364,9 @@ def test_it_survives_serialization_and_has_the_link() -> None:
     with DAG("decorated_serialized") as dag:
         task.veo3_text_to_video(model="m")(write)("a fox")
         task.veo3_text_to_video(task_id="mapped", **WAIT)(write).expand(about=["a"])
-    data = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    DagSerialization.validate_schema(data)
-    DagSerialization.from_dict(data)
+    data = json.loads(json.dumps(dag_serialization().to_dict(dag)))
+    dag_serialization().validate_schema(data)
+    dag_serialization().from_dict(data)
     tasks = [each["__var"] for each in data["dag"]["tasks"]]
     assert {each["task_id"] for each in tasks} == {"write", "mapped"}
     for each in tasks:
@@ -350,6 +375,7 @@ def test_it_survives_serialization_and_has_the_link() -> None:
         assert "prompt" not in each["template_fields"]
 
 
+@needs_task_state
 def test_memory_that_cannot_be_read_or_written_submits_nothing(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import needs_task_state
 from test_options import operators
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def test_without_a_limit_nobody_asks_for_prices(emulator: Emulator) -> None:
     assert asked_for_prices(emulator) == 0
 
 
+@needs_task_state
 def test_what_was_paid_for_is_taken_up_whatever_it_cost(
     emulator: Emulator,
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_lost_one_is_taken_up_whatever_it_cost(emulator: Emulator, monkeypatch
     assert (accepted(emulator), asked_for_prices(emulator)) == (1, 1)
 
 
+@needs_task_state
 def test_one_that_failed_and_was_refunded_is_paid_for_again_only_within_the_limit(emulator: Emulator) -> None:
     from airflow.sdk import DAG
 
@@ -186,6 +189,7 @@ def test_prices_that_cannot_be_had_for_now_defer_the_task(
     assert (accepted(emulator), asked_for_prices(emulator)) == (1, 2)
 
 
+@needs_task_state
 def test_prices_that_cannot_be_had_fail_the_attempt_and_the_next_one_need_not_search(
     emulator: Emulator,
 ) -> None:
