@@ -89,9 +89,10 @@ def tell_watchers(started: Run, payload: dict[str, Any]) -> None:
     schedule = started.dag.schedule if isinstance(started.dag.schedule, list) else []
     watched = [asset.name for asset in schedule if asset.watchers]
     with create_session() as session:
+        dag_run = started._dag_run(session)
         for asset in session.scalars(select(AssetModel).where(AssetModel.name.in_(watched))).all():
             event = AssetEvent(asset_id=asset.id, extra={"from_trigger": True, "payload": payload})
-            started._dag_run(session).consumed_asset_events.append(event)
+            dag_run.consumed_asset_events.append(event)
 
 
 def run_as_test(file: Path) -> None:
