@@ -17,6 +17,8 @@ from uuid import UUID
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.models.taskinstance import TaskInstance
     from airflow.sdk import DAG
 
@@ -25,9 +27,8 @@ AIRFLOW = tuple(int(part) for part in version("apache-airflow-core").split(".")[
 needs_task_state = pytest.mark.skipif(
     AIRFLOW < (3, 3), reason="task state store: Airflow 3.3; else see test_before_task_state"
 )
-needs_fresh_retries = pytest.mark.skipif(
-    AIRFLOW < (3, 1),
-    reason="Airflow 3.0 resumes a retry with the last event: see test_before_task_state",
+needs_sensor_in_triggerer = pytest.mark.skipif(
+    AIRFLOW < (3, 3), reason="start_from_trigger: Airflow 3.3; else see test_start_in_worker"
 )
 
 _UPATH = "ignore:in a future version of UPath this will be set to None:PendingDeprecationWarning"
@@ -57,6 +58,8 @@ def dag_serialization() -> Any:
     """The class that turns DAGs into JSON and back."""
     from airflow.serialization import serialized_objects
 
+    if AIRFLOW == (3, 0):  # which remembers that the scheduler, who was here too, needs no links
+        serialized_objects.SerializedDAG._load_operator_extra_links = True
     return getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 
 
@@ -84,6 +87,33 @@ def clear_secrets_backends_cache() -> None:
         from airflow.sdk.configuration import clear_secrets_backends_cache
 
         clear_secrets_backends_cache()
+
+
+def collect_metrics(factory: Callable[[], Any] | None) -> None:
+    """Send what is counted to what the factory makes, as Airflow does when a process begins; or to nobody."""
+    if AIRFLOW >= (3, 3):
+        from airflow.sdk.observability import stats
+
+        stats.initialize(factory=factory or stats_loggers()[0], export_legacy_names=False)
+        return
+    from airflow.providers.common.compat.sdk import Stats
+
+    Stats.instance = None
+    Stats.factory = staticmethod(factory or stats_loggers()[0])
+
+
+def stats_loggers() -> tuple[type, Callable[[], Any]]:
+    """Airflow's class for metrics that nobody collects, and what makes a client of statsd as configured."""
+    if AIRFLOW < (3, 2):
+        from airflow.metrics.base_stats_logger import NoStatsLogger
+        from airflow.metrics.statsd_logger import get_statsd_logger
+        from airflow.stats import Stats
+
+        return NoStatsLogger, functools.partial(get_statsd_logger, Stats)
+    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    from airflow.sdk.observability.metrics.statsd_logger import get_statsd_logger
+
+    return NoStatsLogger, get_statsd_logger
 
 
 def filesystems() -> Any:

@@ -61,3 +61,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     Image.new("RGB", (32, 18), "navy").save(folder / "first.png")
     Image.new("RGB", (32, 18), "gold").save(folder / "last.jpg")
     return {"first": str(folder / "first.png"), "last": str(folder / "last.jpg")}
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What production waits minutes for takes no time here."""
+    from airflow_provider_veo3 import submission
+    from airflow_provider_veo3.triggers import backoff
+
+    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
+    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
+    monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import collect_metrics, needs_sensor_in_triggerer, stats_loggers
 from test_sensor import outcome
 from test_trigger import HOUR, submit
 
@@ -50,10 +51,6 @@ class Statsd:
 
 @pytest.fixture
 def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
-    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-    from airflow.sdk.observability import stats
-    from airflow.sdk.observability.metrics import stats_utils
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         options = {"statsd_on": True, "statsd_host": "127.0.0.1", "statsd_port": server.getsockname()[1]}
@@ -62,13 +59,12 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
         loggers: list[Any] = []
 
         def factory() -> Any:
-            loggers.append(stats_utils.get_stats_factory()())
+            loggers.append(stats_loggers()[1]())
             return loggers[-1]
 
-        # as Airflow does when a task's process begins
-        stats.initialize(factory=factory, export_legacy_names=False)
+        collect_metrics(factory)
         yield Statsd(server)
-        stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+        collect_metrics(None)
         for logger in loggers:  # a task's process would end here
             logger.statsd.close()
 
@@ -153,7 +149,12 @@ def test_why_there_is_no_video(
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"deferrable": True}, {"start_from_trigger": True}, {"start_from_trigger": True, "retries": 1}],
+    [
+        {},
+        {"deferrable": True},
+        pytest.param({"start_from_trigger": True}, marks=needs_sensor_in_triggerer),
+        pytest.param({"start_from_trigger": True, "retries": 1}, marks=needs_sensor_in_triggerer),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("skips", [False, True])
@@ -261,10 +262,7 @@ def test_bytes_are_counted_when_they_are_written(emulator: Emulator, statsd: Sta
 
 
 def test_trouble_with_metrics_reaches_no_task(emulator: Emulator) -> None:
-    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-    from airflow.sdk.observability import stats
-
-    class BrokenLogger(NoStatsLogger):
+    class BrokenLogger(stats_loggers()[0]):  # type: ignore[misc]
         @classmethod
         def incr(cls, *args: Any, **kwargs: Any) -> None:
             if args[0].startswith("veo3"):
@@ -272,11 +270,11 @@ def test_trouble_with_metrics_reaches_no_task(emulator: Emulator) -> None:
 
         timing = gauge = incr  # type: ignore[assignment]
 
-    stats.initialize(factory=BrokenLogger, export_legacy_names=False)
+    collect_metrics(BrokenLogger)
     try:
         assert run("broken", poll_interval=0.05).state == "success"
     finally:
-        stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+        collect_metrics(None)
 
 
 def test_tags_take_no_value_from_the_network_as_it_comes(statsd: Statsd, airflow_db: None) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import needs_sensor_in_triggerer
 from test_sensor import outcome
 from test_trigger import HOUR, submit
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.emulator import Emulator
 
+pytestmark = needs_sensor_in_triggerer
 UNKNOWN = "veo_1703123456789_abc123def"
 
 
