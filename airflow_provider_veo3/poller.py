@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.api.models import Generation, HistoryPage
     from airflow_provider_veo3.api.transport import AsyncTransport
-    from airflow_provider_veo3.schedule import Answer, Look, Question
+    from airflow_provider_veo3.questions import Answer, Look, Question
 
 log = logging.getLogger(__name__)
 

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
-from airflow_provider_veo3.api.retries import is_transient
 from airflow_provider_veo3.listing import Listing, Page
-from airflow_provider_veo3.waiting import WaitResult, backoff
+from airflow_provider_veo3.questions import Answer, Look, One, Question
+from airflow_provider_veo3.seat import Seat
+from airflow_provider_veo3.waiting import WaitResult, backoff, will_pass
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
     from airflow_provider_veo3.listing import Reading
     from airflow_provider_veo3.pace import Pace
     from airflow_provider_veo3.waiting import Wait
 
-
-@dataclass(frozen=True)
-class One:
-    """A question: how does this generation stand?"""
-
-    generation_id: str
-
-
-Question = Page | One
-Answer = HistoryPage | Generation | errors.Veo3Error
-Look = Generator[Question, tuple[Answer, float], None]
-"""One look at everybody: yields questions, is sent each answer with the time it came, in Unix seconds."""
 
 JITTER: Final = 0.1
 """Share by which pauses vary, so that several triggerers do not ask in step."""
 
 SINGLES: Final = 5
 """Most generations asked about one by one in a look: at 5 s a look, the vendor's 60 requests a minute."""
+
+LONGEST_HOLD: Final = 900.0
+"""Seconds for which the API is left alone at most: the unit of what it asks, or its clock, may be another."""
 
 CLOSEST: Final = 1.0
 """Seconds between two looks when a deadline does not let the poll interval pass."""
@@ -54,24 +46,6 @@ LISTING_RETRY: Final = 4
 """... but for every so many looks; also where it is refused, if only by a proxy in between, for a while."""
 
 
-@dataclass
-class _Seat:
-    """What is kept of one who waits."""
-
-    due: float
-    """Unix seconds of the next look."""
-    since: float
-    """Unix seconds when the wait began here."""
-    known: bool = False
-    """Whether an answer has told of the generation."""
-    listed: bool = False
-    """Whether a page has."""
-    troubled: bool = False
-    """Whether the last look failed."""
-    asked: float = 0.0
-    """Unix seconds when it was last asked about on its own."""
-
-
 class Schedule:
     """Everyone who waits on one connection.
 
@@ -82,7 +56,7 @@ class Schedule:
     def __init__(self, pace: Pace, jitter: Callable[[], float] = random.random) -> None:
         self._pace = pace
         self._jitter = jitter
-        self._seats: dict[Wait, _Seat] = {}
+        self._seats: dict[Wait, Seat] = {}
         self._waits: dict[str, list[Wait]] = {}
         """By the generation that is waited for."""
         self._news: list[tuple[Wait, WaitResult | str]] = []
@@ -97,7 +71,7 @@ class Schedule:
 
     def join(self, wait: Wait, now: float) -> None:
         """Take in someone who waits."""
-        self._seats[wait] = _Seat(due=now + wait.first_look(now), since=now)
+        self._seats[wait] = Seat(due=now + wait.first_look(now), since=now)
         self._waits.setdefault(wait.generation_id, []).append(wait)
 
     def leave(self, wait: Wait) -> None:
@@ -125,12 +99,22 @@ class Schedule:
 
     def begin(self, now: float) -> Look | None:
         """Begin a look if one is due; while the API wants to be left alone, deadlines pass without."""
+        if now < self._last:
+            self._set_back(self._last - now)
         if now < self._hold:
             for wait in [each for each in self._seats if each.deadline <= now]:
                 self._end(wait, wait.time_out())
             return None
         at = self.next_event()
         return self._look(now) if at is not None and at <= now else None
+
+    def _set_back(self, seconds: float) -> None:
+        """Follow the wall clock, which was set back; the deadlines are its own."""
+        self._last -= seconds
+        self._hold -= seconds
+        for seat in self._seats.values():
+            seat.due -= seconds
+            seat.since -= seconds
 
     def _spacing(self) -> float:
         return min(wait.poll_interval for wait in self._seats)
@@ -257,12 +241,12 @@ class Schedule:
 
     def _on_listing_error(self, page: Page, error: errors.Veo3Error, missing: set[str], now: float) -> bool:
         """Take in that a page could not be had; say whether the look goes on without it."""
-        transient = isinstance(error, errors.Veo3ApiError) and is_transient(error)
+        transient = will_pass(error)
         if transient or isinstance(error, errors.Veo3AuthenticationError):
             self._fail([each for each in self._seats if each.generation_id in missing], error, now)
             if transient:
                 self._stay_away(error, now)
-            if isinstance(error, errors.Veo3ServerError | errors.Veo3UnreadableAnswerError):
+            if not isinstance(error, errors.Veo3RateLimitError | errors.Veo3NoAnswerError):
                 self._listing_failures += 1
             return False
         if page.status is None:
@@ -276,8 +260,11 @@ class Schedule:
         self._failures += 1
         hint = error.retry_after if isinstance(error, errors.Veo3ApiError) else None
         spacing = self._spacing() if self._seats else 0.0
-        pause = backoff(self._failures, spacing, hint)
+        asked = backoff(self._failures, spacing, hint)
+        pause = min(asked, LONGEST_HOLD)
         self._hold = now + pause * (1 + min(self._spread, 10.0 / max(pause, 1.0)))
+        for seat in self._seats.values() if asked > pause else ():
+            seat.due = min(seat.due, self._hold)
 
     def _fail(self, waits: Iterable[Wait], error: errors.Veo3Error, now: float) -> None:
         for wait in list(waits):

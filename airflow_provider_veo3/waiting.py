@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, Final, TypeGuard
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3 import metrics
@@ -178,7 +179,7 @@ class Wait:
 
     def on_error(self, error: errors.Veo3Error, now: float) -> WaitResult | float:
         """Judge a failed look: trouble that passes is waited out, everything else ends the wait."""
-        if not isinstance(error, errors.Veo3ApiError) or not is_transient(error):
+        if not will_pass(error):
             return self.end_with(error)
         self._failures += 1
         self._state = f"cannot be asked about ({error})"
@@ -218,6 +219,18 @@ def accepted_at(generation: Generation, now: float) -> float:
     """Return when a generation was accepted, in Unix seconds; now if it does not say, as an acceptance."""
     # the API's clock may be ahead of ours
     return now if generation.created_at is None else min(now, generation.created_at.timestamp())
+
+
+def will_pass(error: errors.Veo3Error) -> TypeGuard[errors.Veo3ApiError]:
+    """Whether a failed look says nothing of the next one.
+
+    A redirect is no end: whoever waits has used this address a moment ago, so that it comes from something
+    in between, such as a page that says the API is being maintained.
+    """
+    if not isinstance(error, errors.Veo3ApiError):
+        return False
+    redirected = error.status is not None and error.status // 100 == HTTPStatus.FOUND // 100
+    return redirected or is_transient(error)
 
 
 def backoff(failures: int, poll_interval: float, hint: float | None) -> float:

@@ -23,6 +23,8 @@ def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
     :param headers: names in lower case.
     :param now: Unix seconds when the answer came.
     """
+    told_now = http_time(headers.get("date"))
+    now = now if told_now is None else told_now  # both are times of the API's clock
     standard = read_number(_delay(headers.get("retry-after"), now))
     if status != HTTPStatus.TOO_MANY_REQUESTS:
         return standard if standard is not None and standard >= 0 else None

@@ -204,6 +204,9 @@ def _refusal(
         return errors.Veo3InsufficientCreditsError(f"{unspent} {needs}{hint}", **details)
     if code == "CONTENT_POLICY_VIOLATION":
         return errors.Veo3ContentPolicyError(f"{unspent} Change the prompt or image.", **details)
+    if status == HTTPStatus.FORBIDDEN and not body and not request.spends:
+        # the API answers in JSON, and documents no 403: this is something in between, such as a firewall
+        return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         hint = "Check the API key: the password of the Airflow connection."
         return errors.Veo3AuthenticationError(f"{unspent} {hint}", **details)

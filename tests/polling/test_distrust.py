@@ -14,7 +14,7 @@ from airflow_provider_veo3.listing import Page
 from airflow_provider_veo3.waiting import Ending
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.schedule import Question
+    from airflow_provider_veo3.questions import Question
 
 
 @dataclass
@@ -129,3 +129,49 @@ def test_the_latest_times_of_a_page_count(old_to_new: bool) -> None:
         world.wait(world.job(70))
     world.run()
     assert world.pace.earliest(FAST, 5.0) == pytest.approx(0.9 * 40 * 50 / 52)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Veo3BadRequestError("moved", status=302),
+        errors.Veo3UnreadableAnswerError("a firewall's page", status=403),
+    ],
+    ids=["redirect", "firewall"],
+)
+@pytest.mark.parametrize("number", [1, 20])
+def test_what_something_in_between_answers_for_a_moment_ends_no_wait(
+    error: errors.Veo3Error, number: int
+) -> None:
+    world = World(trouble=lambda _, now: error if START + 29 < now < START + 45 else None)
+    for _ in range(number):
+        world.wait(world.job(70))
+    world.run()
+    assert {result.ending for _, result in world.ended.values()} == {Ending.COMPLETED}
+    assert world.delays()[-1] < 20
+
+
+def test_a_hint_in_another_unit_is_not_believed_for_ever() -> None:
+    hint = errors.Veo3RateLimitError("slow down", status=429, retry_after=60_000)
+    world = World(trouble=lambda _, now: hint if now < START + 100 else None)
+    for _ in range(3):
+        world.wait(world.job(70))
+    world.run()
+    assert {result.ending for _, result in world.ended.values()} == {Ending.COMPLETED}
+    assert world.delays()[-1] < 1000
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_wall_clock_that_is_set_back_stops_nobody(number: int) -> None:
+    world = World()
+    for _ in range(number):
+        world.wait(world.job(62))
+    world.run(until=START + 40)
+    asked = len(world.asked)
+    world.now -= 3600
+    look = world.schedule.begin(world.now)
+    assert look is None or next(look)
+    moment = world.schedule.next_event()
+    assert moment is not None
+    assert moment - world.now <= 10, "the next look comes as if nothing had happened"
+    assert len(world.asked) == asked

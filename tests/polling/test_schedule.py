@@ -14,7 +14,7 @@ from world import DAY, FAST, START, World
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.listing import Page
-from airflow_provider_veo3.schedule import One, Question
+from airflow_provider_veo3.questions import One, Question
 from airflow_provider_veo3.waiting import Ending
 
 LISTINGS: dict[str, dict[str, Any]] = {

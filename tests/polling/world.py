@@ -11,13 +11,14 @@ from airflow_provider_veo3.api.limits import TokenBucket
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.listing import Page
 from airflow_provider_veo3.pace import Pace
-from airflow_provider_veo3.schedule import One, Schedule
+from airflow_provider_veo3.questions import One
+from airflow_provider_veo3.schedule import Schedule
 from airflow_provider_veo3.waiting import Wait, WaitResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_veo3.schedule import Answer, Question
+    from airflow_provider_veo3.questions import Answer, Question
 
 START = 1_800_000_000.0
 FAST = "veo-3.1-fast-generate-001"
