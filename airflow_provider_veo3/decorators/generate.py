@@ -29,7 +29,6 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
     """Asks a function what to generate, and generates it; see :func:`veo3_text_to_video_task`."""
 
     custom_operator_name = "@task.veo3_text_to_video"
-    xcom_push: ClassVar[None] = None  # Airflow 3.0 reads it after execute(), and does nothing with it
     # what a function returns is no template: its braces are its own
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,

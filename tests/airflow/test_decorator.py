@@ -65,17 +65,6 @@ def prompts(emulator: Emulator) -> list[str]:
     return [options["prompt"] for options in sent(emulator)]
 
 
-@pytest.fixture
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What production waits minutes for takes no time here."""
-    from airflow_provider_veo3 import submission
-    from airflow_provider_veo3.triggers import backoff
-
-    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
-    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
-    monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
-
-
 def test_airflow_knows_it_by_its_name() -> None:
     from airflow.sdk import task
 
