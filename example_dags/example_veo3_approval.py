@@ -26,6 +26,7 @@ import csv
 import os
 from datetime import timedelta
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,10 @@ def estimate(uri: str, model: str) -> list[dict[str, Any]]:
     """Read the list, and set for each video what it will cost as the most that it may."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
-    with ObjectStoragePath(uri).open("r", encoding="utf-8", newline="") as file:
-        # an empty cell means the default
-        lines = [{name: cell for name, cell in line.items() if cell} for line in csv.DictReader(file)]
+    # at once, since an open ObjectStoragePath gives no lines on Airflow 3.0
+    text = StringIO(ObjectStoragePath(uri).read_text(encoding="utf-8"))
+    # an empty cell means the default
+    lines = [{name: cell for name, cell in line.items() if cell} for line in csv.DictReader(text)]
     price = cache(Veo3Hook().estimate_credits)
     videos = []
     for line in lines:

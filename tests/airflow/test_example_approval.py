@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import AIRFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +24,21 @@ COSTS = [65, 70, 130]
 
 
 def read() -> DAG:
-    from airflow.dag_processing.dagbag import DagBag
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.models.dagbag import DagBag
 
     bag = DagBag(str(FILE))
     assert bag.import_errors == {}
-    assert bag.captured_warnings == {}
+    if AIRFLOW >= (3, 3):  # before, Airflow and its libraries warn of themselves
+        assert bag.captured_warnings == {}
     return bag.dags["example_veo3_approval"]
+
+
+needs_parking = pytest.mark.skipif(
+    AIRFLOW < (3, 3), reason="before Airflow 3.3 the triggerer asks for the answer, in the database"
+)
 
 
 @pytest.fixture
@@ -63,6 +73,7 @@ def detail(run: Run, answer: str | None = None) -> Any:
         return hitl.get_hitl_detail(**where, session=session)
 
 
+@needs_parking
 def test_what_is_approved_is_made(emulator: Emulator, waiting: Run, tmp_path: Path) -> None:
     shown = detail(waiting)
     assert shown.subject == f"Spend {sum(COSTS)} credits on videos?"
@@ -82,6 +93,7 @@ def test_what_is_approved_is_made(emulator: Emulator, waiting: Run, tmp_path: Pa
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 5
 
 
+@needs_parking
 def test_what_is_rejected_costs_nothing(emulator: Emulator, waiting: Run) -> None:
     detail(waiting, "Reject")
     assert waiting._resumed("approve").state == "success"
@@ -90,6 +102,7 @@ def test_what_is_rejected_costs_nothing(emulator: Emulator, waiting: Run) -> Non
     assert emulator.ledger()["totals"]["accepted"] == 0
 
 
+@needs_parking
 def test_a_price_that_rose_after_the_approval_is_not_paid(emulator: Emulator, waiting: Run) -> None:
     body = {
         "success": True,
@@ -120,7 +133,7 @@ def _airflow_3_0(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
             patch.setitem(sys.modules, name, None)
         else:
             version = importlib.import_module("airflow.providers.standard.version_compat")
-            patch.setattr(version, "AIRFLOW_V_3_1_PLUS", False)
+            patch.setattr(version, "AIRFLOW_V_3_1_PLUS", False, raising=False)
             patch.delitem(sys.modules, name, raising=False)
         yield
 
