@@ -20,7 +20,7 @@ KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest docs
+.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest docs test-browser screenshots
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -63,6 +63,18 @@ test-matrix:  ## all tests on each Airflow and Python that are supported; an hou
 
 test-oldest:  ## what touches Airflow, on Airflow 3.0 and the oldest Python there is
 	@.ci/matrix --oldest
+
+test-browser: .venv/.browser  ## the connection form and the pages of a run, in headless Chromium; needs chromium
+	@$(PY) -m pytest tests/browser
+
+screenshots: .venv/.browser  ## the same, and take the pictures docs/images/ui-*.png anew
+	@$(PY) -m pytest tests/browser --update
+
+.venv/.browser: $(STAMP)
+	@command -v chromium >/dev/null || { \
+		echo "chromium is needed and not on the PATH (on Debian and Ubuntu: apt install chromium)." >&2; exit 1; }
+	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,browser]'
+	@touch $@
 
 coverage: $(STAMP)  ## all tests, with the coverage of the package
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
@@ -115,7 +127,7 @@ $(STAMP): pyproject.toml constraints.txt
 constraints:  ## take the newest versions that work into constraints.txt (then: make test)
 	@rm -rf build/constraints
 	@"$(PYTHON)" -m venv build/constraints
-	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev,chaos,docs]'
+	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev,chaos,docs,browser]'
 	@{ sed -n '/^#/p' constraints.txt; \
 		build/constraints/bin/python -m pip freeze --exclude-editable | grep -v '^#' | LC_ALL=C sort -f; \
 		sed -n '/;/p' constraints.txt; } > build/constraints.txt
