@@ -299,11 +299,14 @@ def test_being_killed_ends_the_transfers(account: Account) -> None:
     operator.generation_id = generation_id
 
     def kill_once_begun() -> None:
+        give_up = time.monotonic() + 30
         while not account.folder.exists() or not any(account.folder.iterdir()):
-            pass
+            if time.monotonic() > give_up:
+                return
+            time.sleep(0.001)
         operator.on_kill()
 
-    killer = threading.Thread(target=kill_once_begun)
+    killer = threading.Thread(target=kill_once_begun, daemon=True)
     killer.start()
     with pytest.raises(Veo3StorageError, match="the task was ended"):
         operator.execute({"ti": account.ti})  # type: ignore[typeddict-item]
