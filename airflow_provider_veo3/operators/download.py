@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_veo3.storage.source import Pace
+    from airflow_provider_veo3.storage.store import StoredVideo
 
 
 class Veo3DownloadOperator(BaseOperator):
@@ -74,6 +75,10 @@ class Veo3DownloadOperator(BaseOperator):
         self.max_concurrency = max_concurrency
         self.veo3_conn_id = veo3_conn_id
         self._pace: Pace | None = None
+        self._base_url: str | None = None
+        self._asked: list[str] = []
+        self._stored: list[StoredVideo] = []
+        self._azure_account: str | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check everything, then store."""
@@ -84,24 +89,34 @@ class Veo3DownloadOperator(BaseOperator):
 
         hook = Veo3Hook(self.veo3_conn_id)
         self._pace = Pace()
-        generation_ids = read_generation_ids(self.generation_id)
+        self._asked = generation_ids = read_generation_ids(self.generation_id)
+        destination = Destination(self.destination)
+        self._azure_account = destination.azure_account
         store = VideoStore(
-            Destination(self.destination),
+            destination,
             filename=self.filename,
             resolve=hook.get_videos,
             fetch=hook.open_file,
             max_concurrency=self.max_concurrency,
             pace=self._pace,
         )
-        if not generation_ids:
+        if generation_ids:
+            self._base_url = hook.settings.base_url
+        else:
             self.log.info("There is no generation to store; nothing was asked of the API.")
-        videos = store.store(generation_ids)
+        self._stored = videos = store.store(generation_ids)
         publish_stored(context, [video.uri for video in videos])
         if self.outlets:
             from airflow_provider_veo3.assets import publish_events
 
             publish_events(context, self.outlets, videos, hook.get_generation)
         return [video.as_json() for video in videos]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's
+        """Return the generations as inputs and the stored files as outputs; of a failed task the former."""
+        from airflow_provider_veo3.lineage import lineage_of
+
+        return lineage_of(self._base_url, self._asked, self._stored, self._azure_account)
 
     def on_kill(self) -> None:
         """End the transfers at their next chunk, so that they clean up after themselves."""

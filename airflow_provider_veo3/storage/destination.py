@@ -92,6 +92,12 @@ class Destination:
         """Files that may be written at once within 32 MB of memory; ``None`` if each takes next to none."""
         return UPLOADS if self._kind else None
 
+    @property
+    def azure_account(self) -> str | None:
+        """Name of the Azure account that the folder lies in; ``None`` elsewhere."""
+        account = getattr(self._fs, "account_name", None)
+        return account if isinstance(account, str) else None
+
     def uri(self, name: str) -> str:
         """Return what ``ObjectStoragePath`` opens this file with again, from any working directory."""
         if not self._local:

@@ -9,16 +9,24 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_versions import AIRFLOW
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.retry_policy import Veo3RetryPolicy
 
 if TYPE_CHECKING:
     from task_runs import Ended
 
     from airflow_provider_veo3.emulator import Emulator
+    from airflow_provider_veo3.retry_policy import Veo3RetryPolicy
 
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="retry policies: Airflow 3.3")
 LIMITED = {"kind": "status", "status": 429, "endpoint": "text-to-video", "times": None}
+
+
+def policy_of(longest: timedelta | None = None) -> Veo3RetryPolicy:
+    from airflow_provider_veo3.retry_policy import Veo3RetryPolicy
+
+    return Veo3RetryPolicy(longest)
 
 
 def attempt(name: str, work: Any = None, policy: Any = None, **options: Any) -> tuple[Ended, datetime | None]:
@@ -33,7 +41,7 @@ def attempt(name: str, work: Any = None, policy: Any = None, **options: Any) -> 
         "task_id": "work",
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
-        "retry_policy": policy or Veo3RetryPolicy(),
+        "retry_policy": policy or policy_of(),
         **options,
     }
     with DAG(f"policy_{name}") as dag:
@@ -72,7 +80,7 @@ def test_a_task_that_waits_longer_by_itself_is_left_to_airflow(emulator: Emulato
 
 def test_too_long_is_a_failure_where_the_user_says_so(emulator: Emulator) -> None:
     emulator.inject({**LIMITED, "headers": {"Retry-After": "40000"}})
-    ended, _ = attempt("too_long", policy=Veo3RetryPolicy(longest=timedelta(hours=1)))
+    ended, _ = attempt("too_long", policy=policy_of(timedelta(hours=1)))
     assert ended.state == "failed"
 
 
@@ -120,7 +128,7 @@ def test_what_has_nothing_to_do_with_us_is_left_to_airflow(emulator: Emulator) -
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value,
 )
 def test_the_decision_for_each_error(error: BaseException, action: str) -> None:
-    decision = Veo3RetryPolicy().evaluate(error, 1, 3)
+    decision = policy_of().evaluate(error, 1, 3)
     assert decision.action.value == action
     hint = getattr(error, "retry_after", None)
     assert decision.retry_delay == (None if hint is None else timedelta(seconds=hint + 1))
@@ -129,7 +137,7 @@ def test_the_decision_for_each_error(error: BaseException, action: str) -> None:
 def test_errors_that_cause_each_other_end() -> None:
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
-    assert Veo3RetryPolicy().evaluate(first, 1, 3).action.value == "default"
+    assert policy_of().evaluate(first, 1, 3).action.value == "default"
 
 
 @pytest.mark.parametrize("longest", [None, timedelta(minutes=90)])
@@ -138,7 +146,7 @@ def test_it_survives_serialization(longest: timedelta | None) -> None:
 
     from airflow.sdk._shared.module_loading import import_string
 
-    stored = json.loads(json.dumps(Veo3RetryPolicy(longest).serialize()))
+    stored = json.loads(json.dumps(policy_of(longest).serialize()))
     again = import_string(stored["__type"]).deserialize(stored)
     assert again.longest == longest
     assert pickle.loads(pickle.dumps(again)).longest == longest  # noqa: S301 - our own

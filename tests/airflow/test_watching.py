@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from airflow_versions import AIRFLOW
 from connections import connection_to, use_connection
 from test_trigger import HOUR, submit
 
@@ -293,6 +294,7 @@ def made_by_a_triggerer(name: str) -> tuple[int, Veo3CompletedGenerationsTrigger
         return row.id, trigger
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="asset state store: Airflow 3.3")
 @pytest.mark.parametrize("names", [["one"], ["first", "second"]], ids=str)
 def test_in_airflow_a_restart_tells_what_was_missed_and_nothing_twice(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, names: list[str]
