@@ -25,6 +25,7 @@ from __future__ import annotations
 import csv
 import os
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
@@ -39,17 +40,17 @@ DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-vid
 @task
 def read_prompts(uri: str) -> list[dict[str, str | int | None]]:
     """Read the list, with numbers as numbers, when the DAG runs and not each time its file is parsed."""
-    with ObjectStoragePath(uri).open("r", encoding="utf-8", newline="") as file:
-        return [
-            {
-                "prompt": line["prompt"],
-                "aspect_ratio": line["aspect_ratio"] or "16:9",
-                "duration_seconds": int(line["duration_seconds"] or 8),
-                "seed": int(line["seed"]) if line["seed"] else None,
-                "negative_prompt": line["negative_prompt"] or None,
-            }
-            for line in csv.DictReader(file)
-        ]
+    text = ObjectStoragePath(uri).read_text(encoding="utf-8")
+    return [
+        {
+            "prompt": line["prompt"],
+            "aspect_ratio": line["aspect_ratio"] or "16:9",
+            "duration_seconds": int(line["duration_seconds"] or 8),
+            "seed": int(line["seed"]) if line["seed"] else None,
+            "negative_prompt": line["negative_prompt"] or None,
+        }
+        for line in csv.DictReader(StringIO(text, newline=""))
+    ]
 
 
 @task_group
