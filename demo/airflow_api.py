@@ -77,10 +77,12 @@ class AirflowApi:
         """Create a pool."""
         self.call("POST", "pools", json={"name": name, "slots": slots, "include_deferred": include_deferred})
 
-    def add_connection(self, connection_id: str, conn_type: str, *, host: str, password: str) -> None:
+    def add_connection(
+        self, connection_id: str, conn_type: str, *, host: str, password: str, port: int | None = None
+    ) -> None:
         """Create a connection."""
         body = {"connection_id": connection_id, "conn_type": conn_type, "host": host, "password": password}
-        self.call("POST", "connections", json=body)
+        self.call("POST", "connections", json=body | {"port": port})
 
     def dag_ids(self) -> set[str]:
         """Name the DAGs that have been read so far."""

@@ -31,8 +31,10 @@ def main() -> None:
         clock.say("Starting Airflow: API server, DAG processor, scheduler, triggerer")
         airflow = stack.enter_context(LocalAirflow(env | {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}))
         if emulator:
+            # the port by itself: Airflow 3.3.2 does not test a connection that has none
+            address, port = emulator.base_url.rsplit(":", 1)
             airflow.api.add_connection(
-                "veo3_default", "veo3", host=emulator.base_url, password=emulator.api_key
+                "veo3_default", "veo3", host=address, port=int(port), password=emulator.api_key
             )
         clock.say("Airflow is healthy")
         print(f"\n  Open      {airflow.url}/dags/{QUICKSTART}")

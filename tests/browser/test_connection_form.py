@@ -95,8 +95,7 @@ def test_the_button_says_what_is_wrong(
     pages: Pages, airflow: LocalAirflow, emulator: EmulatorProcess
 ) -> None:
     address, port = emulator.base_url.rsplit(":", 1)
-    body = {"connection_id": "veo3_wrong", "conn_type": "veo3", "host": address, "port": int(port)}
-    airflow.api.call("POST", "connections", json=body | {"password": WRONG_KEY})
+    airflow.api.add_connection("veo3_wrong", "veo3", host=address, port=int(port), password=WRONG_KEY)
     page = pages.open("/connections")
     row = page.get_by_role("row").filter(has_text="veo3_wrong")
     row.get_by_role("button", name="Test Connection").click()
