@@ -2,7 +2,7 @@
 
 * Local folders: a hidden file beside the target, flushed to disk and renamed over it.
 * S3, Google Cloud Storage, Azure Blob Storage: an upload in parts, which the store shows only once it is
-  completed. A killed worker leaves invisible parts, which the store's lifecycle rules remove.
+  completed. What a killed worker leaves is invisible, and goes when its retry has stored the file.
 * Everything else fsspec knows (SFTP, SMB, memory ...): a hidden file beside the target, moved over it; as
   atomic as that storage's own move.
 """
@@ -16,6 +16,8 @@ import os
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from airflow_provider_veo3.storage.leftovers import S3Leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +103,7 @@ class StagedSink:
         self, fs: AbstractFileSystem, path: str, kind: str, mime_type: str, gate: AbstractContextManager[Any]
     ) -> None:
         self._gate = gate
+        self._leftovers = S3Leftovers(fs, fs._strip_protocol(path)) if kind == "s3" else None
         # not fs.open: it would enlist the file in the file system's transaction, which is not ours to end
         self._file: Any = fs._open(
             fs._strip_protocol(path),
@@ -128,6 +131,8 @@ class StagedSink:
         with self._gate:
             self._file.close()
             self._file.commit()
+        if self._leftovers is not None:
+            self._leftovers.remove()
 
     def discard(self) -> None:
         """Abort the upload."""
