@@ -12,6 +12,9 @@ TYPED := airflow_provider_veo3 example_dags demo chaos benchmarks
 # it: make test-matrix MATRIX="3.0-3.11 3.3-3.13"
 MATRIX ?= 3.0-3.11 3.0-3.12 3.1-3.11 3.1-3.12 3.1-3.13 3.2-3.11 3.2-3.12 3.2-3.13 3.3-3.11 3.3-3.12 3.3-3.13
 
+# Object stores of `make test-storages`, each a server that it starts and ends here.
+STORAGES ?= s3 azure gcs
+
 # How much chaos, and which: `make chaos SEED=7 GENERATIONS=60 KILLS=50`. Without SEED, another each time; it is printed.
 SEED ?=
 ROUNDS ?= 1
@@ -20,7 +23,7 @@ KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
 .PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest docs test-browser screenshots
+.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest test-storages docs test-browser screenshots
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -60,6 +63,9 @@ tests: $(STAMP)  ## all tests, without linter and types
 
 test-matrix:  ## all tests on each Airflow and Python that are supported; an hour or two
 	@.ci/matrix $(MATRIX)
+
+test-storages:  ## the pipeline into S3, Azure Blob Storage and Google's, on servers here; or STORAGES="s3 gcs"
+	@PYTHON='$(PYTHON)' .ci/storages $(STORAGES)
 
 test-oldest:  ## what touches Airflow, on Airflow 3.0 and the oldest Python there is
 	@.ci/matrix --oldest
@@ -134,5 +140,5 @@ constraints:  ## take the newest versions that work into constraints.txt (then: 
 	@mv build/constraints.txt constraints.txt
 
 clean:  ## remove what the other targets have built; videos/ stays
-	rm -rf .venv .matrix build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .storages-venv .matrix build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,93 @@
+"""Object stores on the network, Airflow, and a VEO3 emulator that hands out files of several parts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from servers import Store
+
+    from airflow_provider_veo3.emulator import Emulator
+
+BESIDE = Path(__file__).parent.parent / "airflow"
+sys.path.append(str(BESIDE))  # task_runs, connections
+
+CHOSEN = os.environ.get("STORAGES", "").split()
+
+# They need servers and providers that only `make test-storages` installs; it says which are wanted.
+collect_ignore_glob = [] if CHOSEN else ["test_*.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the library under Azure's warn of what it is handed; all other warnings stay errors."""
+    config.addinivalue_line("filterwarnings", "ignore:Sending a large body directly:ResourceWarning")
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("airflow_fixtures", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+fixtures = _load(BESIDE / "conftest.py")
+airflow_bundles = fixtures.airflow_bundles
+_one_emulator = fixtures._one_emulator
+emulator = fixtures.emulator
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on each store that was chosen, one store after the other."""
+    if "_server" in metafunc.fixturenames:
+        without = getattr(metafunc.function, "without", ())
+        wanted = [name for name in CHOSEN if name not in without]
+        metafunc.parametrize("_server", wanted, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def _server(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store that runs; one that cannot be had fails its tests, and says why."""
+    import servers
+
+    # else gcsfs asks over gRPC, and TLS, what kind of bucket it is, which an emulator does not speak
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+    with servers.STORES[request.param]() as store:
+        yield store
+
+
+@pytest.fixture
+def store(_server: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """An empty bucket, and the Airflow connection to it."""
+    import servers
+    from airflow.sdk.io.store import _STORE_CACHE
+
+    _server.clear()
+    monkeypatch.setenv(*servers.environment(_server))
+    yield _server
+    _STORE_CACHE.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between tries take no time; being stopped works as ever."""
+    from airflow_provider_veo3.storage.source import Pace
+
+    pause = Pace.pause
+    monkeypatch.setattr(Pace, "pause", lambda self, seconds: pause(self, 0))
+
+
+@pytest.fixture
+def files(emulator: Emulator) -> Any:
+    """Sets the size of the files that the emulator hands out."""
+    return lambda size: emulator.configure(file_size=size)
