@@ -33,6 +33,9 @@ MARGIN: Final = 0.9
 DOUBT: Final = 2
 """The shortest of ``n`` times seen counts ``n / (n + DOUBT)``: few tell little of the shortest possible."""
 
+ENOUGH: Final = 5
+"""Generations from which on they may put off the first look; fewer may have met a jam."""
+
 KEPT: Final = 50
 """Latest generations of a model whose times are kept, so that what is learned follows the vendor."""
 
@@ -84,7 +87,7 @@ class Pace:
             return expected
         seen = min(self._seen[generation_id] for _, generation_id in times)
         shortest = min(seen, _typical(model) * CREDIBLE)
-        learned = MARGIN * shortest * len(times) / (len(times) + DOUBT)
+        learned = MARGIN * shortest * len(times) / (len(times) + DOUBT) if len(times) >= ENOUGH else expected
         return min(MARGIN * shortest, max(expected, learned))
 
 

@@ -46,7 +46,11 @@ def emulator(
     _one_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, airflow_bundles: None
 ) -> Iterator[Emulator]:
     """An emulator as new that finishes at once; ``veo3_default`` leads to it."""
+    from airflow_provider_veo3 import poller
+
     _one_emulator.reset()
+    # how long the generations of other tests took
+    poller._paces.clear()
     use_connection(monkeypatch, _one_emulator)
     yield _one_emulator
     assert _one_emulator.ledger()["api_key_leaks"] == []

@@ -175,3 +175,15 @@ def test_a_wall_clock_that_is_set_back_stops_nobody(number: int) -> None:
     assert moment is not None
     assert moment - world.now <= 10, "the next look comes as if nothing had happened"
     assert len(world.asked) == asked
+
+
+def test_a_few_that_met_a_jam_put_nothing_off() -> None:
+    world = World()
+    for _ in range(3):
+        world.wait(world.job(170))
+        world.run()
+    assert world.pace.earliest(FAST, 5.0) == 30
+    job = world.job(60)
+    world.wait(job)
+    world.run()
+    assert world.ended[job.id][0] - job.ends <= 5
