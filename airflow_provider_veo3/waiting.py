@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Any, Final, TypeGuard
 
 from airflow_provider_veo3 import exceptions as errors
@@ -222,15 +221,8 @@ def accepted_at(generation: Generation, now: float) -> float:
 
 
 def will_pass(error: errors.Veo3Error) -> TypeGuard[errors.Veo3ApiError]:
-    """Whether a failed look says nothing of the next one.
-
-    A redirect is no end: whoever waits has used this address a moment ago, so that it comes from something
-    in between, such as a page that says the API is being maintained.
-    """
-    if not isinstance(error, errors.Veo3ApiError):
-        return False
-    redirected = error.status is not None and error.status // 100 == HTTPStatus.FOUND // 100
-    return redirected or is_transient(error)
+    """Whether a failed look says nothing of the next one."""
+    return isinstance(error, errors.Veo3ApiError) and is_transient(error)
 
 
 def backoff(failures: int, poll_interval: float, hint: float | None) -> float:
