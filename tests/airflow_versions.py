@@ -58,9 +58,10 @@ def dag_serialization() -> Any:
     """The class that turns DAGs into JSON and back."""
     from airflow.serialization import serialized_objects
 
-    if AIRFLOW == (3, 0):  # which remembers that the scheduler, who was here too, needs no links
-        serialized_objects.SerializedDAG._load_operator_extra_links = True
-    return getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    found = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    # it remembers that the scheduler, which may have been in this process too, needs no links
+    found._load_operator_extra_links = True
+    return found
 
 
 def import_string(path: str) -> Any:

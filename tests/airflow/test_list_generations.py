@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from connections import use_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from task_runs import Ended
@@ -16,6 +18,20 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
 
 _numbers = itertools.count()
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch, airflow_bundles: None) -> Iterator[Emulator]:
+    """One for each test: a clock that was advanced does not go back."""
+    from airflow_provider_veo3.emulator import Emulator, Settings
+
+    unlimited = dict.fromkeys(
+        ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
+    )
+    settings = Settings(processing_seconds=0, pending_seconds=0, credits=10**6, file_size=4096, **unlimited)
+    with Emulator(settings) as emulator:
+        use_connection(monkeypatch, emulator)
+        yield emulator
 
 
 def generate(count: int, **options: Any) -> list[str]:
