@@ -120,7 +120,8 @@ class _Line:
 
     async def _until(self, moment: float | None) -> None:
         """Sleep until a moment, or until somebody joins, which may change it."""
-        pause = None if moment is None else max(0.0, moment - time.time())
+        # never for long without a look at the wall clock, which may have been set back
+        pause = None if moment is None else min(LATEST, max(0.0, moment - time.time()))
         try:
             async with asyncio.timeout(pause):
                 await self._joined.wait()
