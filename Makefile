@@ -61,7 +61,7 @@ e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
 tests: $(STAMP)  ## all tests, without linter and types
 	$(PY) -m pytest
 
-test-matrix:  ## all tests on each Airflow and Python that are supported; an hour or two
+test-matrix:  ## the tests on each Airflow and Python that are supported, but for those each leg names; an hour or two
 	@.ci/matrix $(MATRIX)
 
 test-storages:  ## the pipeline into S3, Azure Blob Storage and Google's, on servers here; or STORAGES="s3 gcs"
