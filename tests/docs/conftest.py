@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow_fixtures import _one_emulator, airflow_bundles, emulator
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from pathlib import Path
 
     from airflow_provider_veo3.emulator import Emulator
 
-BESIDE = Path(__file__).parent.parent / "airflow"
-sys.path.append(str(BESIDE))  # task_runs, connections
+__all__ = ["_one_emulator", "airflow_bundles", "emulator"]
 
 PROMPTS = 'prompt,seed\n"A kite over dunes",1\n"A kite over the sea",\n'
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("airflow_fixtures", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fixtures = _load(BESIDE / "conftest.py")
-airflow_bundles = fixtures.airflow_bundles
-_one_emulator = fixtures._one_emulator
-emulator = fixtures.emulator
 
 
 @pytest.fixture

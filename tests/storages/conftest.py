@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_fixtures import _one_emulator, airflow_bundles, emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from servers import Store
 
     from airflow_provider_veo3.emulator import Emulator
 
-BESIDE = Path(__file__).parent.parent / "airflow"
-sys.path.append(str(BESIDE))  # task_runs, connections
+__all__ = ["_one_emulator", "airflow_bundles", "emulator"]
 
 CHOSEN = os.environ.get("STORAGES", "").split()
 
@@ -30,21 +26,6 @@ collect_ignore_glob = [] if CHOSEN else ["test_*.py"]
 def pytest_configure(config: pytest.Config) -> None:
     """Let the library under Azure's warn of what it is handed; all other warnings stay errors."""
     config.addinivalue_line("filterwarnings", "ignore:Sending a large body directly:ResourceWarning")
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("airflow_fixtures", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fixtures = _load(BESIDE / "conftest.py")
-airflow_bundles = fixtures.airflow_bundles
-_one_emulator = fixtures._one_emulator
-emulator = fixtures.emulator
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

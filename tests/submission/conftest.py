@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow_fixtures import _one_emulator, airflow_bundles, emulator, pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from workers import Workers
 
-BESIDE = Path(__file__).parent.parent / "airflow"
-sys.path.append(str(BESIDE))  # task_runs
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("airflow_fixtures", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fixtures = _load(BESIDE / "conftest.py")
-airflow_bundles = fixtures.airflow_bundles
-_one_emulator = fixtures._one_emulator
-emulator = fixtures.emulator
-pictures = fixtures.pictures
+__all__ = ["_one_emulator", "airflow_bundles", "emulator", "pictures"]
 
 
 @pytest.fixture(autouse=True)
