@@ -6,6 +6,9 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
+# In a process for each core, but four at most; a file's tests stay together. One at a time: make test WORKERS=0
+WORKERS ?= auto
+PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadfile
 TYPED := airflow_provider_veo3 example_dags demo chaos benchmarks
 
 # Airflow and Python of each leg of `make test-matrix`: all that Airflow supports (3.0 knows no Python 3.13). A part of
@@ -50,7 +53,7 @@ typecheck: $(STAMP)  ## mypy --strict
 	$(PY) -m mypy --strict $(TYPED)
 
 unit: $(STAMP)  ## the tests without a scheduler: the quick ones
-	$(PY) -m pytest -q --ignore=tests/e2e --ignore=tests/test_packaging.py --ignore=tests/test_example_dags.py
+	$(PYTEST) -q --ignore=tests/e2e --ignore=tests/test_packaging.py --ignore=tests/test_example_dags.py
 
 dags: $(STAMP)  ## the example DAGs with dag.test() against the emulator
 	$(PY) -m pytest tests/test_example_dags.py
@@ -59,7 +62,8 @@ e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
 	$(PY) -m pytest tests/e2e
 
 tests: $(STAMP)  ## all tests, without linter and types
-	$(PY) -m pytest
+	$(PYTEST) --ignore=tests/e2e
+	$(PY) -m pytest tests/e2e
 
 test-matrix:  ## the tests on each Airflow and Python that are supported, but for those each leg names; an hour or two
 	@.ci/matrix $(MATRIX)

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 from airflow_versions import AIRFLOW, LIBRARY_WARNINGS
+from hypothesis import HealthCheck, settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # The space is on purpose: people have them in their paths.
 HOME = Path(tempfile.mkdtemp(prefix="veo3 tests "))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+# How quick the machine is must not decide whether a test passes.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "VEO3_"))]:
     del os.environ[name]

@@ -130,18 +130,3 @@ def test_the_reference_has_every_public_class() -> None:
     ]
     assert public
     assert [name for name in public + info["extra-links"] if name not in reference] == []
-
-
-def test_the_site_builds(tmp_path: Path) -> None:
-    """As ``make docs`` does, where what it needs is installed."""
-    pytest.importorskip("furo")
-    pytest.importorskip("myst_parser")
-    import subprocess
-    import sys
-
-    site = tmp_path / "site"
-    options = ["--quiet", "--fail-on-warning", "--keep-going", "--doctree-dir", str(tmp_path / "trees")]
-    build = [sys.executable, "-m", "sphinx", *options, str(CHECKOUT / "docs"), str(site)]
-    for command in (build, [sys.executable, str(CHECKOUT / "docs" / "check_site.py"), str(site)]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr

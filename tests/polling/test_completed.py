@@ -103,7 +103,7 @@ jobs = st.lists(
 looks = st.lists(st.integers(1, 9000), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     jobs=jobs,
     looks=looks,

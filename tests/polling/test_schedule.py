@@ -137,7 +137,7 @@ def test_everybody_is_told_in_time_whatever_the_listing_is_like(listing: dict[st
 
 
 @any_listing
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_nobody_is_forgotten(listing: dict[str, Any], data: st.DataObject) -> None:
     """Ids that are unknown, listed late or never, mixed with the others: each wait ends, and rightly."""
