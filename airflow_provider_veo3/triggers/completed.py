@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 COMMIT_DELAY = 5.0
 """Seconds after an event at which the cursor is stored: by then Airflow has stored the event."""
 
+RUN_DELAY = 15.0
+"""Seconds in which Airflow has started the runs for an event. One that comes meanwhile starts none: it waits
+for the asset's next event."""
+
 STATE_PAUSES: Final = (1.0, 3.0, 9.0, 27.0, 60.0)
 """Seconds between tries to read the cursor; the last holds for all further ones."""
 
@@ -29,7 +33,9 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
     For ``AssetWatcher(name=..., trigger=Veo3CompletedGenerationsTrigger())`` of an asset that DAGs are
     scheduled on. The payload is the manifest: id, type, model, status, credits, times; never a link, for
     which the DAG has ``Veo3DownloadOperator``. All watchers on a connection share one look at the account's
-    history, which costs one request while little happens.
+    history, which costs one request while little happens. Airflow may start one run for several events. Of
+    several at once the last comes 15 seconds after the others, since Airflow starts no run for an event that
+    comes while it starts another, but gives it to the run for the next one.
 
     In Airflow 3.3 and later a cursor is kept in the asset's state store: what completes while no triggerer
     runs is told when one runs again, and nothing is told twice, except by a triggerer that is ended within
@@ -63,13 +69,19 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         began = time.time()
         cursor = await self._load() or Cursor(began)
         async with watching(self.veo3_conn_id, cursor, self.poll_interval) as watcher:
+            told = float("-inf")
             while True:
-                seen = await watcher.looks.get()
+                looks = [await watcher.looks.get()]
+                while not watcher.looks.empty():
+                    looks.append(watcher.looks.get_nowait())
                 before = cursor.to_json()
-                new = cursor.take(seen, time.time())
+                new = [generation for seen in looks for generation in cursor.take(seen, time.time())]
                 for generation in new:
+                    if generation is new[-1]:  # which thereby starts the run for those that wait
+                        await asyncio.sleep(max(0.0, told + RUN_DELAY - time.monotonic()))
                     self.log.info("Generation %s is completed.", generation.id)
                     yield TriggerEvent(generation.manifest())
+                    told = time.monotonic()
                 if cursor.to_json() != before:
                     if new:  # better an event twice than never
                         await asyncio.sleep(COMMIT_DELAY)

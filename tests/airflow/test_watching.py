@@ -32,6 +32,7 @@ INTERVAL = 0.05
 @pytest.fixture(autouse=True)
 def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completed, "COMMIT_DELAY", 0.0)
+    monkeypatch.setattr(completed, "RUN_DELAY", 0.0)
     monkeypatch.setattr(completed, "STATE_PAUSES", (0.01,))
     Watch.running.clear()
 
@@ -49,12 +50,14 @@ class Watch:
         self.trigger = trigger
         self.running.append(self)
         self.payloads: list[Any] = []
+        self.moments: list[float] = []
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         async for event in self.trigger.run():
             assert json.loads(json.dumps(event.payload)) == event.payload
             self.payloads.append(event.payload)
+            self.moments.append(time.monotonic())
 
     @property
     def ids(self) -> list[str]:
@@ -129,6 +132,30 @@ def test_the_payload_is_the_manifest(emulator: Emulator) -> None:
     assert payload["type"] == "text-to-video"
     assert payload["credits_used"] == 190
     assert "http" not in json.dumps(payload)
+
+
+def test_the_last_of_several_comes_when_airflow_has_started_the_runs_for_the_others(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completed, "RUN_DELAY", 0.5)
+    emulator.configure(processing_seconds=HOUR)
+
+    async def run() -> Watch:
+        watch = Watch(watcher())
+        await looked(emulator)
+        emulator.inject({"endpoint": "history", "kind": "status", "status": 503, "times": None})
+        ids = [await asyncio.to_thread(submit) for _ in range(3)]
+        for each in ids:
+            emulator.force(each, "complete")
+        emulator.clear_faults()  # which makes them come in one look
+        await until(lambda: len(watch.payloads) == 3)
+        await watch.stop()
+        assert sorted(watch.ids) == sorted(ids)
+        return watch
+
+    first, second, third = asyncio.run(run()).moments
+    assert third - second >= 0.49
+    assert second - first < third - second
 
 
 def test_failures_and_what_still_runs_are_no_news(emulator: Emulator) -> None:

@@ -4,65 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections import Counter
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from until import WAIT, until
 
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import EXAMPLE_DAGS, POOL, LocalAirflow
+from demo.local_airflow import EXAMPLE_DAGS, POOL
 from demo.videos import decode
 from demo.watch import follow, task_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from demo.emulator import EmulatorProcess
+    from demo.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.timeout(900)  # with the start of Airflow; a busy machine is no failure
 
-T = TypeVar("T")
-
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
-POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
-WAIT = 300
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(pending_seconds=0.5, height=90) as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="module")
-def destination(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stored videos")
-
-
-@pytest.fixture(scope="module")
-def airflow(emulator: EmulatorProcess, destination: Path) -> Iterator[LocalAirflow]:
-    env = {
-        "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
-        "VEO3_DESTINATION": f"file://{destination}",
-        # What a user's own environment may hold must not matter.
-        "VEO3_API_KEY": "veo3_not_this_one",
-    }
-    with LocalAirflow(env, pool_slots=POOL_SLOTS) as airflow:
-        airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
-        assert airflow.api.import_errors() == []
-        yield airflow
-
-
-def until(what: str, ask: Callable[[], T | None]) -> T:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + WAIT
-    while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"{what}: not within {WAIT} seconds"
-        time.sleep(0.2)
-    return answer
 
 
 def tasks_at_work(airflow: LocalAirflow) -> list[psutil.Process]:
@@ -131,7 +93,7 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
 
 
 def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
-    airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path
+    airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path, pool_slots: int
 ) -> None:
     with (EXAMPLE_DAGS / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -145,19 +107,19 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
         return [task for task in tasks if task["task_id"] == "video.generate" and task["state"] == state]
 
     def pool_is_full() -> bool | None:
-        return len(generating("deferred")) >= POOL_SLOTS or None
+        return len(generating("deferred")) >= pool_slots or None
 
     until("as many as the pool has slots wait in the triggerer", pool_is_full)
     # Were there a slot left, the scheduler would fill it before it starts what is asked for only now.
     fence = airflow.api.trigger(QUICKSTART)
     until("a task outside the pool has been through", lambda: submitted(airflow, fence))
-    assert len(generating("scheduled")) == len(lines) - POOL_SLOTS
+    assert len(generating("scheduled")) == len(lines) - pool_slots
     assert airflow.api.call("GET", f"pools/{POOL}")["open_slots"] == 0
     fence_id = submitted(airflow, fence)
     wanted = {line["prompt"] for line in lines}
     begun = [entry for entry in emulator.ledger()["tasks"] if entry["id"] not in known]
     in_flight = [entry["id"] for entry in begun if entry["prompt"] in wanted]
-    assert len(in_flight) == POOL_SLOTS
+    assert len(in_flight) == pool_slots
 
     emulator.configure(processing_seconds=5)
     for generation_id in (*in_flight, fence_id):
@@ -171,7 +133,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
     assert sum(entry["charged"] for entry in accepted) == 190 * len(lines)
     assert sum(entry["refunded"] for entry in accepted) == 0
     moments = [moment for entry in accepted for moment in ((entry["created"], 1), (entry["finished"], -1))]
-    assert max(accumulate(change for _, change in sorted(moments))) == POOL_SLOTS
+    assert max(accumulate(change for _, change in sorted(moments))) == pool_slots
     assert set(after["requests"]["text-to-video"]) == {"202"}, "something was refused on the way"
 
     for index, line in enumerate(lines):

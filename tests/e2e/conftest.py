@@ -1,0 +1,68 @@
+"""One Airflow for the modules that need nothing special of it: its start is what takes the time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.emulator import EmulatorProcess
+from demo.local_airflow import EXAMPLE_DAGS, LocalAirflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAGS = {"examples": EXAMPLE_DAGS, "watched": Path(__file__).parent / "watched"}
+POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[EmulatorProcess]:
+    """What the example DAGs use."""
+    with EmulatorProcess(pending_seconds=0.5, height=90) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def watched() -> Iterator[EmulatorProcess]:
+    """An account that is watched all the time, in which everything ends when told to."""
+    with EmulatorProcess(
+        pending_seconds=0.1, processing_seconds=36000, height=90, requests_per_day="off"
+    ) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def destination(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stored videos")
+
+
+@pytest.fixture(scope="session")
+def pool_slots() -> int:
+    return POOL_SLOTS
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    emulator: EmulatorProcess, watched: EmulatorProcess, destination: Path, pool_slots: int
+) -> Iterator[LocalAirflow]:
+    bundle = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": name, "classpath": bundle, "kwargs": {"path": str(path)}} for name, path in DAGS.items()
+    ]
+    env = {
+        "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
+        "AIRFLOW_CONN_VEO3_WATCHED": watched.connection(),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        # a triggerer that was killed is missed soon
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        "VEO3_DESTINATION": f"file://{destination}",
+        # What a user's own environment may hold must not matter.
+        "VEO3_API_KEY": "veo3_not_this_one",
+    }
+    with LocalAirflow(env, pool_slots=pool_slots) as airflow:
+        airflow.wait_for_dags(["example_veo3_quickstart", "example_veo3_campaign", "watched_seldom"])
+        assert airflow.api.import_errors() == []
+        yield airflow
