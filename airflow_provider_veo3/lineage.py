@@ -1,17 +1,20 @@
-"""What came from where, for OpenLineage; imported only when its provider asks."""
+"""What came from where, for OpenLineage's provider, which alone asks for it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
     from airflow_provider_veo3.storage.store import StoredVideo
 
+AZURE: Final = ("abfs", "abfss")
 
-def lineage_of(
+
+def lineage_of_stored(
     base_url: str | None,
     generation_ids: Sequence[str],
     videos: Sequence[StoredVideo],
@@ -29,14 +32,33 @@ def lineage_of(
     )
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    source = f"veo3://{urlsplit(base_url or '').netloc}"
     outputs = []
     for video in videos:
         namespace, name = dataset_of(video.uri, account)
         size = OutputStatisticsOutputDatasetFacet(size=video.size, fileCount=1)
         outputs.append(OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": size}))
-    inputs = [InputDataset(namespace=source, name=name) for name in generation_ids if base_url is not None]
+    names = [] if base_url is None else [generation_of(base_url, each) for each in generation_ids]
+    inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in names]
     return OperatorLineage(inputs=inputs, outputs=outputs)
+
+
+def lineage_of_generating(operator: Veo3TextToVideoOperator) -> Any:
+    """Return the ``OperatorLineage`` of a generating task: images go in, the generation comes out."""
+    from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    names = [_image(getattr(operator, name)) for name in operator.image_fields]
+    inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in filter(None, names)]
+    outputs = []
+    if operator._generation_id is not None:
+        namespace, name = generation_of(operator._hook.settings.base_url, operator._generation_id)
+        outputs.append(OutputDataset(namespace=namespace, name=name))
+    return OperatorLineage(inputs=inputs, outputs=outputs)
+
+
+def generation_of(base_url: str, generation_id: str) -> tuple[str, str]:
+    """Return namespace and name of a generation."""
+    return f"veo3://{urlsplit(base_url).netloc}", generation_id
 
 
 def dataset_of(uri: str, account: str | None = None) -> tuple[str, str]:
@@ -48,14 +70,34 @@ def dataset_of(uri: str, account: str | None = None) -> tuple[str, str]:
     scheme, _, rest = uri.partition("://")
     authority, _, key = rest.partition("/")
     authority = authority.rpartition("@")[2]
-    match scheme:
-        case "file" | "local":
-            return "file", f"/{key}"
-        case "s3" | "s3a" | "s3n":
-            return f"s3://{authority}", key
-        case "gs" | "gcs":
-            return f"gs://{authority}", key
-        case "abfs" | "abfss" if account is not None:
-            return f"abfss://{authority}@{account}.dfs.core.windows.net", f"/{key}"
-        case _:
-            return f"{scheme}://{authority}", key
+    if scheme in ("file", "local"):
+        return "file", f"/{key}"
+    if scheme in AZURE:
+        return f"abfss://{authority}" + (f"@{account}.dfs.core.windows.net" if account else ""), key
+    same = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
+    return f"{same.get(scheme, scheme)}://{authority}", key
+
+
+def account_of(filesystem: Any) -> str | None:
+    """Return the name of the Azure account that a filesystem leads to; ``None`` elsewhere."""
+    # a connection string names it to the client only
+    for holder in (filesystem, getattr(filesystem, "service_client", None)):
+        name = getattr(holder, "account_name", None)
+        if isinstance(name, str):
+            return name
+    return None
+
+
+def _image(source: Any) -> tuple[str, str] | None:
+    """Return the dataset that an image is; ``None`` where a failed task's is still a template's result."""
+    from pathlib import Path
+
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(source, str):
+        return None
+    if "://" not in source:
+        return "file", str(Path(source).absolute())
+    if source.startswith(tuple(f"{scheme}://" for scheme in AZURE)):
+        return dataset_of(source, account_of(ObjectStoragePath(source).fs))
+    return dataset_of(source)

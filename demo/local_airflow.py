@@ -237,7 +237,8 @@ def tail(path: Path, lines: int = 25) -> str:
 
 def _clean_environment() -> dict[str, str]:
     """Copy ours without another Airflow's settings, and with loopback kept away from a proxy."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    foreign = ("AIRFLOW", "OPENLINEAGE")  # whose provider would send what is run here to the other's
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     loopback = ",".join(filter(None, (env.get("NO_PROXY") or env.get("no_proxy"), "127.0.0.1,localhost")))
     return env | {"NO_PROXY": loopback, "no_proxy": loopback}
 

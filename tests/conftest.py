@@ -24,7 +24,7 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
 
-for name in [name for name in os.environ if name.startswith(("AIRFLOW", "VEO3_"))]:
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "OPENLINEAGE", "VEO3_"))]:
     del os.environ[name]
 os.environ.update(
     AIRFLOW_HOME=str(HOME),

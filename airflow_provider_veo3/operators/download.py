@@ -114,9 +114,9 @@ class Veo3DownloadOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's
         """Return the generations as inputs and the stored files as outputs; of a failed task the former."""
-        from airflow_provider_veo3.lineage import lineage_of
+        from airflow_provider_veo3.lineage import lineage_of_stored
 
-        return lineage_of(self._base_url, self._asked, self._stored, self._azure_account)
+        return lineage_of_stored(self._base_url, self._asked, self._stored, self._azure_account)
 
     def on_kill(self) -> None:
         """End the transfers at their next chunk, so that they clean up after themselves."""

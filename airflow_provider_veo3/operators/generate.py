@@ -59,10 +59,9 @@ class Veo3TextToVideoOperator(BaseOperator):
     :param seed: 0 to 4294967295. Default ``None``: the API chooses.
     :param person_generation: ``allow_adult`` or ``dont_allow``. Default ``allow_adult``.
     :param extra_options: options the vendor adds later, by their API names, sent as they are.
-    :param max_credits: most credits that the generation may cost, a whole number from 0 (templated). Just
-        before it submits, the task asks the API for its prices; what costs more, or has none, is not
-        submitted. What an earlier attempt has paid for is taken up whatever it cost. Default ``None``: no
-        limit, and no such request.
+    :param max_credits: most credits that the generation may cost, a whole number from 0 (templated). The
+        task asks the API for its prices first; what costs more, or has none, is not submitted. What an
+        earlier attempt has paid for is taken up whatever it cost. Default ``None``: no limit, no request.
     :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
     :param wait_for_completion: submit and wait in this one task, the shape for campaigns: with a pool that
         includes deferred tasks its slots are the generations in flight. Default ``False``: submit only, and
@@ -70,8 +69,7 @@ class Veo3TextToVideoOperator(BaseOperator):
     :param deferrable: wait in the triggerer, which holds no worker: for the video, and, where the API
         refuses for now (429) for more than 5 seconds, to be let in, which burns no try of the task. Otherwise
         a worker waits. Default ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks while waiting. Default ``None``: the connection's, 10
-        unless set there.
+    :param poll_interval: seconds between two looks. Default ``None``: the connection's, 10 unless set there.
     :param timeout: seconds to wait for the video. Default 1800; a video typically takes 45 to 120. With
         ``deferrable`` as many may be spent before that on being let in; an API that asks to stay away beyond
         them, as at the end of a day's requests, fails the task at once.
@@ -203,6 +201,12 @@ class Veo3TextToVideoOperator(BaseOperator):
 
         return self._finish(context, WaitResult.from_event(event, as_accepted(context).get("id")))
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's
+        """Return the images as inputs and the generation as output."""
+        from airflow_provider_veo3.lineage import lineage_of_generating
+
+        return lineage_of_generating(self)
+
     def on_kill(self) -> None:
         """Say what a person who ends the task should know."""
         if self._generation_id is not None:
@@ -248,9 +252,8 @@ class Veo3TextToVideoOperator(BaseOperator):
 
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()
-        # only the acceptance tells the balance
-        manifest["credits_remaining"] = as_accepted(context).get("credits_remaining")
-        publish_manifest(context, manifest)
+        balance = as_accepted(context).get("credits_remaining")  # only the acceptance tells it
+        publish_manifest(context, manifest | {"credits_remaining": balance})
         self._mark_delivered(context, result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id

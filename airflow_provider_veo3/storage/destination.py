@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
+from airflow_provider_veo3.lineage import account_of
 from airflow_provider_veo3.storage.sink import BLOCK, STAGED, LocalSink, RenamedSink, Sink, StagedSink
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ class Destination:
     @property
     def azure_account(self) -> str | None:
         """Name of the Azure account that the folder lies in; ``None`` elsewhere."""
-        account = getattr(self._fs, "account_name", None)
-        return account if isinstance(account, str) else None
+        return account_of(self._fs)
 
     def uri(self, name: str) -> str:
         """Return what ``ObjectStoragePath`` opens this file with again, from any working directory."""
