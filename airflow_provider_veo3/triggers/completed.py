@@ -32,10 +32,12 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
 
     For ``AssetWatcher(name=..., trigger=Veo3CompletedGenerationsTrigger())`` of an asset that DAGs are
     scheduled on. The payload is the manifest: id, type, model, status, credits, times; never a link, for
-    which the DAG has ``Veo3DownloadOperator``. All watchers on a connection share one look at the account's
-    history, which costs one request while little happens. Airflow may start one run for several events. Of
-    several at once the last comes 15 seconds after the others, since Airflow starts no run for an event that
-    comes while it starts another, but gives it to the run for the next one.
+    which the DAG has ``Veo3DownloadOperator``. All watchers on a connection in one triggerer share one look
+    at the account's history, which costs one request while little happens.
+
+    Airflow may start one run for several events. Of several at once the last comes 15 seconds after the
+    others, since Airflow starts no run for an event that comes while it starts another, but gives it to the
+    run for the next one.
 
     In Airflow 3.3 and later a cursor is kept in the asset's state store: what completes while no triggerer
     runs is told when one runs again, and nothing is told twice, except by a triggerer that is ended within
