@@ -78,21 +78,13 @@ def dataset_of(uri: str, account: str | None = None) -> tuple[str, str]:
     return f"{same.get(scheme, scheme)}://{authority}", key
 
 
-def account_of(filesystem: Any) -> str | None:
-    """Return the name of the Azure account that a filesystem leads to; ``None`` elsewhere."""
-    # a connection string names it to the client only
-    for holder in (filesystem, getattr(filesystem, "service_client", None)):
-        name = getattr(holder, "account_name", None)
-        if isinstance(name, str):
-            return name
-    return None
-
-
 def _image(source: Any) -> tuple[str, str] | None:
     """Return the dataset that an image is; ``None`` where a failed task's is still a template's result."""
     from pathlib import Path
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    from airflow_provider_veo3.storage.destination import account_of
 
     if not isinstance(source, str):
         return None

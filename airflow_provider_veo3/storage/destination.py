@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath
@@ -14,7 +14,6 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.lineage import account_of
 from airflow_provider_veo3.storage.sink import BLOCK, STAGED, LocalSink, RenamedSink, Sink, StagedSink
 
 if TYPE_CHECKING:
@@ -163,3 +162,13 @@ def _telling(uri: str, done: str) -> Iterator[None]:
             " credits are spent, but it is not lost: put the storage right and let the task run again, which"
             " fetches it at no cost until its link expires, about 24 hours after it was finished."
         ) from error
+
+
+def account_of(filesystem: Any) -> str | None:
+    """Return the name of the Azure account that a filesystem leads to; ``None`` elsewhere."""
+    # a connection string names it to the client only
+    for holder in (filesystem, getattr(filesystem, "service_client", None)):
+        name = getattr(holder, "account_name", None)
+        if isinstance(name, str):
+            return name
+    return None

@@ -40,7 +40,7 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
     run for the next one.
 
     In Airflow 3.3 and later a cursor is kept in the asset's state store: what completes while no triggerer
-    runs is told when one runs again, and nothing is told twice, except by a triggerer that is ended within
+    runs is told when one runs again, and nothing is told twice, except by a triggerer that is ended within 20
     seconds of an event. Before, it tells what completes while it runs. What the API lists more than an hour
     after its completion is not told. Trouble is waited out, whatever it is; a key that is refused, until the
     connection has another.
