@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
 import logging
+import re
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +24,9 @@ log = logging.getLogger(__name__)
 
 RETURNED_KEY: Final = "veo3_returned"
 """Key in the task state store; where there is none, of an XCom, which outlives a deferral but no attempt."""
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9A-Fa-f]+")
+"""Where an object lies in memory, which Python shows of one that has no words of its own."""
 
 
 class Returned:
@@ -111,10 +117,17 @@ class Returned:
 
 
 def _source(function: Callable[..., Any]) -> str:
+    """Return the function's text without its decorators: a longer timeout asks for no other video."""
     try:
-        return inspect.getsource(function)
+        source = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):  # made at run time, or no Python function
         return ""
+    try:
+        statement = ast.parse(source).body[0]
+    except (SyntaxError, IndexError):  # a lambda amid something
+        return source
+    is_function = isinstance(statement, ast.FunctionDef)
+    return "".join(source.splitlines(keepends=True)[statement.lineno - 1 :]) if is_function else source
 
 
 def _in_words(asked: list[Any]) -> str:
@@ -122,11 +135,15 @@ def _in_words(asked: list[Any]) -> str:
     try:
         return json.dumps(asked, default=_plain, skipkeys=True)
     except (ValueError, RecursionError):  # one that contains itself
-        return ascii(asked)
+        return _ADDRESS.sub("", ascii(asked))
 
 
 def _plain(value: object) -> Any:
     if isinstance(value, Set):
-        return sorted(map(repr, value))
+        return sorted(map(_shown, value))
     # what Airflow hands over for the ids of a mapped task is a sequence that reads lazily
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, bytes) else repr(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, bytes) else _shown(value)
+
+
+def _shown(value: object) -> str:
+    return _ADDRESS.sub("", repr(value))

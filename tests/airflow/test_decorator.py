@@ -11,6 +11,7 @@ from airflow_versions import dag_serialization, needs_task_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from task_runs import Run
 
@@ -254,6 +255,51 @@ def test_text_that_was_refused_for_its_content_is_not_asked_for_again(emulator: 
     clear(run)
     assert run.attempt("make").state == "success"
     assert prompts(emulator)[-1] == "something nice"
+
+
+class Style:
+    """An argument that has no words of its own, so that Python shows where it lies in memory."""
+
+
+FILE = """
+from airflow.sdk import DAG, task
+
+with DAG("decorated_file") as dag:
+    @task.veo3_text_to_video(
+        wait_for_completion=True, deferrable=True, poll_interval=0.01, retries=1, timeout=TIMEOUT
+    )
+    def make(style, more):
+        return f"Text {next(calls)}"
+    make(Style(), {"styles": {Style()}})
+"""
+
+
+@needs_task_state
+def test_other_settings_of_the_task_and_another_process_change_neither_function_nor_arguments(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    from task_runs import Run
+
+    calls = itertools.count(1)
+
+    def read(timeout: float) -> Any:
+        file = tmp_path / f"dag_{timeout}.py"
+        file.write_text(FILE.replace("TIMEOUT", str(timeout)))
+        names: dict[str, Any] = {"calls": calls, "Style": Style}
+        exec(compile(file.read_text(), file, "exec"), names)  # noqa: S102 - as Airflow reads a DAG file
+        return names["dag"]
+
+    emulator.configure(processing_seconds=3600)
+    first = read(0.05)
+    run = Run(first)
+    assert run.attempt("make").error_name == "Veo3GenerationTimeoutError"
+    (made,) = emulator.ledger()["tasks"]
+    emulator.force(made["id"], "complete")
+    run.dag = read(5)  # a person gives it more time, while the first one is still there, at another place
+    clear(run)
+    ended = run.attempt("make")
+    assert (ended.error, ended.value) == (None, made["id"])
+    assert prompts(emulator) == ["Text 1"]
 
 
 @needs_task_state
