@@ -74,7 +74,9 @@ class Returned:
 
         :raises Veo3StateError: it cannot be written; nothing was sent.
         """
-        self._write({"version": 1, "identity": self._identity, "options": dict(options)})
+        # as JSON has it, which is what the store takes: a tuple among the extra options becomes a list
+        plain = json.loads(json.dumps(dict(options), default=dict))
+        self._write({"version": 1, "identity": self._identity, "options": plain})
 
     def forget(self) -> None:
         """Let the next attempt call the function."""

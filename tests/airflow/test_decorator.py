@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,6 +119,14 @@ def test_a_function_that_returns_options_from_arguments_and_context(emulator: Em
     assert options["resolution"] == "720p"
     assert "negativePrompt" not in options
     assert ended.value == emulator.ledger()["tasks"][0]["id"], "an id, although the function returns a dict"
+
+
+def test_options_of_any_kind_of_mapping_and_sequence(emulator: Emulator) -> None:
+    extra = MappingProxyType({"styles": ("ink", "oil"), "weights": {"ink": 1}})
+    run = decorated(lambda: MappingProxyType({"prompt": "A fox", "extra_options": extra}))
+    assert run.attempt("make").error is None
+    (options,) = sent(emulator)
+    assert (options["styles"], options["weights"]) == (["ink", "oil"], {"ink": 1})
 
 
 def test_arguments_of_any_kind(emulator: Emulator) -> None:
