@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error
+from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error, Veo3ValidationError
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -35,9 +35,12 @@ class Veo3RetryPolicy(RetryPolicy):
 
     :param longest: the longest delay; an API that asks for more, as at the end of a day's requests, fails the
         task at once. Default ``None``: no bound.
+    :raises Veo3ValidationError: ``longest`` is something else.
     """
 
     def __init__(self, longest: timedelta | None = None) -> None:
+        if longest is not None and not (isinstance(longest, timedelta) and longest > timedelta(0)):
+            raise Veo3ValidationError.of("longest", longest, "a timedelta above 0, or None for no bound")
         self.longest = longest
 
     def evaluate(

@@ -140,6 +140,12 @@ def test_errors_that_cause_each_other_end() -> None:
     assert policy_of().evaluate(first, 1, 3).action.value == "default"
 
 
+@pytest.mark.parametrize("longest", [3600, "1h", timedelta(0), timedelta(seconds=-1)], ids=str)
+def test_what_is_no_bound_is_refused_when_the_dag_is_read(longest: Any) -> None:
+    with pytest.raises(errors.Veo3ValidationError, match=r"^longest=.*a timedelta above 0"):
+        policy_of(longest)
+
+
 @pytest.mark.parametrize("longest", [None, timedelta(minutes=90)])
 def test_it_survives_serialization(longest: timedelta | None) -> None:
     import json
