@@ -3,7 +3,7 @@
 
 **estimate** asks the API for its prices and says what each line of a CSV file will cost. **approve** shows
 the sum to a person, under *Required actions* in the UI, and waits for up to a day without a worker. Only then
-**generate** makes the videos, each for no more than was approved (`max_credits`): had a price risen
+**video.generate** makes the videos, each for no more than was approved (`max_credits`): had a price risen
 meanwhile, that video would not be submitted. After *Reject* nothing is submitted and the rest is skipped;
 without an answer **approve** fails.
 
@@ -16,8 +16,8 @@ Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`
 It needs Airflow 3.1 or later, which can ask a person. On Airflow 3.0 **approve** fails and says so, and
 nothing is submitted.
 
-**To make it yours**, name your own list: a CSV file with a column `prompt`, and one for each other parameter
-of `Veo3TextToVideoOperator` that you want to set.
+**To make it yours**, name your own list: a CSV file with a column `prompt`, and any of `model`,
+`sample_count`, `generate_audio`, `aspect_ratio`, `duration_seconds`, `negative_prompt` and `seed`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.sdk import DAG, ObjectStoragePath, Param, task
+from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
 
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
@@ -52,20 +52,33 @@ BODY = """
 """
 
 
+DEFAULTS = {
+    "prompt": "",
+    "model": "",
+    "sample_count": "1",
+    "generate_audio": "true",
+    "aspect_ratio": "16:9",
+    "duration_seconds": "8",
+    "negative_prompt": "",
+    "seed": "",
+}
+
+
 @task
 def estimate(uri: str, model: str) -> list[dict[str, Any]]:
     """Read the list, and set for each video what it will cost as the most that it may."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
     # at once, since an open ObjectStoragePath gives no lines on Airflow 3.0
-    text = StringIO(ObjectStoragePath(uri).read_text(encoding="utf-8"))
-    # an empty cell means the default
-    lines = [{name: cell for name, cell in line.items() if cell} for line in csv.DictReader(text)]
+    lines = csv.DictReader(StringIO(ObjectStoragePath(uri).read_text(encoding="utf-8")))
+    if unknown := set(lines.fieldnames or ()) - set(DEFAULTS):
+        raise ValueError(f"{uri} has columns {sorted(unknown)}; allowed are {', '.join(DEFAULTS)}")
     price = cache(Veo3Hook().estimate_credits)
     videos = []
     for line in lines:
-        video: dict[str, Any] = {"model": model, **line}
-        samples, audio = video.get("sample_count", 1), video.get("generate_audio", True)
+        # an empty cell means the default
+        video = {**DEFAULTS, "model": model, **{name: cell for name, cell in line.items() if cell}}
+        samples, audio = video["sample_count"], video["generate_audio"]
         limit = price(video["model"], sample_count=samples, generate_audio=audio)
         videos.append({**video, "max_credits": limit})
     return videos
@@ -85,6 +98,40 @@ def ask_a_person() -> Any:
     return cannot_ask()
 
 
+@task_group
+def video(
+    *,
+    prompt: str,
+    model: str,
+    sample_count: str,
+    generate_audio: str,
+    aspect_ratio: str,
+    duration_seconds: str,
+    negative_prompt: str,
+    seed: str,
+    max_credits: int,
+) -> None:
+    """Make one video as it was approved, and store it; a group, as what is in the list is no template."""
+    generate = Veo3TextToVideoOperator(
+        task_id="generate",
+        prompt=prompt,
+        model=model,
+        sample_count=sample_count,
+        generate_audio=generate_audio,
+        aspect_ratio=aspect_ratio,
+        duration_seconds=duration_seconds,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        max_credits=max_credits,
+        wait_for_completion=True,
+        deferrable=True,
+        pool="veo3",
+    )
+    Veo3DownloadOperator(
+        task_id="download", generation_id=generate.output, destination="{{ params.destination }}"
+    )
+
+
 with DAG(
     dag_id="example_veo3_approval",
     schedule=None,
@@ -101,10 +148,4 @@ with DAG(
     doc_md=__doc__,
 ):
     videos = estimate("{{ params.prompts }}", "{{ params.model }}")
-    generate = Veo3TextToVideoOperator.partial(
-        task_id="generate", wait_for_completion=True, deferrable=True, pool="veo3"
-    ).expand_kwargs(videos)
-    Veo3DownloadOperator.partial(task_id="download", destination="{{ params.destination }}").expand(
-        generation_id=generate.output
-    )
-    videos >> ask_a_person() >> generate
+    videos >> ask_a_person() >> video.expand_kwargs(videos)

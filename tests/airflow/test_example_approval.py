@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
 
 FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_veo3_approval.py"
-LIST = "prompt,sample_count,generate_audio,seed\nA fox,,,7\nA hare,2,false,\nAn owl,2,,\n"
+SIGN = "An owl on a sign: {{ conn.veo3_default.password }}"
+LIST = f"prompt,sample_count,generate_audio,seed\nA fox,,,7\nA hare,2,false,\n{SIGN},2,,\n"
 COSTS = [65, 70, 130]
 
 
@@ -80,16 +81,17 @@ def test_what_is_approved_is_made(emulator: Emulator, waiting: Run, tmp_path: Pa
     assert [line for line in shown.body.splitlines() if line] == [
         "- 65 credits: A fox",
         "- 70 credits: A hare",
-        "- 130 credits: An owl",
+        f"- 130 credits: {SIGN}",
     ]
     assert shown.options == ["Approve", "Reject"]
     detail(waiting, "Approve")
     assert waiting._resumed("approve").state == "success"
     ended = waiting.finish()
     assert {end.state for end in ended.values()} == {"success"}, ended
-    assert set(ended) == {f"{task}[{index}]" for task in ("generate", "download") for index in range(3)}
+    assert set(ended) == {f"video.{task}[{index}]" for task in ("generate", "download") for index in range(3)}
     made = emulator.ledger()["tasks"]
     assert sorted(task["charged"] for task in made) == COSTS
+    assert {task["prompt"] for task in made} == {"A fox", "A hare", SIGN}, "what was approved is no template"
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 5
 
 
@@ -98,7 +100,7 @@ def test_what_is_rejected_costs_nothing(emulator: Emulator, waiting: Run) -> Non
     detail(waiting, "Reject")
     assert waiting._resumed("approve").state == "success"
     assert waiting.finish() == {}
-    assert [waiting.state(task_id) for task_id in ("generate", "download")] == ["skipped", "skipped"]
+    assert {waiting.state(f"video.{task}") for task in ("generate", "download")} == {"skipped"}
     assert emulator.ledger()["totals"]["accepted"] == 0
 
 
@@ -117,10 +119,21 @@ def test_a_price_that_rose_after_the_approval_is_not_paid(emulator: Emulator, wa
     detail(waiting, "Approve")
     waiting._resumed("approve")
     ended = waiting.finish()
-    assert ended["generate[1]"].state == "success"
+    assert ended["video.generate[1]"].state == "success"
     for index in (0, 2):
-        assert ended[f"generate[{index}]"].error_name == "Veo3CreditLimitError"
+        assert ended[f"video.generate[{index}]"].error_name == "Veo3CreditLimitError"
     assert [task["charged"] for task in emulator.ledger()["tasks"]] == [70]
+
+
+def test_a_column_that_sets_nothing_is_refused_before_anyone_is_asked(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    from task_runs import Run
+
+    (tmp_path / "list.csv").write_text("prompt,modle\nA fox,veo-3.1-lite-generate-001\n", encoding="utf-8")
+    ended = Run(read(), {"prompts": str(tmp_path / "list.csv")}).finish()
+    assert "['modle']; allowed are prompt, model" in str(ended["estimate"].error)
+    assert emulator.ledger()["totals"]["requests"] == 0
 
 
 @pytest.fixture(params=["no such module", "a module that needs a later Airflow"])
@@ -147,5 +160,5 @@ def test_where_airflow_cannot_ask_a_person_nothing_is_submitted(emulator: Emulat
     assert ended["estimate"].state == "success"
     assert ended["approve"].state == "failed"
     assert "needs Airflow 3.1 or later" in str(ended["approve"].error)
-    assert run.state("generate") == "upstream_failed"
+    assert run.state("video.generate") == "upstream_failed"
     assert emulator.ledger()["totals"]["accepted"] == 0

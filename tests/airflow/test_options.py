@@ -223,3 +223,34 @@ def test_no_option_but_the_prompt_is_needed(emulator: Emulator) -> None:
     assert options["model"] == "veo-3.1-fast-generate-001"
     assert "seed" not in options
     assert "negativePrompt" not in options
+
+
+def test_text_from_another_task_is_no_template(emulator: Emulator) -> None:
+    from airflow.sdk import DAG, task, task_group
+
+    texts = [f"{number} {{{{ conn.veo3_default.password }}}} {{% if" for number in range(3)]
+
+    @task
+    def text() -> str:
+        return texts[0]
+
+    @task
+    def several() -> list[str]:
+        return [texts[1]]
+
+    @task
+    def rows() -> list[dict[str, str]]:
+        return [{"prompt": texts[2]}]
+
+    make = operators()[0]
+
+    @task_group
+    def video(prompt: str) -> None:
+        make(task_id="make", prompt=prompt)
+
+    with DAG("no_templates") as dag:
+        make(task_id="one", prompt=text())
+        make.partial(task_id="several_mapped").expand(prompt=several())
+        video.expand_kwargs(rows())
+    run(dag)
+    assert sorted(options["prompt"] for options in sent(emulator)) == texts
