@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.storage.source import Pace
     from airflow_provider_veo3.storage.store import StoredVideo
+    from airflow_provider_veo3.templated import Text
 
 
 class Veo3DownloadOperator(BaseOperator):
@@ -61,7 +62,7 @@ class Veo3DownloadOperator(BaseOperator):
     def __init__(
         self,
         *,
-        generation_id: str | Iterable[str],
+        generation_id: Text | Iterable[str],
         destination: str,
         filename: str = "{generation_id}_{index}.mp4",
         max_concurrency: int = 4,

@@ -14,12 +14,13 @@ from airflow_provider_veo3.links import Veo3GenerationLink, publish_manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_veo3.admission import Admission
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.submission import OnAmbiguous
+    from airflow_provider_veo3.templated import Flag, Number, Text
     from airflow_provider_veo3.waiting import WaitResult
 
 ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
@@ -99,18 +100,18 @@ class Veo3TextToVideoOperator(BaseOperator):
     def __init__(
         self,
         *,
-        prompt: str,
-        model: str = "veo-3.1-fast-generate-001",
-        sample_count: int = 1,
-        duration_seconds: int = 8,
-        aspect_ratio: str = "16:9",
-        generate_audio: bool = True,
-        enhance_prompt: bool = True,
-        negative_prompt: str | None = None,
-        seed: int | None = None,
-        person_generation: str = "allow_adult",
-        extra_options: Mapping[str, Any] | None = None,
-        max_credits: int | None = None,
+        prompt: Text,
+        model: Text = "veo-3.1-fast-generate-001",
+        sample_count: Number = 1,
+        duration_seconds: Number = 8,
+        aspect_ratio: Text = "16:9",
+        generate_audio: Flag = True,
+        enhance_prompt: Flag = True,
+        negative_prompt: Text | None = None,
+        seed: Number | None = None,
+        person_generation: Text = "allow_adult",
+        extra_options: Mapping[str, Any] | XComArg | None = None,
+        max_credits: Number | None = None,
         veo3_conn_id: str = "veo3_default",
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -272,7 +273,7 @@ class Veo3ImageToVideoOperator(Veo3TextToVideoOperator):
     image_fields = ("image",)
     template_fields: Sequence[str] = ("image", *Veo3TextToVideoOperator.template_fields)
 
-    def __init__(self, *, image: str, **kwargs: Any) -> None:
+    def __init__(self, *, image: Text, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.image = image
 
@@ -294,7 +295,7 @@ class Veo3FirstLastFrameOperator(Veo3TextToVideoOperator):
     image_fields = ("first_frame", "last_frame")
     template_fields: Sequence[str] = ("first_frame", "last_frame", *Veo3TextToVideoOperator.template_fields)
 
-    def __init__(self, *, first_frame: str, last_frame: str, **kwargs: Any) -> None:
+    def __init__(self, *, first_frame: Text, last_frame: Text, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.first_frame = first_frame
         self.last_frame = last_frame

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_veo3.templated import Number, Text
+
 
 class Veo3ListGenerationsOperator(BaseOperator):
     """List generations of the account, whoever made them, and return their ids.
@@ -45,11 +47,11 @@ class Veo3ListGenerationsOperator(BaseOperator):
     def __init__(
         self,
         *,
-        status: str | None = "completed",
-        since: str | datetime | timedelta | None = None,
-        until: str | datetime | timedelta | None = None,
-        model: str | None = None,
-        limit: int | None = None,
+        status: Text | None = "completed",
+        since: Text | datetime | timedelta | None = None,
+        until: Text | datetime | timedelta | None = None,
+        model: Text | None = None,
+        limit: Number | None = None,
         veo3_conn_id: str = "veo3_default",
         **kwargs: Any,
     ) -> None:

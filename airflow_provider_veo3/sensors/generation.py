@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.templated import Text
     from airflow_provider_veo3.waiting import Wait, WaitResult
 
 
@@ -64,7 +65,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        generation_id: str,
+        generation_id: Text,
         veo3_conn_id: str = "veo3_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
