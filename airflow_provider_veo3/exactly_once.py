@@ -107,6 +107,8 @@ class ExactlyOnce:
             case Step.RECONCILE:
                 log.info("An earlier attempt may have submitted this generation; looking in the history.")
                 earlier = self._reconcile(record, record.last)
+                if earlier is not None and not self._memory.supposes:  # nobody was left to count it
+                    metrics.submitted(self._request, earlier, self._hook.veo3_conn_id)
             case Step.SUBMIT if record.fingerprint != self._fingerprint and record.generation_id:
                 log.warning(
                     "This task submits something else than before, or elsewhere; generation %s, which it "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from airflow_provider_veo3 import submission
 from airflow_provider_veo3.exceptions import Veo3StateError
@@ -25,6 +25,9 @@ RETENTION: Final = timedelta(days=90)
 class Memory(Protocol):
     """Where the record of a task instance is kept between its attempts."""
 
+    supposes: ClassVar[bool]
+    """Whether an intent it tells of is only supposed, and may long have been known to be accepted."""
+
     def load(self, fingerprint: str) -> Record | None:
         """Return the record; ``None`` when nothing was ever sent."""
 
@@ -34,6 +37,8 @@ class Memory(Protocol):
 
 class StoredMemory:
     """Keeps the record in Airflow's task state store, which outlives retries and clears (Airflow 3.3)."""
+
+    supposes: ClassVar[bool] = False
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -71,6 +76,8 @@ class HistoryMemory:
     :param task: this attempt.
     """
 
+    supposes: ClassVar[bool] = True
+
     def __init__(self, task: Task) -> None:
         self._task = task
 
@@ -90,6 +97,8 @@ class HistoryMemory:
 
 class NoMemory:
     """For a task that shall submit at each attempt."""
+
+    supposes: ClassVar[bool] = False
 
     def load(self, fingerprint: str) -> Record | None:  # noqa: ARG002
         """Know nothing."""

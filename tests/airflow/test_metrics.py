@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import collect_metrics, needs_sensor_in_triggerer, stats_loggers
+from airflow_versions import collect_metrics, needs_sensor_in_triggerer, needs_task_state, stats_loggers
 from test_sensor import outcome
 from test_trigger import HOUR, submit
 
@@ -229,6 +229,32 @@ def test_a_second_attempt_counts_what_it_took_up(emulator: Emulator, statsd: Sta
     assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
     assert counted[f"veo3.generations.completed{ABOUT}"] == 1
     assert not any("submitted" in name or "credits" in name for name in counted)
+
+
+@needs_task_state
+@pytest.mark.usefixtures("_soon")
+def test_an_acceptance_that_only_a_later_attempt_learns_of_is_counted_then(
+    emulator: Emulator, statsd: Statsd
+) -> None:
+    from datetime import timedelta
+
+    from airflow.sdk import DAG
+    from task_runs import Run
+
+    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+
+    emulator.inject({"kind": "accept_then_disconnect"})
+    emulator.inject({"kind": "status", "status": 400, "endpoint": "history"})
+    with DAG("metrics_lost") as dag:
+        Veo3TextToVideoOperator(task_id="make", prompt="A hare", retries=1, retry_delay=timedelta(days=1))
+    attempts = Run(dag)
+    assert attempts.attempt("make").error_name == "Veo3NoAnswerError"
+    assert not any("submitted" in name or "credits" in name for name in statsd.counted())
+    assert attempts.attempt("make").state == "success"
+    counted = statsd.counted()
+    assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
+    assert counted[f"veo3.credits.spent{ABOUT}"] == 190
+    assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
 
 
 def test_a_lost_answer_is_an_acceptance_all_the_same(
