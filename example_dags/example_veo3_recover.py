@@ -7,9 +7,11 @@ a task that was ended by hand, of a script outside Airflow.
 
 **list** asks for what was submitted in the last 23 hours, so that no link ends while it is fetched. **store**
 passes over each file that lies whole in the destination; with nothing to store it succeeds. Each video has
-three or four runs to be stored in, so that a failed one matters little.
+three or four runs to be stored in, so that a failed one matters little, and **store** is not retried: a
+generation without a file would have it ask for all of them again.
 
-**Costs** no credits: it submits nothing.
+**Costs** no credits: it submits nothing. Each run asks once for each listed video, which makes about four of
+the vendor's 1000 requests a day for each video. Every eleven hours are two, and still two runs for each.
 
 **To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
 switch it on; it comes paused.
@@ -44,4 +46,9 @@ with DAG(
     doc_md=__doc__,
 ):
     listed = Veo3ListGenerationsOperator(task_id="list", since=timedelta(hours=23))
-    Veo3DownloadOperator(task_id="store", generation_id=listed.output, destination="{{ params.destination }}")
+    Veo3DownloadOperator(
+        task_id="store",
+        generation_id=listed.output,
+        destination="{{ params.destination }}",
+        retries=0,
+    )

@@ -200,6 +200,25 @@ def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> No
     assert len(ledger["tasks"]) == 3, "it submits nothing"
 
 
+def test_recover_does_not_ask_for_everything_again_where_one_has_no_file(
+    dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
+) -> None:
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    hook = Veo3Hook()
+    emulator.inject({"kind": "no_videos", "prompt_contains": "nothing"})
+    made = [hook.text_to_video(prompt).id for prompt in ("A boat", "Like nothing before", "A bridge")]
+    for generation_id in made:
+        emulator.force(generation_id, "complete")
+    dag = dags["example_veo3_recover"]
+    assert dag.get_task("store").retries == 0  # else the run waits for them, and asks again
+    done = dag.test(run_conf={"destination": f"file://{tmp_path}"})
+    states = {ti.task_id: ti.state for ti in done.get_task_instances()}
+    assert states == {"list": "success", "store": "failed"}
+    assert len(list(tmp_path.glob("*.mp4"))) == 2
+    assert emulator.ledger()["requests"]["download"] == {"200": 2, "404": 4}, "not three times as many"
+
+
 def test_campaign(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
     with (EXAMPLES / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
