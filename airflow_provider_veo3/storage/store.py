@@ -231,9 +231,9 @@ def _told(failed: dict[str, Exception], stored: Sequence[StoredVideo]) -> Except
     )
     what = "; ".join(f"{label}: {error}" for label, error in failed.items())
     uris = ", ".join(video.uri for video in stored) or "nothing"
+    retry = "a retry would fail alike" if lasting else "a retry fetches only what is missing, at no cost"
     told = (type(first) if lasting else Veo3StorageError)(
-        f"{len(failed)} failed while {len(stored)} files were stored; a retry fetches only what is missing,"
-        f" at no cost. Stored: {uris}. Failed: {what}"
+        f"{len(failed)} failed while {len(stored)} files were stored; {retry}. Stored: {uris}. Failed: {what}"
     )
     told.__cause__ = first
     return told
