@@ -21,7 +21,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3RateLimitError,
     Veo3StateError,
 )
-from airflow_provider_veo3.spending import check_price
+from airflow_provider_veo3.spending import check_price, warn_of_price
 from airflow_provider_veo3.submission import OnAmbiguous, Phase, Record, Step, Task
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ class ExactlyOnce:
                 time.sleep(pause)
             else:
                 self._note(submission.submitted(record, generation))
+                warn_of_price(generation, self._max_credits)
                 metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
                 if self._claims.claim(generation.id):
                     return generation

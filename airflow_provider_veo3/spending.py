@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -10,8 +11,10 @@ from airflow_provider_veo3.exceptions import Veo3CreditLimitError, Veo3Validatio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_veo3.api.models import VideoModel
+    from airflow_provider_veo3.api.models import Generation, VideoModel
     from airflow_provider_veo3.api.request import GenerationRequest
+
+log = logging.getLogger(__name__)
 
 _ALLOWED: Final = "a whole number of credits from 0, or None for no limit"
 
@@ -61,3 +64,15 @@ def check_price(request: GenerationRequest, models: Sequence[VideoModel], max_cr
             "spent. Raise the limit, or take a cheaper model, one sample or no sound."
         )
     raise Veo3CreditLimitError(message, estimate=price, limit=max_credits)
+
+
+def warn_of_price(generation: Generation, max_credits: int | None) -> None:
+    """Say that an accepted generation took more than it may, against the price list: nobody can undo it."""
+    if max_credits is not None and (generation.credits_used or 0) > max_credits:
+        log.warning(
+            "Generation %s took %d credits, although max_credits=%d and the API's price list had said no "
+            "more. It is paid for and goes on.",
+            generation.id,
+            generation.credits_used,
+            max_credits,
+        )

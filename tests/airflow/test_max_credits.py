@@ -161,6 +161,16 @@ def test_what_has_no_price_is_refused(emulator: Emulator) -> None:
     assert accepted(emulator) == 0
 
 
+def test_a_price_that_rises_between_the_question_and_the_acceptance_is_told(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = {"success": True, "models": [{"id": FAST, "pricing": {"creditsPerVideo": 100}}]}
+    emulator.inject({"kind": "status", "status": 200, "endpoint": "models", "body": old})
+    assert make(max_credits=100).state == "success"
+    (warning,) = [r.getMessage() for r in caplog.records if r.name == "airflow_provider_veo3.spending"]
+    assert "took 190 credits, although max_credits=100" in warning
+
+
 @pytest.mark.parametrize("value", [-1, True, False, 1.5, "", " ", "-1", "1e3", "many", "None", [190], {}])
 def test_what_is_no_limit_is_refused_before_anything_is_asked(emulator: Emulator, value: Any) -> None:
     ended = make(max_credits=value)
