@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_veo3.exceptions import Veo3Error
+from airflow_provider_veo3.exceptions import Veo3Error, Veo3GenerationNotFoundError
 from airflow_provider_veo3.pace import reported_seconds
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def asset_uri(uri: str) -> str:
 
 
 def _describe(videos: Sequence[StoredVideo], ask: Callable[[str], Generation]) -> list[dict[str, Any]]:
-    generations = {name: _ask(name, ask) for name in dict.fromkeys(video.generation_id for video in videos)}
+    generations = _ask({video.generation_id: None for video in videos}, ask)
     return [
         {
             "generation_id": video.generation_id,
@@ -73,18 +73,24 @@ def _describe(videos: Sequence[StoredVideo], ask: Callable[[str], Generation]) -
             "uri": video.uri,
             "size": video.size,
             "sha256": video.sha256,
-            **_facts(generations[video.generation_id]),
+            **_facts(generations.get(video.generation_id)),
         }
         for video in videos
     ]
 
 
-def _ask(generation_id: str, ask: Callable[[str], Generation]) -> Generation | None:
-    try:
-        return ask(generation_id)
-    except Veo3Error as error:  # the files are stored; a retry of the task could only tell the same
-        log.warning("The asset events lack what the API tells of %s: %s", generation_id, error)
-        return None
+def _ask(generation_ids: Iterable[str], ask: Callable[[str], Generation]) -> dict[str, Generation]:
+    """Ask about each, as long as the API answers; what it does not tell is left out."""
+    told = {}
+    for generation_id in generation_ids:
+        try:
+            told[generation_id] = ask(generation_id)
+        except Veo3Error as error:  # the files are stored; a retry of the task could only tell the same
+            log.warning("The asset events lack what the API tells of %s: %s", generation_id, error)
+            if not isinstance(error, Veo3GenerationNotFoundError):
+                log.warning("It is not asked about others; the asset events lack the same of them.")
+                break
+    return told
 
 
 def _facts(generation: Generation | None) -> dict[str, Any]:

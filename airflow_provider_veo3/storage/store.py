@@ -18,6 +18,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3AuthenticationError,
     Veo3ConnectionConfigError,
     Veo3Error,
+    Veo3RateLimitError,
     Veo3StorageError,
     Veo3ValidationError,
 )
@@ -123,15 +124,16 @@ class VideoStore:
         """Ask for links, one generation after the other, and fetch what they lead to meanwhile."""
         running: dict[str, Future[StoredVideo]] = {}
         taken: set[str] = set()
-        for generation_id in generation_ids:
+        for number, generation_id in enumerate(generation_ids, start=1):
             try:
                 links = self._links(generation_id)
                 names = self._names(generation_id, len(links), taken)
             except Stopped:
                 failed[generation_id] = _ended(generation_id)
                 break
-            except (Veo3AuthenticationError, Veo3ConnectionConfigError) as error:
-                failed[generation_id] = error
+            except (Veo3AuthenticationError, Veo3ConnectionConfigError, Veo3RateLimitError) as error:
+                others = len(generation_ids) - number
+                failed[f"{generation_id} and {others} behind it" if others else generation_id] = error
                 break  # the API would refuse the others alike
             except Veo3Error as error:
                 failed[generation_id] = error

@@ -154,6 +154,19 @@ def test_a_stored_video_is_told_of_though_its_status_cannot_be_had(
     assert {file[name] for name in ("model", "credits", "seconds", "prompt_sha256")} == {None}
 
 
+def test_an_api_that_refuses_is_not_asked_about_every_generation(emulator: Emulator, tmp_path: Path) -> None:
+    from airflow.sdk import Asset
+
+    day = {"X-RateLimit-Retry-After": "30000"}
+    refusal = {"kind": "status", "status": 429, "endpoint": "status", "headers": day, "times": None}
+    emulator.inject({**refusal, "skip": 1})
+    made = [generate() for _ in range(4)]
+    assert download("refused", made, tmp_path, [Asset("veo3://videos/refused")])["store"].state == "success"
+    ((_, extra),) = events("refused")
+    assert [file["credits"] for file in extra["files"]] == [190, None, None, None]
+    assert looks(emulator) == 2
+
+
 def test_a_failed_download_is_no_event(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import Asset
 

@@ -15,9 +15,12 @@ from file_host import FileHost, Reply, fetch, mp4, running_file_host
 
 from airflow_provider_veo3.api.models import Video
 from airflow_provider_veo3.exceptions import (
+    Veo3ApiError,
     Veo3AuthenticationError,
     Veo3CorruptVideoError,
+    Veo3Error,
     Veo3GenerationNotFoundError,
+    Veo3RateLimitError,
     Veo3StorageError,
     Veo3ValidationError,
     Veo3VideoNotReadyError,
@@ -438,12 +441,19 @@ def test_failures_that_no_retry_mends_fail_the_task_at_once(place: Place) -> Non
         place.store("veo_a", "veo_b")
 
 
-def test_a_refused_key_is_not_tried_for_every_generation(place: Place) -> None:
-    for each in ("veo_a", "veo_b"):
-        place.api.answers[each] = [Veo3AuthenticationError("the key is refused")]
-    with pytest.raises(Veo3AuthenticationError):
+@pytest.mark.parametrize("error", [Veo3AuthenticationError("refused"), Veo3RateLimitError("refused")])
+def test_what_the_api_refuses_for_all_is_not_tried_for_every_generation(
+    place: Place, error: Veo3ApiError
+) -> None:
+    place.api.answers = {name: [error] for name in ("veo_a", "veo_b", "veo_c")}
+    with pytest.raises(type(error)):
         place.store("veo_a", "veo_b")
     assert place.api.asked == ["veo_a"]
+    place.api.answers["veo_a"] = [[place.host.add("a0", ONE)]]
+    with pytest.raises(Veo3Error, match=r"while 1 files were stored.*veo_b and 1 behind it: refused"):
+        place.store("veo_a", "veo_b", "veo_c")
+    assert list(place.visible) == ["veo_a_0.mp4"]
+    assert "veo_c" not in place.api.asked
 
 
 def test_names_that_would_meet_are_refused_before_a_file_is_fetched(place: Place) -> None:
