@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
@@ -19,6 +19,8 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+E = TypeVar("E", bound=Veo3Error)
 
 SPREAD = timedelta(seconds=1)
 """Added to what the API asks for: it counts its seconds by its own clock."""
@@ -51,12 +53,13 @@ class Veo3RetryPolicy(RetryPolicy):
         context: Context | None = None,
     ) -> RetryDecision:
         """Decide; asked in the worker, when the task has failed."""
-        ours = _ours(exception)
+        ours = _first(exception, Veo3Error)
         if isinstance(ours, AirflowFailException | AirflowSensorTimeout):
             return RetryDecision.fail(f"{type(ours).__name__}: a retry would fail alike")
-        hint = ours.retry_after if isinstance(ours, Veo3ApiError) else None
-        if hint is None:
+        asked = _first(exception, Veo3ApiError)  # it may be why something else of ours has failed
+        if ours is None or asked is None or asked.retry_after is None:
             return RetryDecision.default()
+        hint = asked.retry_after
         if self.longest is not None and timedelta(seconds=hint) > self.longest:
             return RetryDecision.fail(f"{type(ours).__name__}: the API asks to wait {hint:.0f} s")
         delay = timedelta(seconds=hint) + SPREAD
@@ -76,11 +79,11 @@ class Veo3RetryPolicy(RetryPolicy):
         return cls(None if seconds is None else timedelta(seconds=seconds))
 
 
-def _ours(exception: BaseException | None) -> Veo3Error | None:
-    """Return our error: the exception itself, or what it was raised from."""
+def _first(exception: BaseException | None, kind: type[E]) -> E | None:
+    """Return the first error of a kind: the exception itself, or what it was raised from."""
     seen: set[int] = set()
     while exception is not None and id(exception) not in seen:
-        if isinstance(exception, Veo3Error):
+        if isinstance(exception, kind):
             return exception
         seen.add(id(exception))
         exception = exception.__cause__

@@ -134,6 +134,15 @@ def test_the_decision_for_each_error(error: BaseException, action: str) -> None:
     assert decision.retry_delay == (None if hint is None else timedelta(seconds=hint + 1))
 
 
+def test_a_download_of_several_that_the_api_has_refused_comes_back_when_it_said() -> None:
+    refusal = errors.Veo3RateLimitError("limited", retry_after=500.0)
+    error = errors.Veo3StorageError("1 failed while 3 files were stored")
+    error.__cause__ = refusal
+    decision = policy_of().evaluate(error, 1, 3)
+    assert decision.action.value == "retry"
+    assert decision.retry_delay == timedelta(seconds=501)
+
+
 def test_errors_that_cause_each_other_end() -> None:
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
