@@ -65,6 +65,10 @@ ADDRESSES = [
     ({"host": "::1", "port": 8000, "schema": "http"}, "http://[::1]:8000"),
     ({"host": "2001:db8::1"}, "https://[2001:db8::1]"),
     ({"port": 8443}, "https://api.veo3gen.co:8443"),
+    ({"port": 443}, "https://api.veo3gen.co"),  # which Airflow's test button wants: the same place
+    ({"host": "HTTPS://API.veo3gen.co:443/"}, "https://api.veo3gen.co"),
+    ({"host": "127.0.0.1", "port": 80, "schema": "http"}, "http://127.0.0.1"),
+    ({"host": "http://127.0.0.1:443"}, "http://127.0.0.1:443"),
     ({"port": 0}, "https://api.veo3gen.co"),  # what Airflow's UI sends for an empty field
     ({"host": "http://127.0.0.1:8000", "port": 0}, "http://127.0.0.1:8000"),
 ]
@@ -90,7 +94,7 @@ def test_an_address_as_json_and_in_the_form(
         (f"veo3://:{KEY}@localhost:8000/http", "http://localhost:8000"),
         (f"veo3://:{KEY}@[::1]:8000/http", "http://[::1]:8000"),
         (f"veo3://:{KEY}@{quote('http://127.0.0.1:8000', safe='')}", "http://127.0.0.1:8000"),
-        (f"veo3://https://:{KEY}@api.example.com:443/", "https://api.example.com:443"),
+        (f"veo3://https://:{KEY}@api.example.com:443/", "https://api.example.com"),
         (f"veo3://http://:{KEY}@127.0.0.1:8000/", "http://127.0.0.1:8000"),
     ],
 )

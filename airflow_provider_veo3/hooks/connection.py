@@ -18,6 +18,9 @@ DEFAULT_BASE_URL: Final = "https://api.veo3gen.co"
 API_KEY_VARIABLE: Final = "VEO3_API_KEY"
 BASE_URL_VARIABLE: Final = "VEO3_BASE_URL"
 
+_PORTS: Final = {"https": 443, "http": 80}
+"""The port of each scheme that a URL need not name."""
+
 _FIELDS: Final[dict[str, Any]] = CONNECTION_TYPE["conn-fields"]
 
 
@@ -118,6 +121,8 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
     at = (port or None) if own_port is None else own_port
     if at is not None and not 0 < at <= 65535:  # noqa: PLR2004 - TCP
         raise _unusable(conn_id, "port", repr(at), "a number from 1 to 65535")
+    # the same place however it is written: a task whose connection leads elsewhere by now would pay again
+    at = None if at == _PORTS[parts.scheme] else at
     name = f"[{hostname}]" if ":" in hostname else hostname
     url = f"{parts.scheme}://{name}" if at is None else f"{parts.scheme}://{name}:{at}"
     if parts.scheme == "http" and not is_loopback_url(url):
