@@ -165,6 +165,30 @@ def test_braces_that_the_function_returns_stay(emulator: Emulator) -> None:
     assert (options["prompt"], options["negativePrompt"]) == (text, "{{ ds }}")
 
 
+def test_arguments_from_another_task_are_no_templates(emulator: Emulator) -> None:
+    from airflow.sdk import DAG, task
+    from task_runs import Run
+
+    texts = ["0 {{ conn.veo3_default.password }}", "1 {{ ds }} {% if"]
+
+    @task
+    def text() -> str:
+        return texts[0]
+
+    @task
+    def several() -> list[str]:
+        return [texts[1]]
+
+    def write(about: str) -> str:
+        return about
+
+    with DAG("decorated_arguments") as dag:
+        task.veo3_text_to_video(task_id="one")(write)(text())
+        task.veo3_text_to_video(task_id="several_mapped")(write).expand(about=several())
+    Run(dag).finish()
+    assert sorted(prompts(emulator)) == texts
+
+
 def test_mapped_over_its_arguments(emulator: Emulator) -> None:
     from airflow.sdk import DAG, task
     from task_runs import Run
