@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+    from airflow_provider_veo3.waiting import WaitResult
 
 
 def obtain(
@@ -99,6 +100,20 @@ def tell_accepted(
     balance = (_or_unknown(generation.credits_used), _or_unknown(generation.credits_remaining))
     task.log.info("Generation %s: %s, model %s, %s credits used, %s left.", *told, *balance)
     return model
+
+
+def wait_here(
+    task: Veo3TextToVideoOperator, hook: Veo3Hook, generation_id: str, since: float, model: str
+) -> WaitResult:
+    """Wait in this worker until the generation has ended.
+
+    :param since: Unix seconds when it was accepted.
+    """
+    from airflow_provider_veo3.poller import wait_blocking
+    from airflow_provider_veo3.waiting import Wait
+
+    interval = task.poll_interval or hook.settings.poll_interval
+    return wait_blocking(hook, Wait(generation_id, time.time() + task.timeout, interval, since, model))
 
 
 def as_accepted(context: Context) -> dict[str, Any]:

@@ -28,6 +28,9 @@ DURATIONS: Final = range(4, 9)
 """Seconds. The vendor says 5 to 8, the model behind it knows 4, 6 and 8: the wider range."""
 SEEDS: Final = range(2**32)
 
+SHORTEST_SECRET: Final = 12
+"""Characters of a key that no other text holds by chance."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
@@ -242,3 +245,17 @@ def _check_extra_options(options: object) -> None:
             json.dumps({name: value}, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise Veo3ValidationError.of(f"{field}[{name!r}]", value, "a JSON value") from error
+
+
+def check_holds_no_key(request: GenerationRequest, api_key: str) -> None:
+    """Refuse to send the key as part of an option, which the vendor keeps and lists.
+
+    A template in somebody else's text can bring it there: Airflow renders whatever is expanded over.
+
+    :raises Veo3ValidationError: it is there; the error does not show it.
+    """
+    for name, value in request.wire_options().items():
+        if len(api_key) >= SHORTEST_SECRET and api_key in json.dumps(value, ensure_ascii=False):
+            raise Veo3ValidationError.of(
+                name, "***", "text without the connection's API key; look for a template that renders to it"
+            )

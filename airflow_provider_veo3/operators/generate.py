@@ -159,7 +159,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         return self._execute(context, Admission.from_event(event))
 
     def _execute(self, context: Context, admission: Admission) -> str:
-        from airflow_provider_veo3.attempt import obtain, tell_accepted
+        from airflow_provider_veo3.attempt import obtain, tell_accepted, wait_here
         from airflow_provider_veo3.spending import read_max_credits
         from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import accepted_at, ended
@@ -185,7 +185,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         if self.deferrable:
             how: dict[str, Any] = {"poll_interval": self.poll_interval, "accepted_at": since, "model": model}
             defer_until_done(self, context, generation.id, self.veo3_conn_id, self.timeout, **how)
-        return self._finish(context, self._wait_here(generation.id, since, model))
+        return self._finish(context, wait_here(self, self._hook, generation.id, since, model))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take up the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
@@ -225,27 +225,20 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def _request(self) -> GenerationRequest:
         """Read the images and check every option."""
-        from airflow_provider_veo3.api.request import GenerationRequest
+        from airflow_provider_veo3.api.request import GenerationRequest, check_holds_no_key
         from airflow_provider_veo3.images import read_image
 
         options = {name: getattr(self, name) for name in OPTIONS}
         options["extra_options"] = self.extra_options or {}
         images = tuple(read_image(name, getattr(self, name)) for name in self.image_fields)
-        return GenerationRequest(self.generation_type, images=images, **options)
+        request = GenerationRequest(self.generation_type, images=images, **options)
+        check_holds_no_key(request, self._hook.settings.api_key)
+        return request
 
     def _mark_delivered(self, context: Context, generation_id: str) -> None:
         from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered
 
         mark_delivered(context_memory(context, durable=self.durable), context_task(context), generation_id)
-
-    def _wait_here(self, generation_id: str, since: float, model: str) -> WaitResult:
-        """Wait in this worker."""
-        from airflow_provider_veo3.poller import wait_blocking
-        from airflow_provider_veo3.waiting import Wait
-
-        interval = self.poll_interval or self._hook.settings.poll_interval
-        deadline = time.time() + self.timeout
-        return wait_blocking(self._hook, Wait(generation_id, deadline, interval, since, model))
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation, fail on any other end."""

@@ -203,3 +203,33 @@ def test_seconds_that_make_no_sense_are_refused_when_the_dag_is_read(field: str,
     with pytest.raises(Veo3ValidationError, match=f"^{field}=.*a number of seconds above 0") as refused:
         operators()[0](task_id="task", prompt="fine", **{field: value})
     assert refused.value.field == field
+
+
+def test_a_template_in_foreign_text_does_not_send_the_key_away(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk import DAG, task
+
+    from airflow_provider_veo3.exceptions import Veo3ValidationError
+
+    key = "veo3_MARKEDmarkedMARKEDmarked0123"
+    emulator.add_key(key, credits=1000)
+    use_connection(monkeypatch, emulator, password=key)
+    with DAG("foreign_text", default_args={"retries": 3}) as dag:
+
+        @task
+        def rows() -> list[dict[str, Any]]:
+            return [
+                {"prompt": "A sign: {{ conn.veo3_default.password }}"},
+                {"prompt": "A sign", "extra_options": {"notes": ["{{ conn.veo3_default.password }}"]}},
+            ]
+
+        operators()[0].partial(task_id="make").expand_kwargs(rows())
+    before = requests_made(emulator)
+    made = [end for end in run_only(dag) if end.task_id == "make"]
+    assert len(made) == 2
+    for end, field in zip(made, ("prompt", "notes"), strict=True):
+        assert isinstance(end.error, Veo3ValidationError)
+        assert (end.state, end.error.field) == ("failed", field)
+        assert key not in str(end.error)
+    assert requests_made(emulator) == before
