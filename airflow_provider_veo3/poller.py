@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.cancelling import cancel
 from airflow_provider_veo3.exceptions import Veo3AuthenticationError, Veo3Error, Veo3NoAnswerError
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.listing import Page
@@ -95,8 +96,7 @@ class _Line:
 
     async def close(self) -> None:
         """Stop asking, and close what has been opened."""
-        self._opening.cancel()
-        self._asking.cancel()
+        await cancel(self._opening, self._asking)
         opened, _ = await asyncio.gather(self._opening, self._asking, return_exceptions=True)
         transport = self._transport or (None if isinstance(opened, BaseException) else opened[1])
         if transport is not None:

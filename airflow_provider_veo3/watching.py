@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.cancelling import cancel
 from airflow_provider_veo3.completed import Reader, Seen, lowest
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3AuthenticationError
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
@@ -79,8 +80,8 @@ class _Watch:
 
     async def close(self) -> None:
         """Stop asking, and close what has been opened."""
-        self._asking.cancel()
-        await asyncio.gather(self._asking, return_exceptions=True)
+        await cancel(self._asking)
+        await asyncio.gather(self._asking, return_exceptions=True)  # what went wrong has been told
         await self._disconnect()
 
     async def _ask(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -157,7 +158,7 @@ def test_cancelling_leaves_nothing_behind(
             case "connecting" | "pausing":
                 await until(lambda: vault.reads)
             case _:
-                await until(lambda: sockets_to(emulator))
+                await until(lambda: emulator.faults()[0]["met"])
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -167,6 +168,42 @@ def test_cancelling_leaves_nothing_behind(
 
     asyncio.run(run())
     gc.collect()
+
+
+def test_no_moment_of_connecting_swallows_a_cancellation(
+    emulator: Emulator, vault: type[FlakySecrets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The anyio that came with Airflow 3.0 swallows it in some; who waits must go all the same."""
+    from airflow_provider_veo3.api.transport import AsyncTransport
+
+    emulator.configure(processing_seconds=HOUR)
+    emulator.inject({"kind": "delay", "endpoint": "status", "seconds": 5, "times": None})
+    generation_id = submit()
+    run_flow = AsyncTransport.run
+
+    async def run(turns: int) -> None:
+        begun = asyncio.Event()
+
+        async def tell(transport: AsyncTransport, *args: Any, **options: Any) -> Any:
+            begun.set()
+            return await run_flow(transport, *args, **options)
+
+        monkeypatch.setattr(AsyncTransport, "run", tell)
+        waiting = asyncio.create_task(events_of(trigger_for(generation_id, poll_interval=0.01)))
+        await begun.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with warnings.catch_warnings():
+        # the same anyio leaves a socket to the garbage collector in some
+        warnings.filterwarnings("ignore", category=ResourceWarning)
+        for turns in range(20):
+            asyncio.run(run(turns))
+        gc.collect()
 
 
 def test_cancelling_one_leaves_the_others_alone(emulator: Emulator, vault: type[FlakySecrets]) -> None:
