@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_veo3.api.models import Generation, Status
@@ -41,6 +41,10 @@ class Pages:
 
 def numbers(found: list[Generation]) -> list[int]:
     return [int(each.id.removeprefix("veo_")) for each in found]
+
+
+def times(found: list[Generation]) -> list[datetime | None]:
+    return [each.created_at for each in found]
 
 
 A_DAY = [made(number, 100 - number) for number in range(100)]
@@ -89,6 +93,9 @@ def test_every_order_gives_the_same_and_the_two_plain_ones_soon(
     st.one_of(st.none(), st.integers(1, 20)),
     st.one_of(st.none(), st.sampled_from(list(Status))),
 )
+@example(
+    [(0, Status.PENDING)] * 6 + [(None, Status.PENDING), (1, Status.PENDING)], "oldest", (None, 2), 1, None
+)
 def test_stopping_early_never_loses_one(
     rows: list[tuple[int | None, Status]],
     order: str,
@@ -108,15 +115,18 @@ def test_stopping_early_never_loses_one(
     )
     everything = [each for each in listed if wanted.fits(each)]
     everything.sort(key=lambda each: (each.created_at or datetime.min.replace(tzinfo=UTC), each.id))
-    if limit is not None:
-        everything = everything[-limit:]
-    in_pages = select(Pages(listed, size=7), wanted)
+    pages = Pages(listed, size=7)
+    in_pages = select(pages, wanted)
     if order == "as it comes":  # a few pages may look ordered and not be: then what is behind is not seen
         assert set(map(wanted.fits, in_pages)) <= {True}
-    elif limit is None:
-        assert in_pages == everything
+        return
+    # one that tells no time does not keep the listing from being read further
+    behind = [each for each in listed[7 * pages.read :] if each.created_at is None]
+    seen = [each for each in everything if each not in behind]
+    if limit is None:
+        assert in_pages == seen
     else:  # of those created at the same time any may be the newest
-        assert [each.created_at for each in in_pages] == [each.created_at for each in everything]
+        assert times(in_pages) == times(seen[-limit:])
 
 
 def test_a_listing_in_the_order_of_completion_loses_none_at_the_edge() -> None:
