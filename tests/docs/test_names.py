@@ -24,12 +24,17 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 NEWER = ("retry_policy", "task_state_store")
 """Names of an Airflow that may be newer than the one at hand."""
 
+ELSEWHERE = {} if AIRFLOW >= (3, 3) else {"Veo3RetryPolicy": "airflow_provider_veo3.retry_policy"}
+"""Classes of modules that this Airflow cannot import: see test_retry_policy."""
+
 
 @cache
 def modules() -> tuple[Any, ...]:
     """All modules of the package but what runs when it is imported."""
     found = pkgutil.walk_packages(airflow_provider_veo3.__path__, "airflow_provider_veo3.")
-    return tuple(importlib.import_module(each.name) for each in found if not each.name.endswith("__main__"))
+    names = {each.name for each in found if not each.name.endswith("__main__")}
+    assert names >= set(ELSEWHERE.values())
+    return tuple(importlib.import_module(name) for name in sorted(names - set(ELSEWHERE.values())))
 
 
 @cache
@@ -67,6 +72,8 @@ def test_classes(page: Path) -> None:
     missing = []
     for span in code_spans(page):
         for name, attribute in re.findall(r"\b(Veo3\w+|Emulator|Settings|Fault)\b(?:\.(\w+))?", span):
+            if name in ELSEWHERE:
+                continue
             cls = classes().get(name)
             if cls is None or (attribute and not hasattr(cls, attribute)):
                 missing.append(span)
