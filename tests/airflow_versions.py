@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from airflow.sdk import DAG
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 AIRFLOW = tuple(int(part) for part in version("apache-airflow-core").split(".")[:2])
 
 needs_task_state = pytest.mark.skipif(
@@ -124,6 +126,23 @@ def filesystems() -> Any:
     else:
         from airflow.sdk.io import fs as module
     return module
+
+
+def read_dags(path: Path) -> dict[str, DAG]:
+    """Read DAG files as Airflow does; what they do may neither fail nor be warned of."""
+    if AIRFLOW < (3, 2):
+        from airflow.models.dagbag import DagBag
+    else:
+        from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(path))
+    assert bag.import_errors == {}
+    warned = [warning for found in bag.captured_warnings.values() for warning in found]
+    if AIRFLOW < (3, 3):  # where Airflow and its libraries warn of themselves
+        ours = tuple(f"{CHECKOUT / folder}{os.sep}" for folder in ("example_dags", "airflow_provider_veo3"))
+        warned = [warning for warning in warned if warning.startswith(ours)]
+    assert warned == []
+    return bag.dags
 
 
 def register(dag: DAG, bundle: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -60,7 +61,9 @@ def python(installed: Path, *words: str) -> str:
 
 def airflow_json(installed: Path, *words: str) -> list[dict[str, Any]]:
     printed = python(installed, "-m", "airflow", *words, "--output", "json")
-    rows: list[dict[str, Any]] = json.loads(printed[printed.index("[") :])
+    begin = re.search(r"^\[\s*\{", printed, re.MULTILINE)  # Airflow 3.0 prints its log there too
+    assert begin is not None, printed
+    rows: list[dict[str, Any]] = json.loads(printed[begin.start() :])
     return rows
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW
+from airflow_versions import AIRFLOW, read_dags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +25,7 @@ COSTS = [65, 70, 130]
 
 
 def read() -> DAG:
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 3.0 and 3.1
-        from airflow.models.dagbag import DagBag
-
-    bag = DagBag(str(FILE))
-    assert bag.import_errors == {}
-    if AIRFLOW >= (3, 3):  # before, Airflow and its libraries warn of themselves
-        assert bag.captured_warnings == {}
-    return bag.dags["example_veo3_approval"]
+    return read_dags(FILE)["example_veo3_approval"]
 
 
 needs_parking = pytest.mark.skipif(
