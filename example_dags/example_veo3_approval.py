@@ -26,6 +26,7 @@ import csv
 import os
 from datetime import timedelta
 from functools import cache
+from inspect import signature
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,13 @@ from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 
 try:
-    from airflow.providers.standard.operators.hitl import ApprovalOperator
+    from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 except (ImportError, AirflowException):  # Airflow 3.0: no such module, or one that needs a later Airflow
     ApprovalOperator = None  # type: ignore[assignment, misc]
+else:
+    # the parameter's name since version 1.13 of the standard provider, and before
+    NEW, OLD = "response_timeout", "execution_timeout"
+    TIMEOUT = NEW if NEW in signature(HITLOperator.__init__).parameters else OLD
 
 INPUTS = Path(__file__).resolve().parent / "inputs"
 DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-videos")
@@ -88,7 +93,7 @@ def ask_a_person() -> Any:
     """Return the task that asks; on Airflow 3.0, which cannot, one that fails."""
     if ApprovalOperator is not None:
         return ApprovalOperator(
-            task_id="approve", subject=SUBJECT, body=BODY, response_timeout=timedelta(days=1), retries=0
+            task_id="approve", subject=SUBJECT, body=BODY, retries=0, **{TIMEOUT: timedelta(days=1)}
         )
 
     @task(task_id="approve", retries=0)
