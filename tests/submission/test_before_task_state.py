@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from runs import TASK, accepted, clear, paid_once, start, start_anew, succeed
+from connections import use_connection
+from runs import TASK, accepted, change, clear, paid_once, start, start_anew, succeed
 from test_lost_answers import DEFER, WAIT, twice_lost
 
 if TYPE_CHECKING:
@@ -51,3 +52,33 @@ class TestBeforeTaskState:
         assert ended.error_name == "Veo3AmbiguousSubmissionError"
         assert all(generation_id in str(ended.error) for generation_id in ids)
         assert accepted(emulator) == ids
+
+    def test_a_connection_to_another_account_submits_there(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its history knows of nothing; on Airflow 3.3 the task fails and names the generation."""
+        emulator.configure(processing_seconds=3600)
+        run = start(operator="BeforeTaskState", timeout=0.05, **WAIT)
+        assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
+        (first,) = accepted(emulator)
+        emulator.add_key("veo3_other_account", credits=1000)
+        use_connection(monkeypatch, emulator, password="veo3_other_account")
+        emulator.configure(processing_seconds=0)
+        second = succeed(run.attempt(TASK))
+        assert accepted(emulator) == [first, second]
+        accounts = [task["account"] for task in emulator.ledger()["tasks"]]
+        assert len(set(accounts)) == 2
+
+    def test_a_list_that_shifted_gives_each_task_the_video_of_its_prompt(self, emulator: Emulator) -> None:
+        """Paid for by whichever task it was; on Airflow 3.3 a task goes on with its own only."""
+        emulator.configure(processing_seconds=3600)
+        shape = {"operator": "BeforeTaskState", "timeout": 0.05, **WAIT}
+        run = start(["a cat", "a dog"], **shape)
+        assert [run.attempt(TASK, index).state for index in (0, 1)] == ["up_for_retry"] * 2
+        cat, dog = accepted(emulator)
+        emulator.force(cat, "complete")
+        emulator.configure(processing_seconds=0)
+        change(run, ["a bird", "a cat"], operator="BeforeTaskState", **WAIT)
+        bird, again = [succeed(run.attempt(TASK, index)) for index in (0, 1)]
+        assert again == cat
+        assert accepted(emulator) == [cat, dog, bird]
