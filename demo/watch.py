@@ -103,6 +103,8 @@ def _readable(line: str) -> str:
     if not isinstance(entry, dict):
         return line
     said = f"{entry.get('level', 'info').upper():8} {entry.get('event', '')}"
+    if "reason" in entry:  # of a task that is skipped
+        said += f" {entry['reason']}"
     for error in entry.get("error_detail") or ():
         said += f"\n             {error.get('exc_type')}: {error.get('exc_value')}"
     return said
