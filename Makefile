@@ -65,13 +65,13 @@ tests: $(STAMP)  ## all tests, without linter and types
 	$(PYTEST) --ignore=tests/e2e
 	$(PY) -m pytest tests/e2e
 
-test-matrix:  ## the tests on each Airflow and Python that are supported, but for those each leg names; an hour or two
+test-matrix:  ## all tests on each Airflow and Python that are supported, one after the other: an hour or two
 	@.ci/matrix $(MATRIX)
 
 test-storages:  ## the pipeline into S3, Azure Blob Storage and Google's, on servers here; or STORAGES="s3 gcs"
 	@PYTHON='$(PYTHON)' .ci/storages $(STORAGES)
 
-test-oldest:  ## what touches Airflow, on Airflow 3.0 and the oldest Python there is
+test-oldest:  ## what touches Airflow, and an end-to-end run, on Airflow 3.0 and the oldest Python there is
 	@.ci/matrix --oldest
 
 test-browser: .venv/.browser  ## the connection form and the pages of a run, in headless Chromium; needs chromium

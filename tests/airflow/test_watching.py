@@ -321,7 +321,9 @@ def made_by_a_triggerer(name: str) -> tuple[int, Veo3CompletedGenerationsTrigger
         return row.id, trigger
 
 
-@pytest.mark.skipif(AIRFLOW < (3, 3), reason="asset state store: Airflow 3.3")
+@pytest.mark.skipif(
+    AIRFLOW < (3, 3), reason="asset state store: Airflow 3.3; else see test_before_there_is_a_state_store"
+)
 @pytest.mark.parametrize("names", [["one"], ["first", "second"]], ids=str)
 def test_in_airflow_a_restart_tells_what_was_missed_and_nothing_twice(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, names: list[str]
@@ -372,6 +374,23 @@ def test_in_airflow_a_restart_tells_what_was_missed_and_nothing_twice(
     with create_session() as session:
         events = session.scalars(rows).all()
         assert [event.extra["payload"]["id"] for event in events] == told
+
+
+def test_before_there_is_a_state_store_it_tells_what_completes_while_it_runs(emulator: Emulator) -> None:
+    async def life() -> tuple[str, list[str]]:
+        watch = Watch(watcher())
+        await looked(emulator)
+        generation_id = await asyncio.to_thread(submit)
+        await until(lambda: watch.payloads)
+        await looked(emulator)
+        await watch.stop()
+        return generation_id, watch.ids
+
+    first, told = asyncio.run(life())
+    assert told == [first]
+    submit()  # while nobody watches
+    second, told = asyncio.run(life())
+    assert told == [second]
 
 
 def test_without_a_cursor_to_read_it_does_not_begin_anew(emulator: Emulator) -> None:
