@@ -101,6 +101,9 @@ def collect_metrics(factory: Callable[[], Any] | None) -> None:
         return
     from airflow.providers.common.compat.sdk import Stats
 
+    client = getattr(Stats.instance, "statsd", None)  # one that Airflow has made by itself meanwhile
+    if client is not None:
+        client.close()
     Stats.instance = None
     Stats.factory = staticmethod(factory or stats_loggers()[0])
 
