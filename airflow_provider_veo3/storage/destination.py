@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -14,18 +13,16 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.sink import BLOCK, STAGED, LocalSink, RenamedSink, Sink, StagedSink
+from airflow_provider_veo3.storage.sink import LocalSink, RenamedSink, Sink
+from airflow_provider_veo3.storage.staged import BLOCK, PARTS, STAGED, Outbox, StagedSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 log = logging.getLogger(__name__)
 
-CHUNK: Final = 2**18
+CHUNK: Final = 2**16
 """Bytes moved at a time; measured: more is not faster, and each file holds two of them in memory."""
-
-UPLOADS: Final = 3
-"""Files written to an object store at once; measured, they take 28 MB of memory, and each more takes 6."""
 
 _DESTINATION = (
     "a local folder, or a URI such as 's3://connection@bucket/prefix/' whose scheme an installed provider"
@@ -69,6 +66,9 @@ class Destination:
 
     def __init__(self, uri: str) -> None:
         _check_uri(uri)
+        # from the URI itself: paths tell their connection only since Airflow 3.2
+        connection, at, _ = urlsplit(uri).netloc.rpartition("@")
+        self._connection = f"{connection}{at}"
         try:
             # Airflow 3.0 takes a relative path for one from the root
             self._root = ObjectStoragePath(uri if "://" in uri else str(Path(uri).absolute()))
@@ -79,18 +79,15 @@ class Destination:
             raise Veo3StorageError(f"{uri} could not be opened: {redact_text(str(error))}.") from error
         protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
         self._kind = next((kind for kind in STAGED if kind in protocols), "")
-        self._gate = threading.Lock()  # one upload of a part at a time
+        self._outbox = Outbox()
         self._local = isinstance(self._fs, LocalFileSystem)
-        # from the URI itself: paths tell their connection only since Airflow 3.2
-        connection, at, _ = urlsplit(uri).netloc.rpartition("@")
-        self._connection = f"{connection}{at}"
         if self._kind and not urlsplit(uri).netloc.rpartition("@")[2]:
             raise Veo3ValidationError.of("destination", uri, _DESTINATION)
 
     @property
     def most_at_once(self) -> int | None:
-        """Files that may be written at once within 32 MB of memory; ``None`` if each takes next to none."""
-        return UPLOADS if self._kind else None
+        """Files that may be written at once: each takes a part in memory; ``None`` if next to nothing."""
+        return PARTS if self._kind else None
 
     @property
     def azure_account(self) -> str | None:
@@ -134,7 +131,7 @@ class Destination:
         if self._local:
             return LocalSink(Path(path))
         if self._kind:
-            return StagedSink(self._fs, path, self._kind, mime_type, self._gate)
+            return StagedSink(self._fs, path, self._kind, mime_type, self._outbox)
         return RenamedSink(self._fs, path)
 
 

@@ -10,39 +10,26 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from airflow_provider_veo3.storage.leftovers import S3Leftovers
+from airflow_provider_veo3.storage.staged import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 log = logging.getLogger(__name__)
 
-BLOCK: Final = 5 * 2**20
-"""Bytes of one part of an upload: the least that S3 takes. Each file being uploaded holds one in memory."""
-
 STALE_SECONDS: Final = 3600.0
 """A hidden local file that got no byte for this long has lost its writer: no read waits nearly as long."""
 
 _HIDDEN: Final = ".veo3-"
 _PART: Final = ".part"
-
-STAGED: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
-    "s3": lambda mime_type: {"ContentType": mime_type},
-    "gs": lambda mime_type: {"content_type": mime_type},
-    "abfs": lambda mime_type: {"content_settings": {"content_type": mime_type}},
-}
-"""The stores that show an upload only once it is completed, and how each is told its type for browsers."""
 
 
 class Sink(Protocol):
@@ -90,77 +77,6 @@ class LocalSink:
         with contextlib.suppress(OSError):  # a full disk fails the close too
             self._file.close()
         self._hidden.unlink(missing_ok=True)
-
-
-class StagedSink:
-    """Uploads in parts that the object store shows only once the upload is completed.
-
-    :param kind: the store, a key of ``STAGED``.
-    :param gate: held while a part is uploaded, since the store's client takes a copy of it meanwhile.
-    """
-
-    def __init__(
-        self, fs: AbstractFileSystem, path: str, kind: str, mime_type: str, gate: AbstractContextManager[Any]
-    ) -> None:
-        self._gate = gate
-        self._leftovers = S3Leftovers(fs, fs._strip_protocol(path)) if kind == "s3" else None
-        # not fs.open: it would enlist the file in the file system's transaction, which is not ours to end
-        self._file: Any = fs._open(
-            fs._strip_protocol(path),
-            mode="wb",
-            block_size=BLOCK,
-            autocommit=False,
-            **STAGED[kind](mime_type),
-        )
-
-    def write(self, data: bytes) -> None:
-        """Append; parts are of ``BLOCK`` bytes each, which some stores insist on."""
-        rest = memoryview(data)
-        while rest:
-            if type(self._file.buffer) is io.BytesIO and not self._file.buffer.tell():
-                self._file.buffer = _Part()
-            room = max(1, BLOCK - self._file.buffer.tell())
-            with self._gate if len(rest) >= room else contextlib.nullcontext():
-                self._file.write(rest[:room])
-            rest = rest[room:]
-
-    def publish(self) -> None:
-        """Complete the upload. Azure's writer does so on ``close``, the others on ``commit``."""
-        if isinstance(self._file.buffer, _Part):
-            self._file.buffer.truncate()  # to what was written
-        with self._gate:
-            self._file.close()
-            self._file.commit()
-        if self._leftovers is not None:
-            self._leftovers.remove()
-
-    def discard(self) -> None:
-        """Abort the upload."""
-        try:
-            self._file.discard()
-        finally:
-            # else the garbage collector closes it, which begins a new upload (s3fs) or publishes (adlfs)
-            self._file.closed = True
-
-
-class _Part(io.BytesIO):
-    """Collects a part in memory that is taken once, and hands it over without a copy.
-
-    A buffer that grows with what is written is moved, and lies in memory twice meanwhile.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seek(BLOCK - 1)
-        self.write(b"\0")
-        self.seek(0)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read; the writers of object stores read a part whole, to upload it."""
-        if self.tell() == 0 and (size is None or size < 0 or size >= self.getbuffer().nbytes):
-            self.seek(0, io.SEEK_END)
-            return self.getvalue()  # the buffer itself
-        return super().read(size)
 
 
 class RenamedSink:

@@ -16,7 +16,7 @@ import pytest
 from servers import BUCKET, CONN_ID
 
 from airflow_provider_veo3.emulator import Fault
-from airflow_provider_veo3.storage.sink import BLOCK
+from airflow_provider_veo3.storage.staged import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

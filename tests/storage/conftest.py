@@ -1,0 +1,20 @@
+"""An object store, as ``s3://my_s3@bucket/``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.io.store import _STORE_CACHE, attach
+from object_store import Bucket, BucketFileSystem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    fs = BucketFileSystem()
+    attach("s3", "my_s3", fs=fs)
+    yield fs.bucket
+    _STORE_CACHE.clear()
