@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def bucket() -> Iterator[Bucket]:
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    monkeypatch.setenv("AIRFLOW_CONN_MY_S3", "aws://")
     fs = BucketFileSystem()
     attach("s3", "my_s3", fs=fs)
     yield fs.bucket

@@ -191,7 +191,8 @@ def test_storage_whose_move_does_not_replace_still_ends_with_the_new_file(memory
     assert {path: file.getvalue() for path, file in memory.items()} == {"/folder/a.mp4": b"after"}
 
 
-def test_storage_that_cannot_be_reached_just_now_is_worth_a_retry(airflow_db: None) -> None:
+def test_storage_that_cannot_be_reached_just_now_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CONN", "google-cloud-platform://")
     registry = filesystems()
 
     def unreachable(conn_id: str | None) -> MemoryFileSystem:

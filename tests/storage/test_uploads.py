@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from object_store import Bucket, StagedFile
+from airflow.sdk.io.store import attach
+from object_store import Bucket, BucketFileSystem, StagedFile
 
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
 from airflow_provider_veo3.storage.destination import Destination
@@ -120,3 +121,18 @@ def test_a_store_that_takes_no_parts_is_refused_rather_than_given_nothing(
 def test_only_an_object_store_takes_few_files_at_once(bucket: Bucket, tmp_path: Path) -> None:
     assert Destination("s3://my_s3@bucket/prefix/").most_at_once == PARTS
     assert Destination(str(tmp_path)).most_at_once is None
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "abfs"])
+def test_a_mistyped_connection_is_refused_before_the_store_is_asked(
+    scheme: str, bucket: Bucket, airflow_db: None
+) -> None:
+    attach(scheme, "mistyped", fs=BucketFileSystem())  # serves without a connection, as Amazon's does
+    with pytest.raises(Veo3ValidationError, match=r"destination=.*connection exists.*mistyped"):
+        Destination(f"{scheme}://mistyped@bucket/prefix/")
+
+
+def test_amazons_default_connection_may_be_missing(bucket: Bucket, airflow_db: None) -> None:
+    """It then stands for the identity of the worker, which is Amazon's provider's own rule."""
+    attach("s3", "aws_default", fs=BucketFileSystem())
+    assert Destination("s3://aws_default@bucket/p").uri("a.mp4") == "s3://aws_default@bucket/p/a.mp4"

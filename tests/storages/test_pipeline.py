@@ -279,7 +279,3 @@ def test_a_connection_that_is_missing_is_named(store: Store, emulator: Emulator)
     assert ended.error_name == "Veo3ValidationError"
     assert "no_such_store" in str(ended.error)
     assert fetched(emulator) == []
-
-
-# Amazon's hook goes on without a connection, and asks the internet for an identity of the worker
-test_a_connection_that_is_missing_is_named.without = ("s3",)  # type: ignore[attr-defined]
