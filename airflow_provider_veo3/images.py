@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_veo3.api.request import MAX_IMAGE_BYTES, Image
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
+from airflow_provider_veo3.storage.path import path_of
+
+_LASTING = (
+    AirflowNotFoundException,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    ValueError,
+    ImportError,
+)
+"""What a retry cannot mend."""
 
 
 def read_image(field: str, source: object) -> Image:
@@ -15,21 +24,20 @@ def read_image(field: str, source: object) -> Image:
 
     :param field: the parameter it came from.
     :param source: local path or object storage URI.
-    :raises Veo3ValidationError: missing, empty, too large, or neither JPEG nor PNG.
+    :raises Veo3ValidationError: missing, or its connection is; empty, too large, or neither JPEG nor PNG.
     :raises Veo3StorageError: it cannot be read at the moment; nothing was submitted.
     """
     allowed = "the path or object storage URI of a JPEG or PNG file that exists"
     if not isinstance(source, str) or not source.strip():
         raise Veo3ValidationError.of(field, source, allowed)
     try:
-        # Airflow 3.0 takes a relative path for one from the root
-        path = ObjectStoragePath(source if "://" in source else str(Path(source).absolute()))
+        path = path_of(source)
         Image.check_size(field, source, path.stat().st_size)
         with path.open("rb") as file:
             data = file.read(MAX_IMAGE_BYTES + 1)
     except Veo3Error:
         raise
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, ImportError) as error:
+    except _LASTING as error:
         raise Veo3ValidationError.of(field, source, f"{allowed} ({error})") from error
     except Exception as error:  # every storage has errors of its own
         raise Veo3StorageError(

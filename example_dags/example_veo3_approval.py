@@ -92,9 +92,8 @@ def estimate(uri: str, model: str) -> list[dict[str, Any]]:
 def ask_a_person() -> Any:
     """Return the task that asks; on Airflow 3.0, which cannot, one that fails."""
     if ApprovalOperator is not None:
-        return ApprovalOperator(
-            task_id="approve", subject=SUBJECT, body=BODY, retries=0, **{TIMEOUT: timedelta(days=1)}
-        )
+        within: dict[str, Any] = {TIMEOUT: timedelta(days=1)}
+        return ApprovalOperator(task_id="approve", subject=SUBJECT, body=BODY, retries=0, **within)
 
     @task(task_id="approve", retries=0)
     def cannot_ask() -> None:

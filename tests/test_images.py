@@ -104,6 +104,13 @@ def test_an_object_is_read(store: Store) -> None:
     assert read_image("image", "s3://bucket/cat.png").data == PNG
 
 
+def test_a_mistyped_connection_is_refused_before_the_store_is_asked(store: Store, airflow_db: None) -> None:
+    store.pipe("/bucket/cat.png", PNG)
+    attach("s3", conn_id="mistyped", fs=store)  # serves without a connection, as Amazon's does
+    with pytest.raises(Veo3ValidationError, match=r"^image='s3://mistyped@bucket/cat.png'.*mistyped"):
+        read_image("image", "s3://mistyped@bucket/cat.png")
+
+
 @pytest.mark.parametrize(
     "trouble", [PermissionError("denied"), OSError("down"), RuntimeError("odd"), TimeoutError()]
 )

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
+from airflow_provider_veo3.storage.path import path_of
 from airflow_provider_veo3.storage.sink import LocalSink, RenamedSink, Sink
 from airflow_provider_veo3.storage.staged import BLOCK, PARTS, STAGED, Outbox, StagedSink
 
@@ -70,10 +71,7 @@ class Destination:
         connection, at, _ = urlsplit(uri).netloc.rpartition("@")
         self._connection = f"{connection}{at}"
         try:
-            if _is_demanded(connection, urlsplit(uri).scheme):
-                BaseHook.get_connection(connection)
-            # Airflow 3.0 takes a relative path for one from the root
-            self._root = ObjectStoragePath(uri if "://" in uri else str(Path(uri).absolute()))
+            self._root = path_of(uri)
             self._fs = self._root.fs
         except (AirflowNotFoundException, ImportError, TypeError, ValueError) as error:
             raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION} ({error})") from error
@@ -146,15 +144,6 @@ def _check_uri(uri: object) -> None:
         raise Veo3ValidationError.of(
             "destination", shown, f"{_DESTINATION}; credentials belong in the connection, not in the URI"
         )
-
-
-def _is_demanded(connection: str, scheme: str) -> bool:
-    """Whether the connection has to exist.
-
-    Amazon's hook goes on without one that is missing, as who the worker is: a mistyped one must not be that.
-    ``aws_default`` is missing where this is meant, and a local folder makes no use of any.
-    """
-    return bool(connection) and connection != "aws_default" and scheme not in LocalFileSystem.protocol
 
 
 @contextlib.contextmanager

@@ -1,0 +1,31 @@
+"""What a URI of object storage names, for images and destinations alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+
+def path_of(uri: str) -> ObjectStoragePath:
+    """Return the path that a URI, or a local path, names.
+
+    :raises AirflowNotFoundException: the connection that it names is missing.
+    """
+    parts = urlsplit(uri)
+    connection = parts.netloc.rpartition("@")[0]
+    if _is_demanded(connection, parts.scheme):
+        BaseHook.get_connection(connection)
+    # Airflow 3.0 takes a relative path for one from the root
+    return ObjectStoragePath(uri if "://" in uri else str(Path(uri).absolute()))
+
+
+def _is_demanded(connection: str, scheme: str) -> bool:
+    """Whether the connection has to exist.
+
+    Amazon's hook goes on without one that is missing, as who the worker is: a mistyped one must not be that.
+    ``aws_default`` is missing where this is meant, and a local folder makes no use of any.
+    """
+    return bool(connection) and connection != "aws_default" and scheme not in LocalFileSystem.protocol
