@@ -107,9 +107,10 @@ class StagedSink:
 
     def publish(self) -> None:
         """Complete the upload."""
-        last = self._outbox.take() if self._part is None else self._part
-        last.truncate()  # to what was written
-        self._send(last, self._complete)
+        if self._part is None:
+            self._part = self._outbox.take()
+        self._part.truncate()  # to what was written
+        self._send(self._part, self._complete)
         self._await_sent()
         if self._leftovers is not None:
             self._leftovers.remove()

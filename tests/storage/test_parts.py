@@ -141,6 +141,23 @@ def test_memory_is_free_again_whatever_became_of_a_file(bucket: Bucket, full: bo
     assert len(bucket.objects) == PARTS
 
 
+def test_memory_is_free_again_after_files_that_ended_with_a_part(bucket: Bucket) -> None:
+    """The last part is full and fails in the background, which only the completion is told."""
+    destination = Destination("s3://my_s3@bucket/prefix/")
+    bucket.full = True
+    for _ in range(PARTS):
+        sink = destination.open("a.mp4", MIME)
+        sink.write(b"x" * BLOCK)
+        with pytest.raises(Veo3StorageError, match="the bucket is full"):
+            sink.publish()
+        sink.discard()
+    bucket.full = False
+    sink = destination.open("a.mp4", MIME)
+    sink.write(b"half")
+    sink.publish()
+    assert bucket.objects["/bucket/prefix/a.mp4"][0] == b"half"
+
+
 @pytest.fixture
 def host() -> Iterator[FileHost]:
     with running_file_host() as host:
