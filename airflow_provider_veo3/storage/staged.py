@@ -47,8 +47,12 @@ class Outbox:
     def take(self) -> Part:
         """Give an empty part, as soon as there is room for it."""
         self._room.acquire()
-        part = self._spare.pop() if self._spare else Part()
-        part.empty()
+        try:
+            part = self._spare.pop()
+            part.empty()
+        except (IndexError, BufferError):  # there is none, or gcsfs's error of it still shows what was in it
+            part = Part()
+            part.empty()
         return part
 
     def give_back(self, part: Part) -> None:

@@ -30,6 +30,7 @@ class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
         assert not self.busy, "a writer is not made for two parts at once"
         self.busy = True
         bucket.log.append("begun")
+        bucket.sees(self.buffer.getbuffer())
         bucket.meanwhile()
         # a copy: what is handed over is used again
         self.parts.append(bytes(memoryview(self.buffer.getvalue())) if bucket.keeps else b"")
@@ -60,6 +61,8 @@ class Bucket:
         self.log: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
         """Called while a part is under way."""
+        self.sees: Callable[[memoryview], object] = lambda _: None
+        """Is shown the part."""
 
 
 class BucketFileSystem(MemoryFileSystem):  # type: ignore[misc]

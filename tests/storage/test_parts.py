@@ -158,6 +158,29 @@ def test_memory_is_free_again_after_files_that_ended_with_a_part(bucket: Bucket)
     assert bucket.objects["/bucket/prefix/a.mp4"][0] == b"half"
 
 
+def test_what_an_error_still_shows_is_not_written_over(bucket: Bucket) -> None:
+    """As gcsfs's errors do: the view of the part lies in the frames of their traceback."""
+    shown: list[memoryview] = []
+
+    def fail() -> None:
+        raise OSError("the connection was reset")
+
+    bucket.meanwhile, bucket.sees = fail, shown.append
+    destination = Destination("s3://my_s3@bucket/prefix/")
+    for _ in range(PARTS + 1):
+        sink = destination.open("a.mp4", MIME)
+        sink.write(b"x" * BLOCK)
+        with pytest.raises(Veo3StorageError, match="the connection was reset"):
+            sink.publish()
+        sink.discard()
+    assert [bytes(view[:1]) for view in shown] == [b"x"] * (PARTS + 1)
+    bucket.meanwhile = lambda: None
+    sink = destination.open("a.mp4", MIME)
+    sink.write(b"half")
+    sink.publish()
+    assert bucket.objects["/bucket/prefix/a.mp4"][0] == b"half"
+
+
 @pytest.fixture
 def host() -> Iterator[FileHost]:
     with running_file_host() as host:
