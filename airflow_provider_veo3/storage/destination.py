@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -154,11 +155,22 @@ def _telling(uri: str, done: str) -> Iterator[None]:
     except Veo3Error:
         raise
     except Exception as error:
+        _let_go(error)
         raise Veo3StorageError(
             f"{uri} could not be {done}: {type(error).__name__}: {redact_text(str(error))}. The video's"
             " credits are spent, but it is not lost: put the storage right and let the task run again, which"
             " fetches it at no cost until its link expires, about 24 hours after it was finished."
         ) from error
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the frames of an error hold: a part of the file, for as long as the task runs."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        traceback.clear_frames(each.__traceback__)
+        each = each.__cause__ or each.__context__
 
 
 def account_of(filesystem: Any) -> str | None:

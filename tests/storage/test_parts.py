@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -179,6 +180,34 @@ def test_what_an_error_still_shows_is_not_written_over(bucket: Bucket) -> None:
     sink.write(b"half")
     sink.publish()
     assert bucket.objects["/bucket/prefix/a.mp4"][0] == b"half"
+
+
+def test_files_that_failed_take_no_memory(bucket: Bucket) -> None:
+    """Their errors are kept until the task tells of all, and the frames of each have had a part."""
+
+    def fail() -> None:
+        part = bytes(BLOCK)
+        raise OSError(f"the connection was reset in {len(part)} bytes")
+
+    bucket.meanwhile = fail
+    destination = Destination("s3://my_s3@bucket/prefix/")
+    errors: list[Veo3StorageError] = []
+    tracemalloc.start()
+    try:
+        for _ in range(4 * PARTS):
+            sink = destination.open("a.mp4", MIME)
+            sink.write(b"x" * BLOCK)
+            with pytest.raises(Veo3StorageError, match="the connection was reset") as caught:
+                sink.publish()
+            sink.discard()
+            errors.append(caught.value)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < (PARTS + 1) * BLOCK
+    for error in errors:
+        assert error.__cause__ is not None
+        assert extract_tb(error.__cause__.__traceback__)[-1].name == "fail"  # which Airflow's log shows
 
 
 @pytest.fixture
