@@ -139,7 +139,11 @@ class Destination:
 def _check_uri(uri: object) -> None:
     if not isinstance(uri, str) or not uri.strip():
         raise Veo3ValidationError.of("destination", uri, _DESTINATION)
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        shown = uri.rpartition("@")[2]  # what is before may be a secret
+        raise Veo3ValidationError.of("destination", shown, f"{_DESTINATION} ({error})") from error
     if ":" in parts.netloc.rpartition("@")[0]:
         shown = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
         raise Veo3ValidationError.of(

@@ -135,16 +135,22 @@ def test_a_uri_opens_the_file_again_and_keeps_the_connection(
     assert path.path == uri.removeprefix("file://").removeprefix("conn@")
 
 
-@pytest.mark.parametrize("uri", ["", "  ", None, 7, "nonsense://bucket/x", "http://host/x", "s3://bucket/x"])
+@pytest.mark.parametrize(
+    "uri",
+    ["", "  ", None, 7, "nonsense://bucket/x", "http://host/x", "s3://bucket/x", "s3://conn@[bucket]x/"],
+)
 def test_a_destination_nothing_serves_is_refused_before_anything_is_done(uri: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"destination=.*allowed: a local folder") as caught:
         Destination(uri)
     assert caught.value.field == "destination"
 
 
-def test_credentials_in_a_destination_are_refused_and_not_repeated() -> None:
-    with pytest.raises(Veo3ValidationError, match="credentials belong in the connection") as caught:
-        Destination("s3://AKIA123:s3cr3t@bucket/x")
+@pytest.mark.parametrize(
+    ("bucket", "why"), [("bucket", "credentials belong in the connection"), ("[bucket", "Invalid IPv6")]
+)
+def test_credentials_in_a_destination_are_refused_and_not_repeated(bucket: str, why: str) -> None:
+    with pytest.raises(Veo3ValidationError, match=why) as caught:
+        Destination(f"s3://AKIA123:s3cr3t@{bucket}/x")
     assert "s3cr3t" not in str(caught.value)
     assert "AKIA123" not in str(caught.value)
 
