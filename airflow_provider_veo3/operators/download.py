@@ -63,16 +63,16 @@ class Veo3DownloadOperator(BaseOperator):
         self,
         *,
         generation_id: Text | Iterable[str],
-        destination: str,
-        filename: str = "{generation_id}_{index}.mp4",
+        destination: Text,
+        filename: Text = "{generation_id}_{index}.mp4",
         max_concurrency: int = 4,
         veo3_conn_id: str = "veo3_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.generation_id = generation_id
-        self.destination = destination
-        self.filename = filename
+        self.destination: Any = destination  # text by the time it runs
+        self.filename: Any = filename
         self.max_concurrency = max_concurrency
         self.veo3_conn_id = veo3_conn_id
         self._pace: Pace | None = None

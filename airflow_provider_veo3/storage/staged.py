@@ -134,6 +134,9 @@ class StagedSink:
 
     def _send(self, part: Part, job: Callable[[], None]) -> None:
         self._await_sent()
+        taken = self._file.offset or 0
+        if taken != self._file.loc:  # a writer that has kept a rest for later would lose it with its buffer
+            raise OSError(f"the store's writer has sent {taken} of {self._file.loc} bytes")
         self._part = None
         self._file.buffer = part  # in place of its own, so that nothing is copied
         self._file.loc += part.tell()

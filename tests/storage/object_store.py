@@ -24,6 +24,8 @@ class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
     def _upload_chunk(self, final: bool = False) -> bool:
         if self.fs.bucket.full:
             raise OSError("the bucket is full")
+        if self.fs.bucket.reluctant and not final:
+            return False  # as writers do that have sent less than all, and keep the rest in the buffer
         self.fs.bucket.largest_part = max(self.fs.bucket.largest_part, self.buffer.tell())
         assert self.parts is not None
         bucket: Bucket = self.fs.bucket
@@ -55,7 +57,7 @@ class Bucket:
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self.begun = self.discarded = self.largest_part = 0
-        self.full = False
+        self.full = self.reluctant = False
         self.keeps = True
         self.parts: list[int] = []
         self.log: list[str] = []

@@ -42,6 +42,16 @@ def test_a_part_is_sent_while_the_next_one_is_written(bucket: Bucket) -> None:
     assert bucket.objects["/bucket/prefix/a.mp4"][0] == b"x" * BLOCK + b"y" * (BLOCK - 1)
 
 
+def test_a_writer_that_keeps_something_back_loses_nothing_unseen(bucket: Bucket) -> None:
+    bucket.reluctant = True
+    sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
+    sink.write(b"x" * BLOCK + b"y")
+    with pytest.raises(Veo3StorageError, match=f"sent 0 of {BLOCK} bytes"):
+        sink.publish()
+    sink.discard()
+    assert bucket.objects == {}
+
+
 def test_an_upload_is_aborted_only_after_the_part_that_is_under_way(bucket: Bucket) -> None:
     """Else the store keeps the part, for nobody."""
     sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
