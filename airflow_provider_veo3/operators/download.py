@@ -44,7 +44,7 @@ class Veo3DownloadOperator(BaseOperator):
         stored already; ``{index}`` with several files of one generation.
         Default ``{generation_id}_{index}.mp4``. (templated)
     :param max_concurrency: files fetched at once, 1 to 16; default 4. An object store gets at most 3 at once,
-        which together take less than 32 MB of memory, whatever their size; on a disk each takes about 2 MB.
+        which together take less than 32 MB of memory, whatever their size; on a disk, each less than 1 MB.
     :param veo3_conn_id: connection with the API key; default ``veo3_default``. (templated)
     :raises Veo3ValidationError: a parameter is not acceptable; nothing was asked or stored.
     :raises Veo3VideoNotReadyError: the generation has not finished; wait for it with the sensor.
