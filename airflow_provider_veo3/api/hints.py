@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from airflow_provider_veo3.api.reading import read_number
+from airflow_provider_veo3.api.reading import read_detail, read_number
 
 RATE_LIMIT_FALLBACK: Final = 60.0
 """Seconds to wait after a 429 that does not say how long: the length of the vendor's window."""
@@ -28,14 +28,11 @@ def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
     standard = read_number(_delay(headers.get("retry-after"), now))
     if status != HTTPStatus.TOO_MANY_REQUESTS:
         return standard if standard is not None and standard >= 0 else None
-    error = body.get("error")
-    inner = error.get("details") if isinstance(error, Mapping) else None
-    told = inner if isinstance(inner, Mapping) else {}
     own = read_number(headers.get("x-ratelimit-retry-after"))
-    for seconds in (own, standard, read_number(told.get("retry_after"))):
+    for seconds in (own, standard, read_number(read_detail(body, "retry_after"))):
         if seconds is not None and seconds >= 0:
             return seconds
-    reset = read_number(headers.get("x-ratelimit-reset")) or read_number(told.get("reset"))
+    reset = read_number(headers.get("x-ratelimit-reset")) or read_number(read_detail(body, "reset"))
     left = reset - now if reset is not None else RATE_LIMIT_FALLBACK
     # a reset that is past, or far off, is a clock that differs from ours, or another unit
     return left if 0 <= left <= 24 * 3600 else RATE_LIMIT_FALLBACK

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.hints import http_time, retry_after
-from airflow_provider_veo3.api.reading import read_count, read_error
+from airflow_provider_veo3.api.reading import read_count, read_detail, read_error
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import IMAGE_ROLES, GenerationRequest, check_generation_id
 
@@ -230,14 +230,7 @@ def _refusal(
 
 def _credits(body: Mapping[str, Any]) -> dict[str, int | None]:
     """Read the two numbers of a 402, wherever the envelope has them."""
-    error = body.get("error")
-    inner = error if isinstance(error, Mapping) else {}
-    places = [p for p in (body, inner, inner.get("details"), body.get("details")) if isinstance(p, Mapping)]
-    found = {}
-    for name in ("required", "available"):
-        counts = (read_count(place.get(name)) for place in places)
-        found[name] = next((count for count in counts if count is not None), None)
-    return found
+    return {name: read_count(read_detail(body, name)) for name in ("required", "available")}
 
 
 def _field(body: Mapping[str, Any]) -> str:

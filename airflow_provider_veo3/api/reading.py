@@ -52,6 +52,15 @@ def read_list(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
+def read_detail(body: Mapping[str, Any], name: str) -> object:
+    """Return what an error says under a name, wherever its envelope has its details."""
+    error = body.get("error")
+    inner = error if isinstance(error, Mapping) else {}
+    places = (inner.get("details"), inner, body.get("details"), body)
+    told = (place.get(name) for place in places if isinstance(place, Mapping))
+    return next((value for value in told if value is not None), None)
+
+
 def read_error(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the vendor's code and message from either error envelope."""
     error = body.get("error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,7 @@ def picture() -> bytes:
     return file.getvalue()
 
 
+DAY = 86_400
 PNG = picture()
 BASE: dict[str, Any] = {
     "requests_per_minute": None,
@@ -217,6 +219,20 @@ def test_a_policy_violation_may_show_late(emulator: Emulator, ask: Callable[[flo
     emulator.advance(100)
     failed = ask(flows.get_generation(accepted.id, emulator.base_url, Retries(attempts=1)))
     assert (failed.status, failed.error_code) == (Status.FAILED, "CONTENT_POLICY_VIOLATION")
+
+
+@pytest.mark.parametrize("envelope", ["nested", "flat"])
+@pytest.mark.parametrize("hint", ["documented", "x-ratelimit", "retry-after", "body"])
+def test_a_day_that_is_used_up_is_waited_out_whatever_tells_it(
+    emulator: Emulator, ask: Callable[[flows.Flow[Any]], Any], envelope: str, hint: str
+) -> None:
+    """Longer than the minute that is waited where nothing is told: each reading has to be understood."""
+    emulator.configure(requests_per_day=1, rate_limit_envelope=envelope, retry_hint=hint, rate_headers=False)
+    url, once = emulator.base_url, Retries(attempts=1)
+    ask(flows.list_models(once))
+    told = pytest.raises(errors.Veo3RateLimitError, ask, flows.list_models(once)).value.retry_after
+    now = datetime.fromisoformat(emulator.ledger()["now"]).timestamp()
+    assert told == pytest.approx(DAY - now % DAY, abs=1)
 
 
 @pytest.mark.parametrize("queue_full", ["rate-limit", "queue-full", "503"])
