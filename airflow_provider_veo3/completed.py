@@ -57,7 +57,8 @@ class Seen:
 class Cursor:
     """How far somebody has been told of completed generations.
 
-    :param began: Unix seconds, our clock: what completed before is not told.
+    :param began: Unix seconds, our clock: what completed before is not told. To a second, as the API tells
+        its time: rather one that is older is told than one missed that is not.
     """
 
     def __init__(self, began: float) -> None:

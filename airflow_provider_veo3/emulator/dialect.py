@@ -200,6 +200,13 @@ class Dialect:
     rate_headers: bool = option(
         True, ERRORS, "send X-RateLimit-Limit, -Remaining and -Reset with every API answer"
     )
+    retry_after_everywhere: bool = option(
+        True,
+        ERRORS,
+        "send X-RateLimit-Retry-After with every API answer as the other three, as one page says; "
+        "otherwise with a 429 alone",
+    )
+    date_header: bool = option(True, ERRORS, "send the time with every answer, as web servers do")
     daily_limit_code: str = option(
         "RATE_LIMIT_EXCEEDED",
         ERRORS,

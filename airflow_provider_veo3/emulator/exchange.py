@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -122,10 +123,15 @@ class Exchange:
             await self.connection.reset()
             return
         given = {name.lower() for name in reply.headers}
-        extra = {name: value for name, value in self.headers.items() if name.lower() not in given}
+        common = self.headers | self._date()
+        extra = {name: value for name, value in common.items() if name.lower() not in given}
         reply.headers = {name: value for name, value in (reply.headers | extra).items() if value}
         self._record(str(reply.status))
         await deliver(reply, self.connection, send, self.body_fault, sent)
+
+    def _date(self) -> dict[str, str]:
+        now = self.world.clock.now()
+        return {"Date": formatdate(now, usegmt=True)} if self.world.settings.date_header else {}
 
     def _record(self, status: str) -> None:
         if self.task is not None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 DAY = 86_400.0
+RETRY_AFTER = "X-RateLimit-Retry-After"
+# The hints of which this header is a part.
+OWN_HEADER = ("documented", "x-ratelimit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +28,16 @@ class Usage:
     reset: float
 
     def headers(self) -> dict[str, str]:
-        """The headers that the vendor sends with every answer."""
+        """The headers that the vendor sends with every answer, the wait aside."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
             "X-RateLimit-Reset": str(math.ceil(self.reset)),
         }
+
+    def wait(self, now: float) -> int:
+        """Whole seconds until there is room again."""
+        return max(1, math.ceil(self.reset - now))
 
 
 class Window:
@@ -109,7 +116,11 @@ class Meter:
     def headers(self, now: float, settings: Settings) -> dict[str, str]:
         """The rate limit headers of an answer: of the minute, or of the day where only that is limited."""
         usages = self._usages(now, settings)
-        return usages[0][0].headers() if usages and settings.rate_headers else {}
+        if not usages or not settings.rate_headers:
+            return {}
+        usage = usages[0][0]
+        own = settings.retry_after_everywhere and settings.retry_hint in OWN_HEADER
+        return usage.headers() | ({RETRY_AFTER: str(usage.wait(now))} if own else {})
 
 
 def rate_limited(
@@ -120,14 +131,14 @@ def rate_limited(
     :param of_window: the limit is that of a minute or a day, which the X-RateLimit headers describe;
         other limits show in the body and in the hint alone.
     """
-    wait = max(1, math.ceil(usage.reset - now))
+    wait = usage.wait(now)
     hint = settings.retry_hint
     details = {"limit": usage.limit, "remaining": 0, "reset": math.ceil(usage.reset)}
     if hint in ("documented", "body"):
         details["retry_after"] = wait
     headers = usage.headers() if of_window and settings.rate_headers else {}
-    if hint in ("documented", "x-ratelimit"):
-        headers["X-RateLimit-Retry-After"] = str(wait)
+    if hint in OWN_HEADER:
+        headers[RETRY_AFTER] = str(wait)
     if hint == "retry-after":
         headers["Retry-After"] = str(wait)
     return ApiError(429, code, f"Rate limit exceeded. {message}", details=details, headers=headers)

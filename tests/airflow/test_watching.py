@@ -41,6 +41,10 @@ def watcher(conn_id: str = "veo3_default") -> Veo3CompletedGenerationsTrigger:
     return Veo3CompletedGenerationsTrigger(veo3_conn_id=conn_id, poll_interval=INTERVAL)
 
 
+A_WHILE = 2.0
+"""Seconds that pass at the API, which tells its time in whole ones: what is younger may be taken for new."""
+
+
 class Watch:
     """A trigger that runs until it is stopped; what it has told."""
 
@@ -99,6 +103,7 @@ def test_whoever_submitted_it_each_is_told_once_to_everyone_by_one_look(
 ) -> None:
     emulator.configure(history_order=order)
     before = submit()
+    emulator.advance(A_WHILE)
 
     async def run() -> tuple[list[list[str]], int]:
         watches = [Watch(watcher()) for _ in range(10)]
@@ -389,6 +394,7 @@ def test_before_there_is_a_state_store_it_tells_what_completes_while_it_runs(emu
     first, told = asyncio.run(life())
     assert told == [first]
     submit()  # while nobody watches
+    emulator.advance(A_WHILE)
     second, told = asyncio.run(life())
     assert told == [second]
 

@@ -222,7 +222,7 @@ def test_a_policy_violation_may_show_late(emulator: Emulator, ask: Callable[[flo
 
 
 @pytest.mark.parametrize("envelope", ["nested", "flat"])
-@pytest.mark.parametrize("hint", ["documented", "x-ratelimit", "retry-after", "body"])
+@pytest.mark.parametrize("hint", ["documented", "x-ratelimit", "retry-after", "body", "none"])
 def test_a_day_that_is_used_up_is_waited_out_whatever_tells_it(
     emulator: Emulator, ask: Callable[[flows.Flow[Any]], Any], envelope: str, hint: str
 ) -> None:

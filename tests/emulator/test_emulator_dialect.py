@@ -234,6 +234,26 @@ def test_retry_hint(start, choice, expected, reset):
     assert ("x-ratelimit-reset" in answer.headers) is reset
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("hint", ["documented", "x-ratelimit", "retry-after", "body", "none"])
+def test_retry_after_everywhere(start, everywhere, hint):
+    api = start(retry_after_everywhere=everywhere, retry_hint=hint, requests_per_minute=2)
+    own = hint in ("documented", "x-ratelimit")
+    assert ("x-ratelimit-retry-after" in api.history().headers) is (own and everywhere)
+    assert ("x-ratelimit-retry-after" in api.status("nothing").headers) is (own and everywhere)
+    assert ("x-ratelimit-retry-after" in api.history().headers) is own
+    assert "retry-after" not in api.text(prompt="").headers or hint == "retry-after"
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_date_header(start, sent):
+    api = start(date_header=sent, file_size=64, requests_per_minute=None)
+    task_id = api.finished()
+    answers = [api.history(), api.status("nothing"), api.http.get("/nowhere"), api.get(api.urls(task_id)[0])]
+    dates = {answer.headers.get("date") for answer in answers}
+    assert dates == {"Thu, 01 Jan 2026 00:03:20 GMT" if sent else None}
+
+
 @pytest.mark.parametrize("code", ["RATE_LIMIT_EXCEEDED", "DAILY_LIMIT_EXCEEDED"])
 def test_daily_limit_code(start, code):
     api = start(daily_limit_code=code, requests_per_day=1)

@@ -27,6 +27,7 @@ class Jumps:
 
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         from airflow_provider_veo3 import attempt, exactly_once, poller
+        from airflow_provider_veo3.api import transport
         from airflow_provider_veo3.operators import generate
         from airflow_provider_veo3.triggers import backoff, generation
 
@@ -36,6 +37,9 @@ class Jumps:
         clock = SimpleNamespace(time=self.now, sleep=self._sleep)
         for module in (attempt, exactly_once, generate, backoff, generation, poller):
             monkeypatch.setattr(module, "time", clock)
+        # which notes when an answer came, to compare the API's clock with ours
+        noting = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
+        monkeypatch.setattr(transport, "time", noting)
         monkeypatch.setattr(backoff, "asyncio", SimpleNamespace(sleep=self._asleep))
 
     def now(self) -> float:
