@@ -40,7 +40,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
 
 def test_a_good_connection_is_tested_with_one_question_that_costs_nothing(server: RawServer) -> None:
     server.script = [reply(200, samples.MODELS)]
-    assert Veo3Hook().test_connection() == (True, f"Connected to {server.url}; 3 models are offered.")
+    assert Veo3Hook().test_connection() == (True, f"Connected to {server.url}; 5 models are offered.")
     assert [(got.method, got.target) for got in server.received] == [("GET", "/api/veo/models")]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.reading import read_detail, read_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RATE_LIMIT_FALLBACK: Final = 60.0
 """Seconds to wait after a 429 that does not say how long: the length of the vendor's window."""

@@ -193,9 +193,8 @@ class Api:
             state = _state(wanted, settings)
             tasks = [task for task in tasks if task.state(now) is state]
         page = tasks[skip : skip + limit]
-        pagination: dict[str, Any] = {"limit": limit, "skip": skip}
-        if settings.history_total:
-            pagination["total"] = len(tasks)
+        pagination: dict[str, Any] = {"total": len(tasks)} if settings.history_total else {}
+        pagination |= {"limit": limit, "skip": skip}
         if settings.history_has_more:
             pagination["hasMore"] = skip + len(page) < len(tasks)
         records = [self._texts.record(task, now, settings) for task in page]

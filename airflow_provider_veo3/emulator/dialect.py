@@ -158,6 +158,11 @@ class Dialect:
     )
     history_total: bool = option(True, ANSWERS, "send pagination.total")
     history_has_more: bool = option(True, ANSWERS, "send pagination.hasMore")
+    signed_urls: bool = option(
+        True,
+        ANSWERS,
+        "sign the file URLs; otherwise they have no query, as in the vendor's samples, and are never renewed",
+    )
     resign_urls: bool = option(
         True, ANSWERS, "download signs the URLs anew at each call; otherwise it repeats the first ones"
     )
@@ -231,4 +236,6 @@ class Dialect:
     unknown_path: str = option(
         "json", ERRORS, "body of the 404 for an unknown path", choices=("json", "html", "empty")
     )
-    expired_url_status: int = option(403, ERRORS, "HTTP status of an expired file URL", choices=(403, 404))
+    expired_url_status: int = option(
+        403, ERRORS, "HTTP status of an expired file URL", choices=(400, 403, 404)
+    )

@@ -86,8 +86,11 @@ class Files:
         return reply
 
     def _refusal(self, exchange: Exchange, task: Task, index: int) -> Reply | None:
-        world, path = self._world, video_path(task.id, index)
-        expiry = world.signer.expiry(path, exchange.request.query_params)
+        world, settings = self._world, self._world.settings
+        if settings.signed_urls:
+            expiry = world.signer.expiry(video_path(task.id, index), exchange.request.query_params)
+        else:
+            expiry = task.ends_at + settings.scaled(settings.link_lifetime_seconds)
         if expiry is None:
             return storage_error(403, "SignatureDoesNotMatch", "The signature does not match.")
         if world.clock.now() >= expiry:

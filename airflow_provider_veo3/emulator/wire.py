@@ -70,16 +70,19 @@ class Wire:
     def record(self, task: Task, now: float, settings: Settings) -> dict[str, Any]:
         """The task's entry in the history."""
         state = task.state(now)
+        facts = self._facts(task, now, settings, settings.history_prompt_length)
+        named = {name: facts.pop(name) for name in ("type", "model", "prompt")}
         return {
             "taskId": task.id,
-            **self._facts(task, now, settings, settings.history_prompt_length),
+            **named,
             "status": label(state, settings),
+            **facts,
             "videoCount": task.samples if state is State.COMPLETED else 0,
         }
 
     def download(self, task: Task, now: float, settings: Settings) -> dict[str, Any]:
         """The answer of the download endpoint."""
-        signed_at = now if settings.resign_urls else task.ends_at
+        signed_at = now if settings.resign_urls and settings.signed_urls else task.ends_at
         answer = {"success": True, "taskId": task.id, **self._videos(task, signed_at, settings)}
         return answer | {"totalVideos": task.samples}
 
@@ -119,7 +122,8 @@ class Wire:
         urls = []
         for index in range(task.samples):
             path = video_path(task.id, index)
-            urls.append(f"{self._files_url}{path}?{self._signer.sign(path, signed_at, lifetime)}")
+            query = f"?{self._signer.sign(path, signed_at, lifetime)}" if settings.signed_urls else ""
+            urls.append(f"{self._files_url}{path}{query}")
         shape = settings.videos_shape
         if shape.startswith("videos[]."):
             name = shape.removeprefix("videos[].")

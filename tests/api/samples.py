@@ -86,6 +86,20 @@ MODELS: dict[str, Any] = json.loads("""
       "pricing": { "creditsPerVideo": 500, "creditsPerVideoNoAudio": 250 }
     },
     {
+      "id": "veo-3.0-fast-generate-001",
+      "name": "Veo 3.0 Fast",
+      "description": "Fast video generation with audio",
+      "capabilities": ["text-to-video", "image-to-video", "audio-generation"],
+      "pricing": { "creditsPerVideo": 190, "creditsPerVideoNoAudio": 120 }
+    },
+    {
+      "id": "veo-3.1-generate-001",
+      "name": "Veo 3.1 Quality",
+      "description": "Latest Veo 3.1 high-quality video with first+last frame support",
+      "capabilities": ["text-to-video", "image-to-video", "first-last-frame", "audio-generation"],
+      "pricing": { "creditsPerVideo": 500, "creditsPerVideoNoAudio": 250 }
+    },
+    {
       "id": "veo-3.1-fast-generate-001",
       "name": "Veo 3.1 Fast",
       "description": "Latest Veo 3.1 fast video with first+last frame support",

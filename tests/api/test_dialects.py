@@ -228,11 +228,12 @@ def test_a_day_that_is_used_up_is_waited_out_whatever_tells_it(
 ) -> None:
     """Longer than the minute that is waited where nothing is told: each reading has to be understood."""
     emulator.configure(requests_per_day=1, rate_limit_envelope=envelope, retry_hint=hint, rate_headers=False)
-    url, once = emulator.base_url, Retries(attempts=1)
+    once = Retries(attempts=1)
     ask(flows.list_models(once))
-    told = pytest.raises(errors.Veo3RateLimitError, ask, flows.list_models(once)).value.retry_after
+    with pytest.raises(errors.Veo3RateLimitError) as refused:
+        ask(flows.list_models(once))
     now = datetime.fromisoformat(emulator.ledger()["now"]).timestamp()
-    assert told == pytest.approx(DAY - now % DAY, abs=1)
+    assert refused.value.retry_after == pytest.approx(DAY - now % DAY, abs=1)
 
 
 @pytest.mark.parametrize("queue_full", ["rate-limit", "queue-full", "503"])

@@ -63,9 +63,13 @@ def test_the_sample_of_a_history() -> None:
 
 
 def test_the_sample_of_the_models() -> None:
-    quality, fast, lite = parse_models(samples.MODELS)
-    assert [model.is_default for model in (quality, fast, lite)] == [False, True, False]
-    assert "first-last-frame" in fast.capabilities
+    models = parse_models(samples.MODELS)
+    *_, lite = models
+    assert [model.id for model in models if model.is_default] == ["veo-3.1-fast-generate-001"]
+    frames = [model.name for model in models if "first-last-frame" in model.capabilities]
+    assert frames == ["Veo 3.1 Quality", "Veo 3.1 Fast"]
+    prices = [(model.credits_per_video, model.credits_per_video_no_audio) for model in models]
+    assert prices == [(500, 250), (190, 120), (500, 250), (190, 120), (65, 35)]
     assert lite == VideoModel(
         id="veo-3.1-lite-generate-001",
         name="Veo 3.1 Lite",

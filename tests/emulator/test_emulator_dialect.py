@@ -139,6 +139,29 @@ def test_image_info(start, png, choice, names):
     assert set(start(image_info=choice).image(png).json().get("imageInfo", ())) == names
 
 
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("expired", [400, 403, 404])
+def test_signed_urls(start, signed, expired):
+    api = start(signed_urls=signed, expired_url_status=expired, file_size=64)
+    task_id = api.finished()
+    (early,) = api.urls(task_id)
+    assert ("?" in early) is signed
+    assert api.get(early).status_code == 200
+    assert api.get(early.partition("?")[0]).status_code == (403 if signed else 200)
+    api.emulator.advance(86_400)
+    assert api.get(early).status_code == expired
+    (late,) = api.urls(task_id)
+    assert api.get(late).status_code == (200 if signed else expired)
+
+
+def test_unsigned_urls_open_nothing_but_finished_videos(start):
+    api = start(signed_urls=False, file_size=64)
+    path = f"{api.emulator.files_url}/veo3gen-gen-video/videos/{api.submit()}"
+    assert api.get(f"{path}/sample_0.mp4").status_code == 404
+    api.emulator.advance(200)
+    assert [api.get(f"{path}/sample_{index}.mp4").status_code for index in (0, 1)] == [200, 404]
+
+
 @pytest.mark.parametrize("present", [True, False])
 def test_processing_time(start, present):
     api = start(processing_time=present)
