@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 import time
 
+# Room for what happens a while later, before the last year that dates can tell.
+LATEST = datetime.datetime(4000, 1, 1, tzinfo=datetime.UTC).timestamp()
+
 
 class Clock:
     """The wall clock plus everything that it was advanced by."""
@@ -18,8 +21,10 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Jump into the future."""
-        if seconds < 0:
-            raise ValueError("time cannot go back")
+        if not seconds >= 0:
+            raise ValueError(f"seconds={seconds!r}: time cannot go back")
+        if self.now() + seconds > LATEST:
+            raise ValueError(f"seconds={seconds!r}: time ends with the year 3999 here")
         self._ahead += seconds
 
 

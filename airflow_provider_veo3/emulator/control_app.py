@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
+
+from airflow_provider_veo3.emulator.intake import no_constant
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -15,10 +19,31 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.controls import Controls
 
 PREFIX = "/__emulator__"
+PATHS = {
+    f"{PREFIX}/": {"GET": "this list"},
+    f"{PREFIX}/health": {"GET": "where the emulator listens"},
+    f"{PREFIX}/ledger": {"GET": "tasks, credits, requests, and keys that the file host was sent"},
+    f"{PREFIX}/faults": {
+        "GET": "the faults in force, with how often each has met a request",
+        "POST": 'put one in force, such as {"kind": "status", "status": 503, "endpoint": "history"}',
+        "DELETE": "lift all",
+    },
+    f"{PREFIX}/settings": {
+        "GET": "the options in force",
+        "POST": 'change some, such as {"queue_limit": null, "processing_seconds": 5}',
+    },
+    f"{PREFIX}/keys": {"POST": 'add a key or change one: {"key": "veo3_new", "credits": 500}'},
+    f"{PREFIX}/tasks/{{task_id}}": {
+        "POST": 'decide its fate: {"outcome": "fail", "error": "why"}; or "complete", or "lose"'
+    },
+    f"{PREFIX}/advance": {"POST": 'let time pass at once: {"seconds": 86400}'},
+    f"{PREFIX}/reset": {"POST": "forget tasks, faults, keys and requests; the clock stays"},
+}
+"""What there is, for people who open the control API in a browser."""
 Handler = Callable[["Request"], Awaitable["Response"]]
 
 
-def control_routes(controls: Controls) -> Mount:
+def control_routes(controls: Controls) -> list[BaseRoute]:
     """The control API; no key is asked for, since the emulator listens on loopback only."""
 
     async def health(_: Request) -> Any:
@@ -63,19 +88,32 @@ def control_routes(controls: Controls) -> Mount:
     async def advance(request: Request) -> Any:
         return {"now": controls.advance(_field(await _object(request), "seconds", float))}
 
-    return Mount(
-        PREFIX,
-        routes=[
-            Route("/health", _json(health)),
-            Route("/ledger", _json(ledger)),
-            Route("/reset", _json(reset), methods=["POST"]),
-            Route("/faults", _json(faults), methods=["GET", "POST", "DELETE"]),
-            Route("/settings", _json(settings), methods=["GET", "POST"]),
-            Route("/keys", _json(keys), methods=["POST"]),
-            Route("/tasks/{task_id}", _json(tasks), methods=["POST"]),
-            Route("/advance", _json(advance), methods=["POST"]),
-        ],
-    )
+    async def index(_: Request) -> Any:
+        return {"paths": PATHS}
+
+    handlers = {
+        "/": index,
+        "/health": health,
+        "/ledger": ledger,
+        "/faults": faults,
+        "/settings": settings,
+        "/keys": keys,
+        "/tasks/{task_id}": tasks,
+        "/advance": advance,
+        "/reset": reset,
+    }
+    routes = [
+        Route(path, _json(handler), methods=list(PATHS[PREFIX + path])) for path, handler in handlers.items()
+    ]
+    return [Route(PREFIX, _json(index)), Mount(PREFIX, routes=routes)]
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Answer a request that no path takes."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    path = request.url.path
+    message = f"{request.method} {path}: no such request; GET {PREFIX}/ lists what there is"
+    return JSONResponse({"error": message}, status_code=status)
 
 
 def _json(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
@@ -91,7 +129,10 @@ def _json(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
 
 
 async def _object(request: Request) -> Mapping[str, Any]:
-    data = await request.json()
+    try:
+        data = json.loads(await request.body(), parse_constant=no_constant)
+    except ValueError as error:
+        raise ValueError(f"the body must be a JSON object: {error}") from None
     if not isinstance(data, dict):
         raise ValueError("the body must be a JSON object")  # noqa: TRY004 - all refusals are one type
     return data

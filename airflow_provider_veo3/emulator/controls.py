@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.emulator.clock import iso
 from airflow_provider_veo3.emulator.faults import Fault
+from airflow_provider_veo3.emulator.settings import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,13 +74,15 @@ class Controls:
     ) -> dict[str, Any]:
         """Add a key, or change one.
 
-        :param key: the key.
+        :param key: the key, which begins with ``veo3_``.
         :param credits: what the account shall have; a new account has 0.
         :param disabled: whether the key is refused with 401.
         :param account: name of the account of a new key, so that several keys can share one;
             by default the key gets an account of its own.
         """
-        added = self._world.put_key(key, credits_left=credits, disabled=disabled, account=account)
+        if credits is not None and credits < 0:
+            raise ValueError(f"credits={credits!r}: must not be negative")
+        added = self._world.put_key(check_key(key), credits_left=credits, disabled=disabled, account=account)
         return {
             "fingerprint": added.fingerprint,
             "account": added.account.name,

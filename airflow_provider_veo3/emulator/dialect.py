@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from airflow_provider_veo3.emulator.catalog import MODEL_IDS, PREVIEW_IDS
 from airflow_provider_veo3.emulator.options import option
@@ -25,6 +26,12 @@ IMAGE_INFO_KEYS = {
 }
 
 
+def _not_empty(value: Any) -> Any:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
 @dataclasses.dataclass(frozen=True)
 class Dialect:
     """Everything that two faithful readings of the vendor's pages could do differently on the wire."""
@@ -43,7 +50,11 @@ class Dialect:
         False, REQUESTS, "refuse image-to-video with a Fast model (INVALID_MODEL), as one page says"
     )
     aspect_ratios: tuple[str, ...] = option(
-        ("16:9", "9:16"), REQUESTS, "aspect ratios that are accepted", choices=("16:9", "9:16")
+        ("16:9", "9:16"),
+        REQUESTS,
+        "aspect ratios that are accepted",
+        choices=("16:9", "9:16"),
+        check=_not_empty,
     )
     durations: str = option(
         "5-8", REQUESTS, "durations that are accepted, in seconds", choices=("5-8", "4,6,8", "8")
@@ -69,9 +80,11 @@ class Dialect:
         choices=("decimal", "mib"),
     )
     first_frame_field: str = option(
-        "firstFrame", REQUESTS, "form field of the first image of first-last-frame"
+        "firstFrame", REQUESTS, "form field of the first image of first-last-frame", check=_not_empty
     )
-    last_frame_field: str = option("lastFrame", REQUESTS, "form field of the last image of first-last-frame")
+    last_frame_field: str = option(
+        "lastFrame", REQUESTS, "form field of the last image of first-last-frame", check=_not_empty
+    )
     policy_words: tuple[str, ...] = option(
         ("prohibited content",),
         REQUESTS,
@@ -150,7 +163,11 @@ class Dialect:
         "newest", ANSWERS, "order of the history", choices=("newest", "oldest", "shuffled")
     )
     history_lag_seconds: float = option(
-        0.0, ANSWERS, "seconds until a new task shows in the history (divided by the time scale)", minimum=0
+        0.0,
+        ANSWERS,
+        "seconds until a new task shows in the history (divided by the time scale)",
+        minimum=0,
+        maximum=86_400,
     )
     history_default_limit: int = option(20, ANSWERS, "page size where limit is not given", minimum=1)
     history_over_limit: str = option(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from airflow_provider_veo3.emulator.api_app import Api
 from airflow_provider_veo3.emulator.clock import Clock
-from airflow_provider_veo3.emulator.control_app import control_routes
+from airflow_provider_veo3.emulator.control_app import control_routes, refuse
 from airflow_provider_veo3.emulator.controls import Controls
 from airflow_provider_veo3.emulator.files_app import Files
 from airflow_provider_veo3.emulator.server import Servers, listen, origin
@@ -43,7 +44,8 @@ class Emulator(Controls):
         self.base_url, self.files_url = origin(api_listener), origin(files_listener)
         videos = Videos()
         api = Api(self._world, Wire(self.files_url, self._world.signer), videos)
-        app = Starlette(routes=[*api.routes(), control_routes(self)])
+        routes = [*api.routes(), *control_routes(self)]
+        app = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
         app.router.redirect_slashes = False
         app.router.default = api.unknown_path()
         files = Files(self._world, videos)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,10 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "stall": (REPLY, EVERYWHERE),
     "ignore_range": (REPLY, FILE),
 }
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +109,15 @@ class Fault:
             raise ValueError(f"probability={self.probability!r}: must be between 0 and 1")
         for name in ("skip", "times", "seconds", "bytes"):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"{name}={value!r}: must not be negative")
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name}={value!r}: must be a finite number, not negative")
+        for name, text in {
+            **self.headers,
+            "Content-Type": self.content_type,
+            "Location": self.location,
+        }.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(text or ""):
+                raise ValueError(f"{name}={text!r}: no HTTP header can be so")
 
     @property
     def stage(self) -> str:

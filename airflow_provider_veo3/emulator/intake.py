@@ -51,7 +51,7 @@ async def read_json(request: Request) -> Submission:
     if media_type != "application/json" or not data:
         return Submission({}, {})
     try:
-        fields = json.loads(data, parse_constant=_no_constant)
+        fields = json.loads(data, parse_constant=no_constant)
     except ValueError:
         raise validation_error("body", None, "The body is not valid JSON") from None
     if not isinstance(fields, dict):
@@ -122,5 +122,6 @@ async def _read_upload(
     return Upload(name, file.filename, file.size, mime_type, digest, videos.keep_picture(picture))
 
 
-def _no_constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """Refuse what Python reads as JSON and nobody else: NaN, Infinity."""
     raise ValueError(f"{name} is not JSON")

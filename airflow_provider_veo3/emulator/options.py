@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -19,6 +20,7 @@ class Option:
     group: str
     choices: tuple[Any, ...] = ()
     minimum: float | None = None
+    maximum: float | None = None
     runtime: bool = True
     check: Callable[[Any], Any] | None = None
 
@@ -49,9 +51,18 @@ def checked(name: str, value: Any, rules: Option, kind: Any) -> Any:
         if rules.choices and member not in rules.choices:
             allowed = ", ".join(str(choice) for choice in rules.choices)
             raise ValueError(f"{name}={value!r}: allowed are {allowed}")
-    if rules.minimum is not None and isinstance(value, int | float) and value < rules.minimum:
-        raise ValueError(f"{name}={value!r}: must be at least {rules.minimum:g}")
+    if isinstance(value, int | float):
+        _check_range(name, value, rules)
     return value
+
+
+def _check_range(name: str, value: float, rules: Option) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{name}={value!r}: must be a finite number")
+    if rules.minimum is not None and value < rules.minimum:
+        raise ValueError(f"{name}={value!r}: must be at least {rules.minimum:g}")
+    if rules.maximum is not None and value > rules.maximum:
+        raise ValueError(f"{name}={value!r}: must be at most {rules.maximum:.0f}")
 
 
 def _typed(value: Any, kind: Any) -> Any:

@@ -20,6 +20,8 @@ GENERATION = "how generations go"
 FILES = "the video files"
 
 TYPICAL = "typical"
+# Slowed down a thousand times it still ends before the year 9999, which is the last that dates can tell.
+YEAR = 366 * 86_400
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 
 
@@ -32,11 +34,13 @@ def parse_span(text: str) -> tuple[float, float]:
     high = float(match[2] or match[1])
     if high < low:
         raise ValueError("the range ends before it begins")
+    if high > YEAR:
+        raise ValueError(f"must be at most {YEAR}")
     return low, high
 
 
 def _processing(value: str | float) -> str:
-    text = f"{value:g}" if isinstance(value, int | float) else value
+    text = f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, int | float) else value
     if text != TYPICAL:
         parse_span(text)
     return text
@@ -54,7 +58,8 @@ def _loopback(host: str) -> str:
     return host
 
 
-def _key(value: str) -> str:
+def check_key(value: str) -> str:
+    """Refuse what cannot be a key of the vendor's."""
     if not re.fullmatch(r"veo3_[\x21-\x7e]+", value):
         raise ValueError("a key begins with veo3_ and has no blanks")
     return value
@@ -73,8 +78,12 @@ class Settings(Dialect):
     host: str = option(
         "127.0.0.1", SERVER, "address to listen on, loopback only", runtime=False, check=_loopback
     )
-    port: int = option(0, SERVER, "port of the API; 0 = any free port", minimum=0, runtime=False)
-    files_port: int = option(0, SERVER, "port of the file host; 0 = any free port", minimum=0, runtime=False)
+    port: int = option(
+        0, SERVER, "port of the API; 0 = any free port", minimum=0, maximum=65_535, runtime=False
+    )
+    files_port: int = option(
+        0, SERVER, "port of the file host; 0 = any free port", minimum=0, maximum=65_535, runtime=False
+    )
     seed: int = option(
         0,
         SERVER,
@@ -87,10 +96,11 @@ class Settings(Dialect):
         "every duration of the vendor's (processing, link lifetime, minute, day) passes so many times "
         "as fast; timestamps stay those of the wall clock",
         minimum=0.001,
+        maximum=1_000_000,
     )
 
     api_key: str = option(
-        "veo3_emulator_key", ACCOUNT, "its key, which begins with veo3_", runtime=False, check=_key
+        "veo3_emulator_key", ACCOUNT, "its key, which begins with veo3_", runtime=False, check=check_key
     )
     credits: int = option(10_000, ACCOUNT, "its credits at the start", minimum=0, runtime=False)
 
@@ -121,7 +131,7 @@ class Settings(Dialect):
         check=_processing,
     )
     pending_seconds: float = option(
-        2.0, GENERATION, "how much of that they are pending before they start", minimum=0
+        2.0, GENERATION, "how much of that they are pending before they start", minimum=0, maximum=YEAR
     )
     rendering_at_once: int | None = option(
         None,
@@ -131,7 +141,12 @@ class Settings(Dialect):
     )
 
     height: int = option(
-        720, FILES, "short side of the picture in pixels; small values render faster", minimum=32, check=_even
+        720,
+        FILES,
+        "short side of the picture in pixels; small values render faster",
+        minimum=32,
+        maximum=2160,
+        check=_even,
     )
     file_size: int | None = option(
         None,
@@ -140,7 +155,7 @@ class Settings(Dialect):
         minimum=64,
     )
     link_lifetime_seconds: float = option(
-        86_400.0, FILES, "how long a file URL works (divided by the time scale)", minimum=0
+        86_400.0, FILES, "how long a file URL works (divided by the time scale)", minimum=0, maximum=YEAR
     )
 
     def __post_init__(self) -> None:

@@ -137,3 +137,13 @@ def test_the_reference_has_every_public_class() -> None:
     ]
     assert public
     assert [name for name in public + info["extra-links"] if name not in reference] == []
+
+
+def test_the_control_api_is_listed_whole() -> None:
+    from airflow_provider_veo3.emulator.control_app import PATHS, PREFIX
+
+    text = next(page.read_text(encoding="utf-8") for page in PAGES if page.name == "testing.md")
+    listed = re.findall(r"^\| `(/\S*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
+    assert {PREFIX + path: methods.split(", ") for path, methods in listed} == {
+        path: list(methods) for path, methods in PATHS.items()
+    }

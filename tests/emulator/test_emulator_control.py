@@ -21,6 +21,29 @@ def control(api):
         yield client
 
 
+def test_the_index_lists_what_there_is(api, control):
+    paths = control.get("").json()["paths"]
+    assert httpx.get(f"{api.emulator.base_url}/__emulator__", trust_env=False).json() == {"paths": paths}
+    assert {path for path in paths if "{" not in path} == {
+        f"/__emulator__/{name}"
+        for name in ("", "health", "ledger", "faults", "settings", "keys", "advance", "reset")
+    }
+    for path, methods in paths.items():
+        address = path.format(task_id="veo_0_x")
+        for method in ("GET", "POST", "DELETE", "PUT"):
+            answer = api.http.request(method, address)
+            assert (answer.status_code == 405) is (method not in methods)
+            assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "nothing", 404), ("PUT", "faults", 405)])
+def test_what_there_is_not_is_refused_with_the_way_to_the_index(control, method, path, status):
+    answer = control.request(method, path)
+    assert answer.status_code == status
+    message = f"{method} /__emulator__/{path}: no such request; GET /__emulator__/ lists what there is"
+    assert answer.json() == {"error": message}
+
+
 def test_health(api, control):
     assert control.get("health").json() == {
         "status": "ok",
@@ -124,6 +147,14 @@ def test_settings(api, control):
         ({"credits": 1}, "credits: is fixed"),
         ({"files_port": 1}, "files_port: is fixed"),
         ({"status_labels": "odd"}, "allowed are"),
+        ({"time_scale": 1e9}, "time_scale=1000000000.0: must be at most 1000000"),
+        ({"link_lifetime_seconds": 1e300}, "must be at most 31622400"),
+        ({"pending_seconds": 1e300}, "must be at most 31622400"),
+        ({"history_lag_seconds": 1e300}, "must be at most 86400"),
+        ({"processing_seconds": 1e15}, "must be at most 31622400"),
+        ({"height": 100_000}, "must be at most 2160"),
+        ({"first_frame_field": ""}, "first_frame_field='': must not be empty"),
+        ({"aspect_ratios": []}, "must not be empty"),
     ],
 )
 def test_settings_that_cannot_change(api, control, changes, message):
@@ -154,6 +185,13 @@ def test_keys(api, control, connect):
         ("keys", {"key": "veo3_a", "credits": "1"}, 400),
         ("keys", {"key": "veo3_a", "credits": True}, 400),
         ("keys", {"key": "veo3_a", "colour": 1}, 400),
+        ("keys", {"key": "veo3_a", "credits": -1}, 400),
+        ("keys", {"key": "sk_a"}, 400),
+        ("faults", {"kind": "status", "status": 500, "headers": {"X-A": "b\r\nX-C: d"}}, 400),
+        ("faults", {"kind": "status", "status": 500, "headers": {"X A": "b"}}, 400),
+        ("faults", {"kind": "status", "status": 500, "content_type": "text/€"}, 400),
+        ("faults", {"kind": "redirect", "location": "http://127.0.0.1/\n"}, 400),
+        ("advance", {"seconds": 1e18}, 400),
         ("advance", {"seconds": -1}, 400),
         ("advance", {}, 400),
         ("advance", [], 400),
@@ -167,8 +205,37 @@ def test_senseless_requests(control, path, body, status):
     assert answer.json()["error"]
 
 
-def test_a_body_that_is_no_json(control):
-    assert control.post("advance", content=b"{").status_code == 400
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"seconds": NaN}', b'{"seconds": -Infinity}'])
+@pytest.mark.parametrize("path", ["advance", "settings", "faults", "keys", "tasks/veo_0_x"])
+def test_a_body_that_is_no_json(control, path, content):
+    answer = control.post(path, content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the body must be a JSON object")
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e18])
+def test_a_time_that_is_refused_changes_nothing(api, seconds):
+    with pytest.raises(ValueError, match="seconds="):
+        api.emulator.advance(seconds)
+    assert api.emulator.ledger()["now"] == "2026-01-01T00:00:00.000Z"
+    assert api.text().status_code == 202
+
+
+def test_time_may_be_advanced_to_its_end(start):
+    api = start(
+        time_scale=0.001, link_lifetime_seconds=31_622_400, processing_seconds=31_622_400, file_size=64
+    )
+    api.emulator.advance(62_000_000_000)
+    task_id = api.submit()
+    assert api.emulator.force(task_id, "complete")["status"] == "completed"
+    assert api.status(task_id).json()["videos"][0]["expiresAt"].startswith("49")
+
+
+@pytest.mark.parametrize("field", ["seconds", "probability"])
+def test_faults_take_no_endless_numbers(api, field):
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"{field}="):
+            api.emulator.inject({"kind": "delay", field: value})
 
 
 def test_outcomes(api, control):
