@@ -1,7 +1,7 @@
 """
 ### No video is lost
 
-The vendor keeps a finished video for 24 hours. Every six hours this DAG lists what the account has
+The vendor's links to a finished video live 24 hours. Every six hours this DAG lists what the account has
 completed, whoever asked for it, and stores what is not stored yet: of a run that failed after it had paid, of
 a task that was ended by hand, of a script outside Airflow.
 

@@ -21,16 +21,21 @@ class Account:
 
     name: str
     credits: int
+    meter: Meter = dataclasses.field(default_factory=Meter)
 
 
 @dataclasses.dataclass
 class Key:
-    """An API key: it belongs to one account, can be disabled, and is what the limits count."""
+    """An API key: it belongs to one account, and can be disabled."""
 
     secret: str = dataclasses.field(repr=False)
     account: Account
     disabled: bool = False
     meter: Meter = dataclasses.field(default_factory=Meter)
+
+    def meter_of(self, whose: str) -> Meter:
+        """What has been used of the limits of a ``key``, or of an ``account``."""
+        return self.account.meter if whose == "account" else self.meter
 
     @property
     def fingerprint(self) -> str:

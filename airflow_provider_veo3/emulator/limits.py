@@ -74,15 +74,15 @@ class Window:
 
 
 class Meter:
-    """The limits of one key."""
+    """How much of the limits one key, or one account, has used."""
 
     def __init__(self) -> None:
         self._minute = Window()
         self._day = Window()
         self.in_flight = 0
 
-    def enter(self, now: float, settings: Settings, *, counts: bool) -> None:
-        """Let a request in and count it, or refuse it with 429."""
+    def check(self, now: float, settings: Settings, *, counts: bool) -> None:
+        """Refuse a request for which there is no room, with 429."""
         if settings.concurrent_requests is not None and self.in_flight >= settings.concurrent_requests:
             message = f"Maximum {settings.concurrent_requests} concurrent requests allowed."
             usage = Usage(settings.concurrent_requests, 0, now + 1)
@@ -93,6 +93,10 @@ class Meter:
                     code = settings.daily_limit_code if unit == "day" else "RATE_LIMIT_EXCEEDED"
                     message = f"Maximum {usage.limit} requests per {unit} allowed."
                     raise rate_limited(message, usage, now, settings, code=code, of_window=True)
+
+    def enter(self, now: float, *, counts: bool) -> None:
+        """Count a request that is let in."""
+        if counts:
             self._minute.add(now)
             self._day.add(now)
         self.in_flight += 1

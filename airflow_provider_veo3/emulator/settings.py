@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SERVER = "server"
 ACCOUNT = "the default account"
-LIMITS = "the vendor's limits, for each key"
+LIMITS = "the vendor's limits"
 GENERATION = "how generations go"
 FILES = "the video files"
 
@@ -109,6 +109,12 @@ class Settings(Dialect):
     concurrent_requests: int | None = option(10, LIMITS, "requests at the same time, or 'off'", minimum=1)
     queue_limit: int | None = option(
         5, LIMITS, "videos queued and in generation at the same time, or 'off'", minimum=1
+    )
+    limits_of: str = option(
+        "key",
+        LIMITS,
+        "whose requests and videos count: a key's, as a page says of the minute, or an account's",
+        choices=("key", "account"),
     )
     rate_window: str = option(
         "first-request",

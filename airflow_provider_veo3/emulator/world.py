@@ -88,19 +88,23 @@ class World:
                 secret, missing_code=settings.missing_key_code, invalid_code=settings.invalid_key_code
             )
             counts = settings.polls_count or endpoint not in ("status", "history")
-            key.meter.enter(self.clock.now(), settings, counts=counts)
+            now = self.clock.now()
+            key.meter_of(settings.limits_of).check(now, settings, counts=counts)
+            for meter in (key.meter, key.account.meter):
+                meter.enter(now, counts=counts)
             return key
 
     def leave(self, key: Key) -> None:
         """End an API request that was let in."""
         with self._lock:
-            key.meter.leave()
+            for meter in (key.meter, key.account.meter):
+                meter.leave()
 
     def rate_headers(self, secret: str | None) -> dict[str, str]:
         """The rate limit headers for this key; a key that nobody knows has used nothing."""
         with self._lock:
             known = next((key for key in self._keys.all() if key.secret == secret), None)
-            meter = known.meter if known else Meter()
+            meter = known.meter_of(self.settings.limits_of) if known else Meter()
             return meter.headers(self.clock.now(), self.settings)
 
     def record(self, entry: Entry) -> None:
@@ -130,8 +134,9 @@ class World:
             if account.credits < parameters.cost:
                 raise insufficient_credits(parameters.cost, account.credits, settings.insufficient_credits)
             mine = [task for task in self._open if task.account is account]
-            if settings.queue_limit is not None and len(mine) >= settings.queue_limit:
-                raise self._queue_full(mine, now)
+            queued = [t for t in mine if t.key == key.fingerprint or settings.limits_of == "account"]
+            if settings.queue_limit is not None and len(queued) >= settings.queue_limit:
+                raise self._queue_full(queued, now)
             starts_at, ends_at = self._plan(parameters, now, mine)
             task = Task(
                 id=self._new_id(now),

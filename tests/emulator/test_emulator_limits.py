@@ -129,6 +129,26 @@ def test_the_queue(start, connect):
     assert (totals["accepted"], totals["completed"]) == (4, 1)
 
 
+@pytest.mark.parametrize(("whose", "statuses"), [("key", [202, 429, 202]), ("account", [202, 429, 429])])
+def test_whose_videos_are_queued(start, connect, whose, statuses):
+    api = start(limits_of=whose, queue_limit=1)
+    api.emulator.add_key("veo3_second", account="account-1")
+    second = connect(api, "veo3_second")
+    assert [client.text().status_code for client in (api, api, second)] == statuses
+
+
+@pytest.mark.parametrize(("whose", "remaining"), [("key", ["2", "2", "1"]), ("account", ["2", "1", "0"])])
+def test_whose_requests_are_counted(start, connect, whose, remaining):
+    api = start(limits_of=whose, requests_per_minute=3)
+    api.emulator.add_key("veo3_second", account="account-1")
+    second = connect(api, "veo3_second")
+    answers = [client.history() for client in (api, second, second)]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == remaining
+    assert second.history().status_code == (200 if whose == "key" else 429)
+    api.emulator.configure(limits_of="account")
+    assert second.history().status_code == 429
+
+
 def test_requests_at_the_same_time(start, closing):
     api = start(concurrent_requests=2)
     emulator = api.emulator
