@@ -237,13 +237,10 @@ def test_an_extra_that_is_the_name_of_a_form_field(name: str) -> None:
         return from_fields(extra=json.dumps({f"{name}_field": value})).file_fields[name]
 
     default = {"first_frame": "firstFrame", "last_frame": "lastFrame"}[name]
-    assert [read(value) for value in (None, "", "image", "first_image")] == [
-        default,
-        default,
-        "image",
-        "first_image",
-    ]
-    for value in ("a b", 'a"; filename="x', "a\r\nb", "1a", 5, ["image"], True, "a-b"):
+    assert [read(value) for value in (None, "")] == [default, default]
+    for value in ("image", "first_image", "first-frame", "frames[0]", "images[]", "frames.first"):
+        assert read(value) == value
+    for value in ("a b", 'a"; filename="x', "a\r\nb", "a\n", "1a", 5, ["image"], True, "-a", "ä", "a" * 65):
         with pytest.raises(Veo3ConnectionConfigError, match=f"extra {name}_field is .*name of a form field"):
             read(value)
 

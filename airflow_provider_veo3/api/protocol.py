@@ -41,7 +41,8 @@ class ApiRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
-    files: Mapping[str, File] | None = None
+    files: tuple[tuple[str, File], ...] | None = None
+    """Form fields and their files; both files of first-last-frame may go into one field."""
 
     @property
     def spends(self) -> bool:
@@ -105,10 +106,10 @@ def submission(request: GenerationRequest, file_fields: Mapping[str, str]) -> Ap
         "POST",
         path,
         form={name: _form_text(value) for name, value in options.items()},
-        files={
-            file_fields.get(image.field, image.field): File(image.file_name, image.data, image.mime_type)
+        files=tuple(
+            (file_fields.get(image.field, image.field), File(image.file_name, image.data, image.mime_type))
             for image in request.images
-        },
+        ),
     )
 
 

@@ -57,19 +57,21 @@ class Endpoint:
         """Return the whole URL."""
         return self.base_url.rstrip("/") + request.path
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of every request to the API."""
-        return {"X-API-Key": self.api_key, "Accept": "application/json", "User-Agent": USER_AGENT}
+    def headers(self, request: ApiRequest) -> dict[str, str]:
+        """Return the headers of a request to the API.
+
+        One of the vendor's pages has ``Content-Type`` required of all, so that one without a body has it too.
+        """
+        common = {"X-API-Key": self.api_key, "Accept": "application/json", "User-Agent": USER_AGENT}
+        return common if request.spends else {**common, "Content-Type": "application/json"}
 
     def no_answer(self, error: Exception, *, sent: bool) -> NoAnswer:
         """Describe a failure without anything secret."""
         return NoAnswer(f"{type(error).__name__}: {redact_text(str(error), self.api_key)}", sent)
 
 
-def _files(request: ApiRequest) -> dict[str, tuple[str, bytes, str]] | None:
-    files = request.files
-    return {name: (f.name, f.data, f.mime_type) for name, f in files.items()} if files else None
+def _files(request: ApiRequest) -> list[tuple[str, tuple[str, bytes, str]]] | None:
+    return [(name, (f.name, f.data, f.mime_type)) for name, f in request.files or ()] or None
 
 
 def _response(status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
@@ -132,7 +134,7 @@ class SyncTransport:
                 json=request.json,
                 data=request.form,
                 files=_files(request),
-                headers=self._endpoint.headers,
+                headers=self._endpoint.headers(request),
                 timeout=self._endpoint.timeout,
                 allow_redirects=False,  # the key must not follow to another host
             )
@@ -198,7 +200,7 @@ class AsyncTransport:
                 json=request.json,
                 data=request.form,
                 files=_files(request),
-                headers=self._endpoint.headers,
+                headers=self._endpoint.headers(request),
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL) as error:
             return self._endpoint.no_answer(error, sent=False)

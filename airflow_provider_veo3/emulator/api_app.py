@@ -89,6 +89,7 @@ class Api:
                     return self._not_found()
                 key = self._world.enter(exchange.endpoint, exchange.secret)
                 try:
+                    self._check_content_type(exchange.request)
                     reply = await answer(exchange, key)
                 finally:
                     self._world.leave(key)
@@ -101,6 +102,10 @@ class Api:
             return reply
 
         return Endpoint(name, self._start, respond)
+
+    def _check_content_type(self, request: Request) -> None:
+        if self._world.settings.content_type_required and "content-type" not in request.headers:
+            raise validation_error("Content-Type", None, "Content-Type header is required")
 
     def _refusal(self, error: ApiError) -> Reply:
         reply = Reply.of_json(error.status, error.body(self._world.settings))

@@ -67,6 +67,9 @@ class Dialect:
         REQUESTS,
         'refuse JSON values of another type than documented; otherwise "8" passes for 8 and "true" for true',
     )
+    content_type_required: bool = option(
+        False, REQUESTS, "refuse requests without Content-Type, those without a body too, as one page says"
+    )
     unknown_fields: str = option(
         "ignore", REQUESTS, "what becomes of fields that no page knows", choices=("ignore", "refuse")
     )
@@ -83,7 +86,10 @@ class Dialect:
         "firstFrame", REQUESTS, "form field of the first image of first-last-frame", check=_not_empty
     )
     last_frame_field: str = option(
-        "lastFrame", REQUESTS, "form field of the last image of first-last-frame", check=_not_empty
+        "lastFrame",
+        REQUESTS,
+        "form field of the last image of first-last-frame; may be the same",
+        check=_not_empty,
     )
     policy_words: tuple[str, ...] = option(
         ("prohibited content",),

@@ -41,7 +41,7 @@ class Submission:
     """The body of a request, read but not judged."""
 
     fields: dict[str, Any]
-    files: dict[str, File]
+    files: dict[str, list[File]]
 
 
 async def read_json(request: Request) -> Submission:
@@ -63,14 +63,15 @@ async def read_form(request: Request, settings: Settings) -> Submission:
     """Read a form with images."""
     limit = IMAGE_LIMITS[settings.image_limit]
     fields: dict[str, Any] = {}
-    files: dict[str, File] = {}
+    files: dict[str, list[File]] = {}
     try:
         async with request.form() as form:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     size = value.size or 0
                     data = await value.read() if size <= limit else b""
-                    files[name] = File(value.filename or "", value.content_type or "", size, data)
+                    file = File(value.filename or "", value.content_type or "", size, data)
+                    files.setdefault(name, []).append(file)
                 else:
                     fields[name] = value
     except HTTPException as error:
@@ -87,14 +88,15 @@ async def read_uploads(
     names = (
         (settings.first_frame_field, settings.last_frame_field) if kind == FIRST_LAST_FRAME else ("image",)
     )
-    for name in submission.files:
-        if name not in names:
+    for name, files in submission.files.items():
+        if len(files) > names.count(name):
             raise validation_error(name, None, f"Unexpected file field {name}")
     portrait = submission.fields.get("aspectRatio") == "9:16"
-    uploads = [
-        await _read_upload(submission.files.get(name), name, settings, videos, portrait=portrait)
-        for name in names
-    ]
+    given = {name: iter(files) for name, files in submission.files.items()}
+    uploads = []
+    for name in names:
+        file = next(given.get(name, iter(())), None)
+        uploads.append(await _read_upload(file, name, settings, videos, portrait=portrait))
     return tuple(uploads)
 
 

@@ -46,8 +46,7 @@ class Wire:
             "downloadUrl": f"{API_PREFIX}/download/{task.id}",
         }
         if task.uploads and settings.image_info != "absent":
-            infos = {upload.field: _image_info(upload, settings) for upload in task.uploads}
-            answer["imageInfo"] = infos if task.type == FIRST_LAST_FRAME else infos["image"]
+            answer["imageInfo"] = _image_infos(task, settings)
         return answer
 
     def status(self, task: Task, now: float, settings: Settings) -> dict[str, Any]:
@@ -135,6 +134,14 @@ class Wire:
 def label(state: State, settings: Settings) -> str:
     """The status word."""
     return STATUS_LABELS[settings.status_labels][state.value]
+
+
+def _image_infos(task: Task, settings: Settings) -> Any:
+    infos = [_image_info(upload, settings) for upload in task.uploads]
+    if task.type != FIRST_LAST_FRAME:
+        return infos[0]
+    by_field = {upload.field: info for upload, info in zip(task.uploads, infos, strict=True)}
+    return by_field if len(by_field) == len(infos) else infos
 
 
 def _image_info(upload: Upload, settings: Settings) -> dict[str, Any]:

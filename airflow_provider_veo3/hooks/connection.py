@@ -21,6 +21,9 @@ BASE_URL_VARIABLE: Final = "VEO3_BASE_URL"
 _PORTS: Final = {"https": 443, "http": 80}
 """The port of each scheme that a URL need not name."""
 
+_FIELD_NAME: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
+"""A name that needs no quoting in a form, such as ``firstFrame``, ``first-frame`` or ``images[]``."""
+
 _FIELDS: Final[dict[str, Any]] = CONNECTION_TYPE["conn-fields"]
 
 
@@ -147,7 +150,7 @@ def _number(conn_id: str, extra: Mapping[str, Any], name: str) -> float:
 
 def _name(conn_id: str, extra: Mapping[str, Any], name: str) -> str:
     value = extra.get(name) or _FIELDS[name]["schema"]["default"]
-    if isinstance(value, str) and value.isidentifier():
+    if isinstance(value, str) and _FIELD_NAME.fullmatch(value):
         return value
     raise _unusable(conn_id, f"extra {name}", repr(value), "the name of a form field, such as firstFrame")
 

@@ -145,7 +145,7 @@ def test_d14_the_seventh_endpoint_is_there_with_field_names_of_one_s_choice() ->
     request = GenerationRequest("first-last-frame", "x", images=images)
     sent = protocol.submission(request, {"first_frame": "image", "last_frame": "lastFrame"})
     assert (sent.method, sent.path) == ("POST", "/api/veo/first-last-frame")
-    assert list(sent.files or {}) == ["image", "lastFrame"]
+    assert [name for name, _ in sent.files or ()] == ["image", "lastFrame"]
     assert callable(Veo3Hook.first_last_frame)
 
 

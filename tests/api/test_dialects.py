@@ -38,7 +38,7 @@ OTHERS: dict[str, list[Any]] = {
     "history_prompt_length": [1, 10],
     "history_lag_seconds": [5.0],
     "history_default_limit": [1],
-    "first_frame_field": ["image"],
+    "first_frame_field": ["image", "lastFrame", "first-frame"],
     "last_frame_field": ["lastImage"],
     "default_model": ["veo-3.0-generate-preview"],
 }

@@ -96,7 +96,7 @@ def test_what_a_question_looks_like_on_the_wire(server: RawServer, drive: Driver
     expected = {"limit": ["100"], "skip": ["20"]} | ({"status": [state]} if state else {})
     assert parse_qs(target.query, strict_parsing=True) == expected
     assert got.headers["x-api-key"] == KEY
-    assert "content-type" not in got.headers
+    assert got.headers["content-type"] == "application/json", "one page has it required of all requests"
 
 
 def test_an_id_is_one_segment_of_the_path(server: RawServer, drive: Driver) -> None:

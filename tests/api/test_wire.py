@@ -58,16 +58,16 @@ def test_an_image_is_sent_with_text_fields_beside_it() -> None:
         "resolution": "1080p",
         "nested": '{"a": [1, null]}',
     }
-    assert sent.files == {"image": protocol.File("image.png", PNG, "image/png")}
+    assert sent.files == (("image", protocol.File("image.png", PNG, "image/png")),)
 
 
 def test_two_frames_go_into_fields_of_the_connection_s_names() -> None:
     given = GenerationRequest("first-last-frame", "x", images=(FIRST, LAST))
     sent = protocol.submission(given, {"first_frame": "firstFrame", "last_frame": "lastFrame"})
-    assert {name: file.name for name, file in (sent.files or {}).items()} == {
-        "firstFrame": "first_frame.jpg",
-        "lastFrame": "last_frame.png",
-    }
+    assert [(name, file.name) for name, file in sent.files or ()] == [
+        ("firstFrame", "first_frame.jpg"),
+        ("lastFrame", "last_frame.png"),
+    ]
     assert PNG.hex() not in repr(sent)
 
 

@@ -386,6 +386,34 @@ def test_frame_fields(start, png):
     assert api.http.post("/api/veo/first-last-frame", data={"prompt": "A"}, files=files).status_code == 400
 
 
+def test_frame_fields_may_be_one(start, png):
+    api = start(first_frame_field="images[]", last_frame_field="images[]", file_size=64)
+    parts = [("images[]", (f"{name}.png", png, "image/png")) for name in "abc"]
+
+    def post(files):
+        return api.http.post("/api/veo/first-last-frame", data={"prompt": "A"}, files=files)
+
+    assert [info["originalName"] for info in post(parts[:2]).json()["imageInfo"]] == ["a.png", "b.png"]
+    assert post(parts[:1]).json()["error"] == "MISSING_IMAGE"
+    assert post(parts).json()["field"] == "images[]"
+    kept = api.emulator.ledger()["tasks"][0]["images"]
+    assert [(image["field"], image["filename"]) for image in kept] == [
+        ("images[]", "a.png"),
+        ("images[]", "b.png"),
+    ]
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_content_type_required(start, png, required):
+    api = start(content_type_required=required, file_size=64)
+    answer = api.history()
+    assert answer.status_code == (400 if required else 200)
+    assert (answer.json().get("field") == "Content-Type") is required
+    told = {"Content-Type": "application/json"}
+    assert api.http.get("/api/veo/models", headers=told).status_code == 200
+    assert (api.text().status_code, api.image(png).status_code) == (202, 202)
+
+
 @pytest.mark.parametrize("required", [True, False])
 def test_image_prompt_required(start, png, required):
     api = start(image_prompt_required=required)
