@@ -50,6 +50,8 @@ def _call(
 
 
 def _read(request: ApiRequest, outcome: Outcome, read: Callable[[Mapping[str, Any], ApiResponse], T]) -> T:
+    if isinstance(outcome, ApiResponse) and protocol.tells_of_failure(request, outcome):
+        return read({**outcome.json_object(), "status": models.Status.FAILED}, outcome)
     error = protocol.error_of(request, outcome)
     if error is not None or isinstance(outcome, NoAnswer):
         raise error or RuntimeError("no answer is an error")
@@ -64,7 +66,12 @@ def submit(
 ) -> Flow[models.Generation]:
     """Ask for a generation; repeated only where it certainly was not accepted."""
     post = protocol.submission(request, file_fields)
-    return (yield from _call(post, retries, lambda body, _: models.parse_generation(body, base_url)))
+
+    def read(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
+        # the page does not list the status of all acceptances: what is accepted has not begun
+        return models.parse_generation({"status": models.Status.PENDING, **body}, base_url)
+
+    return (yield from _call(post, retries, read))
 
 
 def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[models.Generation]:

@@ -168,6 +168,23 @@ def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | Non
     return _refusal(request, f"{call}: the VEO3 API answered {said}.", outcome.status, body, details)
 
 
+def tells_of_failure(request: ApiRequest, response: ApiResponse) -> bool:
+    """Whether the answer to how a generation stands is an error that says that it failed.
+
+    The errors page has a code for that, beside a 5xx and the refund, whose name is not legible.
+    """
+    code, _ = read_error(response.json_object())
+    return (
+        request.endpoint == "status"
+        and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and _is_failure(code)
+    )
+
+
+def _is_failure(code: str | None) -> bool:
+    return code is not None and code.upper().endswith("GENERATION_FAILED")
+
+
 def unreadable(request: ApiRequest, response: ApiResponse, what: str) -> errors.Veo3UnreadableAnswerError:
     """Say that an answer which should have been a good one makes no sense."""
     return errors.Veo3UnreadableAnswerError(
@@ -194,6 +211,9 @@ def _refusal(
     unspent = f"{sentence} No credits were spent." if request.spends else sentence
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return errors.Veo3RateLimitError(f"{unspent} Try again later.", **details)
+    if code == "NO_VIDEOS" or (request.endpoint == "download" and _is_failure(code)):
+        hint = "It failed, or the vendor's filter may have dropped them."
+        return errors.Veo3NoVideosError(f"{sentence} {hint}", **details)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return errors.Veo3ServerError(f"{sentence} {_spent_unknown(request)}", **details)
     if status == HTTPStatus.PAYMENT_REQUIRED:
@@ -215,13 +235,14 @@ def _refusal(
         return errors.Veo3FileTooLargeError(f"{unspent} Send a smaller image.", **details)
     if code == "VIDEO_NOT_READY":
         return errors.Veo3VideoNotReadyError(f"{sentence} Wait for the generation first.", **details)
-    if code == "NO_VIDEOS":
-        return errors.Veo3NoVideosError(f"{sentence} The vendor's filter may have dropped them.", **details)
     if status == HTTPStatus.NOT_FOUND and request.subject and not body:
         # the API answers in JSON: this is something in between, such as a proxy
         return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status == HTTPStatus.NOT_FOUND and request.subject:
-        hint = "Check the id, and that the connection is of the account that submitted it."
+        hint = (
+            "Check the id, and that the connection is of the account that submitted it. "
+            "What is too old the vendor no longer knows."
+        )
         return errors.Veo3GenerationNotFoundError(f"{sentence} {hint}", **details)
     if status < HTTPStatus.BAD_REQUEST:
         hint = "Redirects are not followed, so that the key stays here: check the connection's host."

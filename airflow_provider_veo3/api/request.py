@@ -31,7 +31,8 @@ SEEDS: Final = range(2**32)
 SHORTEST_SECRET: Final = 12
 """Characters of a key that no other text holds by chance."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+"""What stands in a URL as it is: ids are the vendor's, who gives one sample and promises no shape."""
 _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from airflow_provider_veo3.emulator import wire
 from airflow_provider_veo3.emulator.catalog import GENERATIONS, TEXT_TO_VIDEO
-from airflow_provider_veo3.emulator.errors import ApiError, validation_error
+from airflow_provider_veo3.emulator.errors import ApiError, generation_failed, validation_error
 from airflow_provider_veo3.emulator.exchange import Cut, Endpoint, Exchange
 from airflow_provider_veo3.emulator.faults import TASK, Target
 from airflow_provider_veo3.emulator.files_app import expired_reply
@@ -164,6 +164,8 @@ class Api:
     async def _status(self, exchange: Exchange, key: Key) -> Reply:
         task, target = await self._find(exchange, key)
         settings, now = self._world.settings, self._world.clock.now()
+        if task.state(now) is State.FAILED and settings.failed_status != 200:  # noqa: PLR2004 - an HTTP status
+            raise generation_failed(settings.failed_status, task.failure)
         exchange.note = wire.label(task.state(now), settings)
         return exchange.meet_reply_faults(target, Reply.of_json(200, self._texts.status(task, now, settings)))
 
@@ -174,6 +176,8 @@ class Api:
         if state is not State.COMPLETED:
             if state is State.FAILED and settings.failed_download == "NO_VIDEOS":
                 raise ApiError(404, "NO_VIDEOS", "No videos for this task")
+            if state is State.FAILED and settings.failed_download == "GENERATION_FAILED":
+                raise generation_failed(500, task.failure)
             raise ApiError(400, "VIDEO_NOT_READY", "Video is not ready yet")
         if not task.samples:
             raise ApiError(404, "NO_VIDEOS", "No videos for this task")

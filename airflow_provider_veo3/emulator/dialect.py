@@ -114,6 +114,32 @@ class Dialect:
         "cost in the 202 answer; documented = creditsUsed for text-to-video, creditsCost for the others",
         choices=("documented", "creditsUsed", "creditsCost"),
     )
+    image_answer: str = option(
+        "same",
+        ANSWERS,
+        "the 202 answer to images: same = all that text-to-video answers, with another name for the cost; "
+        "listed = only what the page lists (taskId, statusUrl, downloadUrl, the cost, imageInfo)",
+        choices=("same", "listed"),
+    )
+    task_ids: str = option(
+        "veo",
+        ANSWERS,
+        "shape of the ids: veo = as in the samples, uuid, or dotted = also . and ~, as a path may hold",
+        choices=("veo", "uuid", "dotted"),
+    )
+    task_lifetime_seconds: float | None = option(
+        None,
+        ANSWERS,
+        "seconds after its end at which a task is unknown (divided by the time scale); or 'off'",
+        minimum=0,
+        maximum=31_622_400,
+    )
+    frames_type: str = option(
+        "first-last-frame",
+        ANSWERS,
+        "type of a first-last-frame task in status and history",
+        choices=("first-last-frame", "image-to-video"),
+    )
     status_labels: str = option(
         "lower",
         ANSWERS,
@@ -134,6 +160,13 @@ class Dialect:
         choices=("string", "object", "message", "absent"),
     )
     failed_success: bool = option(True, ANSWERS, "what success says in the status answer of a failed task")
+    failed_status: int = option(
+        200,
+        ANSWERS,
+        "HTTP status of the status answer of a failed task; 500 = an error GENERATION_FAILED in its place, "
+        "like the code without a readable name on the errors page",
+        choices=(200, 500),
+    )
     model_ids_on_read: str = option(
         "001", ANSWERS, "how status and history spell model ids", choices=("001", "preview")
     )
@@ -192,8 +225,8 @@ class Dialect:
     failed_download: str = option(
         "NO_VIDEOS",
         ANSWERS,
-        "what download says of a failed task",
-        choices=("NO_VIDEOS", "VIDEO_NOT_READY"),
+        "what download says of a failed task, the last with 500",
+        choices=("NO_VIDEOS", "VIDEO_NOT_READY", "GENERATION_FAILED"),
     )
     partial_refund: bool = option(
         False, ANSWERS, "refund the share of samples that are missing from an otherwise finished task"

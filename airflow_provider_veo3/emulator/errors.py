@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_veo3.emulator.settings import Settings
+    from airflow_provider_veo3.emulator.tasks import Failure
 
 RATE_LIMITED = 429
 
@@ -57,6 +58,11 @@ class ApiError(Exception):
 def validation_error(field: str, value: Any, message: str) -> ApiError:
     """A parameter that is not allowed."""
     return ApiError(400, "VALIDATION_ERROR", message, extra={"field": field, "value": value})
+
+
+def generation_failed(status: int, failure: Failure | None) -> ApiError:
+    """A task that failed, told as an error."""
+    return ApiError(status, "GENERATION_FAILED", failure.message if failure else "Video generation failed")
 
 
 def task_not_found(task_id: str) -> ApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.emulator.settings import TYPICAL, Settings, parse_span
@@ -112,9 +113,13 @@ class Task:
         return self.fetches.setdefault(index, Fetches())
 
 
-def new_task_id(now: float, rng: random.Random) -> str:
-    """An id of the vendor's shape: veo_, epoch milliseconds, nine characters."""
-    return f"veo_{round(now * 1000):013d}_" + "".join(rng.choices(BASE36, k=9))
+def new_task_id(now: float, shape: str, rng: random.Random) -> str:
+    """An id of a shape: the vendor's is veo_, epoch milliseconds, nine characters."""
+    if shape == "uuid":
+        return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    letters = "".join(rng.choices(BASE36, k=9))
+    milliseconds = round(now * 1000)
+    return f"veo-3.1.{milliseconds}~{letters}" if shape == "dotted" else f"veo_{milliseconds:013d}_{letters}"
 
 
 def processing_seconds(model: Model, settings: Settings, rng: random.Random) -> float:

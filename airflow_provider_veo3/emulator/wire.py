@@ -45,6 +45,8 @@ class Wire:
             "statusUrl": f"{API_PREFIX}/status/{task.id}",
             "downloadUrl": f"{API_PREFIX}/download/{task.id}",
         }
+        if task.uploads and settings.image_answer == "listed":
+            answer = {name: answer[name] for name in ("taskId", "statusUrl", "downloadUrl", cost_field)}
         if task.uploads and settings.image_info != "absent":
             answer["imageInfo"] = _image_infos(task, settings)
         return answer
@@ -92,7 +94,7 @@ class Wire:
         if cut is not None and len(prompt) > cut:
             prompt = prompt[:cut] + "..."
         facts: dict[str, Any] = {
-            "type": task.type,
+            "type": settings.frames_type if task.type == FIRST_LAST_FRAME else task.type,
             "model": model.preview_id if settings.model_ids_on_read == "preview" else model.id,
             "prompt": prompt,
             "creditsCost": task.cost,

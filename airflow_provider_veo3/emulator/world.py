@@ -170,10 +170,10 @@ class World:
         return starts_at, starts_at + settings.scaled(duration - pending)
 
     def _new_id(self, now: float) -> str:
-        task_id = new_task_id(now, self._rng)
-        while task_id in self._tasks:
-            task_id = new_task_id(now, self._rng)
-        return task_id
+        while True:
+            task_id = new_task_id(now, self.settings.task_ids, self._rng)
+            if task_id not in self._tasks:
+                return task_id
 
     def _queue_full(self, mine: list[Task], now: float) -> ApiError:
         settings = self.settings
@@ -189,9 +189,14 @@ class World:
         with self._lock:
             self._settle(self.clock.now())
             task = self._tasks.get(task_id)
-            if task is None or task.lost or task.account is not key.account:
+            if task is None or not self._is_known(task) or task.account is not key.account:
                 raise task_not_found(task_id)
             return task
+
+    def _is_known(self, task: Task) -> bool:
+        lifetime = self.settings.task_lifetime_seconds
+        gone = lifetime is not None and self.clock.now() >= task.ends_at + self.settings.scaled(lifetime)
+        return not (gone or task.lost)
 
     def peek(self, task_id: str) -> Task | None:
         """Any task, whoever owns it."""
@@ -213,7 +218,7 @@ class World:
             tasks = [
                 task
                 for task in self._tasks.values()
-                if task.account is key.account and not task.lost and task.created_at <= newest
+                if task.account is key.account and self._is_known(task) and task.created_at <= newest
             ]
             if settings.history_order == "newest":
                 tasks.reverse()

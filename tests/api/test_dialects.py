@@ -37,6 +37,7 @@ OTHERS: dict[str, list[Any]] = {
     "status_prompt_length": [1, 10],
     "history_prompt_length": [1, 10],
     "history_lag_seconds": [5.0],
+    "task_lifetime_seconds": [600.0],
     "history_default_limit": [1],
     "first_frame_field": ["image", "lastFrame", "first-frame"],
     "last_frame_field": ["lastImage"],

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api import protocol
+from airflow_provider_veo3.api import flows, protocol
+from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.protocol import NoAnswer
-from airflow_provider_veo3.api.retries import is_transient, may_repeat
+from airflow_provider_veo3.api.request import GenerationRequest
+from airflow_provider_veo3.api.retries import Retries, is_transient, may_repeat
 from tests.api import samples
 from tests.api.judge import POST, STATUS, answer, end_of, error_of, every_call
-from tests.api.samples import ID, flat, nested
+from tests.api.samples import BASE, ID, flat, nested
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.api.protocol import ApiRequest
 
 HISTORY = protocol.history(100, 0, None)
 
@@ -89,6 +94,7 @@ def test_a_refused_submission_says_whether_it_was_paid_for(
         (401, "INVALID_API_KEY", "Check the API key: the password of the Airflow connection."),
         (402, "INSUFFICIENT_CREDITS", "Buy credits, or choose a cheaper model or no audio."),
         (404, "TASK_NOT_FOUND", "the connection is of the account that submitted it."),
+        (404, "TASK_NOT_FOUND", "What is too old the vendor no longer knows."),
         (400, "CONTENT_POLICY_VIOLATION", "Change the prompt or image."),
         (413, "FILE_TOO_LARGE", "Send a smaller image."),
         (429, "RATE_LIMIT_EXCEEDED", "Try again later."),
@@ -145,6 +151,43 @@ def test_the_sample_of_the_rate_limit() -> None:
         "RATE_LIMIT_EXCEEDED",
         60,
     )
+
+
+@pytest.mark.parametrize("envelope", [flat, nested])
+@pytest.mark.parametrize("status", [500, 502])
+@pytest.mark.parametrize("code", ["GENERATION_FAILED", "VIDEO_GENERATION_FAILED"])
+def test_an_error_that_tells_of_a_failure_is_the_answer_how_it_stands(
+    code: str, status: int, envelope: Any
+) -> None:
+    """Else everyone would wait for what has ended, and been refunded, until the deadline."""
+    flow = flows.get_generation(ID, BASE, Retries(attempts=1))
+    told = end_of(flow, answer(status, envelope(code, "out of luck")))
+    assert (told.id, told.status, told.error_code, told.error) == (ID, Status.FAILED, code, "out of luck")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "kind"),
+    [
+        (STATUS, 500, "INTERNAL_ERROR", errors.Veo3ServerError),
+        (STATUS, 503, "GENERATION_FAILED_TO_LOAD", errors.Veo3ServerError),
+        (POST, 500, "GENERATION_FAILED", errors.Veo3ServerError),
+        (HISTORY, 500, "GENERATION_FAILED", errors.Veo3ServerError),
+        (protocol.download(ID), 500, "GENERATION_FAILED", errors.Veo3NoVideosError),
+    ],
+)
+def test_only_the_status_tells_of_a_failure(
+    request_: ApiRequest, status: int, code: str, kind: type[Exception]
+) -> None:
+    reply = answer(status, flat(code))
+    assert type(protocol.error_of(request_, reply)) is kind
+    assert not protocol.tells_of_failure(request_, reply)
+
+
+def test_what_is_accepted_without_a_status_is_pending() -> None:
+    told = {name: samples.ACCEPTED[name] for name in ("taskId", "statusUrl", "downloadUrl")}
+    flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, Retries(attempts=1))
+    generation = end_of(flow, answer(202, {**told, "creditsCost": 500, "imageInfo": {"size": 1}}))
+    assert (generation.id, generation.status, generation.credits_used) == (ID, Status.PENDING, 500)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>", {"detail": "Not Found"}])

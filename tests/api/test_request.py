@@ -181,7 +181,7 @@ def test_what_is_no_jpeg_or_png_is_refused(data: Any) -> None:
     assert "JPEG or PNG" in caught.value.allowed
 
 
-@pytest.mark.parametrize("value", ["veo_1703123456789_abc123def", "a", "A-1_b", "9" * 128])
+@pytest.mark.parametrize("value", ["veo_1703123456789_abc123def", "a", "A-1_b", "a.b~c", "9" * 128])
 def test_an_opaque_id_is_accepted(value: str) -> None:
     assert check_generation_id(value) == value
 
@@ -193,6 +193,10 @@ def test_an_opaque_id_is_accepted(value: str) -> None:
         None,
         5,
         "../status",
+        ".a",
+        "..",
+        "~a",
+        "a:b",
         "a/b",
         "a?b",
         "a b",

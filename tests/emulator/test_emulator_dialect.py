@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,21 @@ def test_failed_error(start, choice, expected, success):
     assert {name: body[name] for name in ("error", "message") if name in body} == expected
 
 
-@pytest.mark.parametrize(("choice", "code"), [("NO_VIDEOS", 404), ("VIDEO_NOT_READY", 400)])
+@pytest.mark.parametrize("status", [200, 500])
+def test_failed_status(start, status):
+    api = start(failed_status=status)
+    task_id = failed(api)
+    answer = api.status(task_id)
+    assert answer.status_code == status
+    if status == 500:
+        assert answer.json() == {"success": False, "error": "GENERATION_FAILED", "message": "Out of luck"}
+    assert api.history().json()["videos"][0]["status"] == "failed"
+    assert api.status(api.submit()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("choice", "code"), [("NO_VIDEOS", 404), ("VIDEO_NOT_READY", 400), ("GENERATION_FAILED", 500)]
+)
 def test_failed_download(start, choice, code):
     api = start(failed_download=choice)
     answer = api.download(failed(api))
@@ -160,6 +175,56 @@ def test_unsigned_urls_open_nothing_but_finished_videos(start):
     assert api.get(f"{path}/sample_0.mp4").status_code == 404
     api.emulator.advance(200)
     assert [api.get(f"{path}/sample_{index}.mp4").status_code for index in (0, 1)] == [200, 404]
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("same", ["success", "message", "taskId", "status", "estimatedWaitTime", "creditsCost"]),
+        ("listed", ["taskId", "statusUrl", "downloadUrl", "creditsCost", "imageInfo"]),
+    ],
+)
+def test_image_answer(start, png, choice, names):
+    api = start(image_answer=choice)
+    assert list(api.image(png).json())[:6] == names
+    assert "status" in api.text().json()
+
+
+@pytest.mark.parametrize(
+    ("choice", "shape"),
+    [
+        ("veo", r"veo_1767225600000_[0-9a-z]{9}"),
+        ("uuid", r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+        ("dotted", r"veo-3\.1\.1767225600000~[0-9a-z]{9}"),
+    ],
+)
+def test_task_ids(start, choice, shape):
+    api = start(task_ids=choice, file_size=64)
+    task_id = api.finished()
+    assert re.fullmatch(shape, task_id)
+    assert api.submit() != task_id
+    assert api.status(task_id).json()["taskId"] == task_id
+    assert api.get(api.urls(task_id)[0]).status_code == 200
+
+
+@pytest.mark.parametrize(("lifetime", "known"), [(None, True), (100.0, False)])
+def test_task_lifetime(start, lifetime, known):
+    api = start(task_lifetime_seconds=lifetime, time_scale=2, processing_seconds=60, file_size=64)
+    task_id = api.submit()
+    api.emulator.advance(30 + 49.9)
+    assert api.status(task_id).status_code == 200
+    api.emulator.advance(0.1)
+    codes = [answer.status_code for answer in (api.status(task_id), api.download(task_id))]
+    assert codes == ([200, 200] if known else [404, 404])
+    assert api.history().json()["pagination"]["total"] == (1 if known else 0)
+
+
+@pytest.mark.parametrize("kind", ["first-last-frame", "image-to-video"])
+def test_frames_type(start, png, kind):
+    api = start(frames_type=kind)
+    task_id = api.frames(png, png).json()["taskId"]
+    assert [api.status(task_id).json()["type"], api.history().json()["videos"][0]["type"]] == [kind, kind]
+    assert api.status(api.submit()).json()["type"] == "text-to-video"
 
 
 @pytest.mark.parametrize("present", [True, False])
