@@ -6,7 +6,7 @@ import heapq
 import re
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.models import Status, without_ending
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Generation
@@ -72,7 +72,7 @@ class Pace:
             self._clocks_agree = False
         if generation.id in self._seen:
             return
-        times = self._times.setdefault(generation.model, [])
+        times = self._times.setdefault(_key(generation.model), [])
         accepted = 0.0 if generation.created_at is None else generation.created_at.timestamp()
         self._seen[generation.id] = told
         heapq.heappush(times, (accepted, generation.id))
@@ -82,7 +82,7 @@ class Pace:
     def earliest(self, model: str | None, poll_interval: float) -> float:
         """Return the seconds after its acceptance before which no generation of a model is expected."""
         expected = min(_typical(model) * BEFORE_LEARNING, poll_interval * INTERVALS_BEFORE_LEARNING)
-        times = self._times.get(model, ())
+        times = self._times.get(_key(model), ())
         if not times or not self._clocks_agree:
             return expected
         seen = min(self._seen[generation_id] for _, generation_id in times)
@@ -100,6 +100,11 @@ def pause_before_look(age: float | None, earliest: float, waited: float, poll_in
     """
     early = 0.0 if age is None else earliest - age
     return max(poll_interval, early, waited * SLOWER)
+
+
+def _key(model: str | None) -> str | None:
+    """Return what a model is known by here: it may be listed otherwise than it was asked for."""
+    return None if model is None else without_ending(model)
 
 
 def _typical(model: str | None) -> float:

@@ -34,8 +34,15 @@ def read_max_credits(value: object) -> int | None:
 
 
 def price_of(request: GenerationRequest, models: Sequence[VideoModel]) -> int | None:
-    """Return the credits that a generation costs; ``None`` where the list has no price for it."""
-    listed = next((model for model in models if model.id == request.model), None)
+    """Return the credits that a generation costs; ``None`` where the list has no price for it.
+
+    A list that spells the model otherwise, as pages of the vendor do (``-preview`` for ``-001``), has one.
+    """
+    from airflow_provider_veo3.api.models import without_ending
+
+    name = without_ending(request.model)
+    alike = [model for model in models if without_ending(model.id) == name]
+    listed = next((model for model in alike if model.id == request.model), alike[0] if alike else None)
     if listed is None:
         return None
     price = listed.credits_per_video if request.generate_audio else listed.credits_per_video_no_audio

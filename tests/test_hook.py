@@ -100,6 +100,22 @@ def test_prices_are_the_api_s(server: RawServer) -> None:
     assert {got.target for got in server.received} == {"/api/veo/models"}
 
 
+@pytest.mark.parametrize("asked", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
+@pytest.mark.parametrize("listed", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
+def test_a_price_is_found_under_either_spelling(server: RawServer, asked: str, listed: str) -> None:
+    *others, lite = samples.MODELS["models"]
+    server.script = [reply(200, {"models": [*others, {**lite, "id": listed}]})]
+    assert Veo3Hook().estimate_credits(asked) == 65
+
+
+def test_the_very_spelling_goes_before_the_other(server: RawServer) -> None:
+    lite = samples.MODELS["models"][-1]
+    dear = {**lite, "id": "veo-3.1-lite-generate-preview", "pricing": {"creditsPerVideo": 66}}
+    server.script = [reply(200, {"models": [dear, lite]})]
+    assert Veo3Hook().estimate_credits("veo-3.1-lite-generate-001") == 65
+    assert Veo3Hook().estimate_credits("veo-3.1-lite-generate-preview") == 66
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

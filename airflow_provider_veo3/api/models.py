@@ -7,6 +7,7 @@ fields that are missing, null or of another type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,6 +58,11 @@ _STATUSES = {
     "failure": Status.FAILED,
     "error": Status.FAILED,
 }
+
+
+def without_ending(model: str) -> str:
+    """Return a model's id without what the vendor's pages spell in two ways: ``-001``, and ``-preview``."""
+    return re.sub(r"-(001|preview)$", "", model.strip().lower())
 
 
 def read_status(value: object) -> Status:

@@ -168,7 +168,10 @@ class Dialect:
         choices=(200, 500),
     )
     model_ids_on_read: str = option(
-        "001", ANSWERS, "how status and history spell model ids", choices=("001", "preview")
+        "001",
+        ANSWERS,
+        "how status and history spell model ids; all-preview = the list of models too, as on older pages",
+        choices=("001", "preview", "all-preview"),
     )
     videos_shape: str = option(
         "videos[].url",

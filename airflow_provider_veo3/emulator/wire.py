@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3.emulator.catalog import FIRST_LAST_FRAME, MODELS, TEXT_TO_VIDEO
+from airflow_provider_veo3.emulator.catalog import FIRST_LAST_FRAME, MODELS, TEXT_TO_VIDEO, find_model
 from airflow_provider_veo3.emulator.clock import iso
 from airflow_provider_veo3.emulator.dialect import IMAGE_INFO_KEYS, STATUS_LABELS
 from airflow_provider_veo3.emulator.links import video_path
@@ -95,7 +95,7 @@ class Wire:
             prompt = prompt[:cut] + "..."
         facts: dict[str, Any] = {
             "type": settings.frames_type if task.type == FIRST_LAST_FRAME else task.type,
-            "model": model.preview_id if settings.model_ids_on_read == "preview" else model.id,
+            "model": model.preview_id if settings.model_ids_on_read != "001" else model.id,
             "prompt": prompt,
             "creditsCost": task.cost,
             "createdAt": iso(task.created_at),
@@ -153,11 +153,13 @@ def _image_info(upload: Upload, settings: Settings) -> dict[str, Any]:
 
 def models(settings: Settings) -> dict[str, Any]:
     """The answer of the models endpoint."""
+    older = settings.model_ids_on_read == "all-preview"
+    default = find_model(settings.default_model, accept_preview=True)
     return {
         "success": True,
         "models": [
             {
-                "id": model.id,
+                "id": model.preview_id if older else model.id,
                 "name": model.name,
                 "description": model.description,
                 "capabilities": model.capabilities,
@@ -168,5 +170,5 @@ def models(settings: Settings) -> dict[str, Any]:
             }
             for model in MODELS
         ],
-        "defaultModel": settings.default_model,
+        "defaultModel": default.preview_id if older and default else settings.default_model,
     }

@@ -17,6 +17,7 @@ from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
 from airflow_provider_veo3.emulator.dialect import Dialect
 from airflow_provider_veo3.emulator.options import options_of
+from airflow_provider_veo3.spending import price_of
 from tests.api.drive import Driver
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ def variants() -> list[Any]:
         "history_has_more": False,
         "image_info": "absent",
         "processing_time": False,
+        "image_answer": "listed",
+        "task_ids": "dotted",
+        "failed_status": 500,
+        "signed_urls": False,
+        "date_header": False,
     }
     return [pytest.param({}, id="default"), pytest.param(everything_odd, id="everything odd"), *found]
 
@@ -172,7 +178,9 @@ def test_a_generation_from_request_to_file(
     first = ask(flows.get_history_page(2, 0, None, url, once))
     assert (len(first.generations), first.next_skip) == (2, 2)
     assert len(ask(flows.get_history_page(2, 2, None, url, once)).generations) == 1
-    assert len(ask(flows.list_models(once))) == 5
+    models = ask(flows.list_models(once))
+    assert len(models) == 5
+    assert price_of(GenerationRequest("text-to-video", "x", sample_count=2), models) == 380
 
 
 @pytest.mark.parametrize(("drive", "dialect"), BOTH_WAYS)

@@ -108,11 +108,18 @@ def test_unfinished_fields(start):
 
 
 @pytest.mark.parametrize(
-    ("choice", "model"),
-    [("001", "veo-3.1-fast-generate-001"), ("preview", "veo-3.1-fast-generate-preview")],
+    ("choice", "model", "offered"),
+    [
+        ("001", "veo-3.1-fast-generate-001", "veo-3.1-fast-generate-001"),
+        ("preview", "veo-3.1-fast-generate-preview", "veo-3.1-fast-generate-001"),
+        ("all-preview", "veo-3.1-fast-generate-preview", "veo-3.1-fast-generate-preview"),
+    ],
 )
-def test_model_ids_on_read(start, choice, model):
+def test_model_ids_on_read(start, choice, model, offered):
     api = start(model_ids_on_read=choice)
+    models = api.http.get("/api/veo/models").json()
+    assert (models["models"][3]["id"], models["defaultModel"]) == (offered, offered)
+    assert {each["id"][-8:] == "-preview" for each in models["models"]} == {choice == "all-preview"}
     task_id = api.submit()
     assert api.status(task_id).json()["model"] == model
     assert api.history().json()["videos"][0]["model"] == model

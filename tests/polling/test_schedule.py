@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from world import DAY, FAST, START, World
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.listing import Page
+from airflow_provider_veo3.pace import Pace
 from airflow_provider_veo3.questions import One, Question
 from airflow_provider_veo3.waiting import Ending
 
@@ -193,6 +194,15 @@ def test_a_failure_that_the_listing_does_not_explain_is_asked_about_once() -> No
     world.run()
     assert asked == ["veo_0_x"]
     assert world.ended["veo_0_x"][1].ending is Ending.FAILED
+
+
+def test_what_is_learned_counts_for_the_model_however_it_is_listed() -> None:
+    """The vendor's samples list -preview for what is asked for as -001."""
+    pace, listed = Pace(), FAST.replace("-001", "-preview")
+    for number in range(20):
+        pace.learn(Generation(f"veo_{number}", Status.COMPLETED, model=listed, processing_seconds=100.0))
+    assert pace.earliest(FAST, 5.0) == pace.earliest(listed, 5.0) > 60
+    assert pace.earliest("veo-3.0-fast-generate-001", 5.0) == 30
 
 
 def test_the_earliest_finish_is_learned() -> None:
