@@ -105,7 +105,8 @@ class GenerationRequest:
     :param prompt: what the video shows; 1 to 1000 characters.
     :param model: model id, see :meth:`Veo3Hook.list_models`; unknown ids are left to the API.
     :param sample_count: videos to make, 1 or 2; each is charged.
-    :param duration_seconds: length in seconds, 4 to 8; charged as 8 whatever it is.
+    :param duration_seconds: length in seconds, 4 to 8, of which 6 and 8 are safe: the vendor says 5 to 8,
+        the models behind it know 4, 6 and 8. Charged as 8 whatever it is.
     :param aspect_ratio: ``16:9`` or ``9:16``.
     :param generate_audio: whether the video has sound; changes the price.
     :param enhance_prompt: whether the API may rewrite the prompt.

@@ -52,7 +52,8 @@ class Veo3TextToVideoOperator(BaseOperator):
     :param prompt: what the video shows; 1 to 1000 characters (templated, as all options are).
     :param model: model id. Default ``veo-3.1-fast-generate-001``: 190 credits a video, 120 without sound.
     :param sample_count: videos to make, 1 or 2; each is charged. Default 1.
-    :param duration_seconds: length in seconds, 4 to 8; charged as 8 whatever it is. Default 8.
+    :param duration_seconds: length in seconds, 4 to 8, of which 6 and 8 are safe: the vendor says 5 to 8,
+        the models behind it know 4, 6 and 8. Charged as 8 whatever it is. Default 8.
     :param aspect_ratio: ``16:9`` or ``9:16``. Default ``16:9``.
     :param generate_audio: whether the video has sound; changes the price. Default ``True``.
     :param enhance_prompt: whether the API may rewrite the prompt. Default ``True``.

@@ -38,7 +38,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
     It only asks, so that a retry never costs credits. The XCom key ``generation`` holds a small manifest of
     the generation (id, type, model, status, credits, times).
 
-    :param generation_id: the id a generating task returned (templated). Format ``veo_...``.
+    :param generation_id: the id a generating task returned (templated).
     :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
     :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
         default_deferrable``. Otherwise ``mode`` decides between ``poke`` and ``reschedule``.
