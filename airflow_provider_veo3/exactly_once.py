@@ -11,7 +11,7 @@ from airflow_provider_veo3 import metrics, submission
 from airflow_provider_veo3.admission import BriefRetries, is_worth_deferring
 from airflow_provider_veo3.api import flows, lookup
 from airflow_provider_veo3.api.models import Generation, Status
-from airflow_provider_veo3.api.retries import Retries, was_not_accepted
+from airflow_provider_veo3.api.retries import Retries, was_accepted, was_not_accepted
 from airflow_provider_veo3.exceptions import (
     Veo3AmbiguousSubmissionError,
     Veo3ApiError,
@@ -163,6 +163,7 @@ class ExactlyOnce:
                     if taken_up is not None:
                         metrics.submitted(self._request, taken_up, self._hook.veo3_conn_id)
                         return taken_up
+                    self._check_may_pay_again(error)
                 pause = self._retries.pause(attempt, error.retry_after)
                 leaves = self._defers and is_worth_deferring(error)
                 if pause is None or leaves or isinstance(error, Veo3PermanentApiError):
@@ -211,6 +212,15 @@ class ExactlyOnce:
             if self._defers and isinstance(trouble, Veo3RateLimitError) and self._will_look_again():
                 raise
             raise error from trouble  # a later attempt looks again
+
+    def _check_may_pay_again(self, error: Veo3ApiError) -> None:
+        """Refuse to submit anew what was accepted, although the history does not show it."""
+        if was_accepted(error) and self._on_ambiguous != "resubmit":
+            raise Veo3AmbiguousSubmissionError(
+                f"{error} It was accepted (202), but the history does not show it, so it was not submitted "
+                "again. Once the history does, clear the task, or store it with Veo3DownloadOperator; "
+                "on_ambiguous_submission='resubmit' pays for another."
+            ) from error
 
     def _may_have_one(self) -> bool:
         """Whether an earlier request, whose fate is not known, may have been accepted."""

@@ -225,7 +225,7 @@ class Veo3StateError(Veo3Error):
 
 
 class Veo3AmbiguousSubmissionError(Veo3Error, AirflowFailException):
-    """Several generations may be the one an earlier attempt paid for; a person decides."""
+    """Which generation an earlier attempt paid for cannot be told, or not found; a person decides."""
 
 
 class Veo3GenerationError(Veo3Error):

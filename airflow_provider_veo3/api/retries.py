@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3 import exceptions as errors
@@ -77,3 +78,8 @@ def was_not_accepted(error: errors.Veo3ApiError) -> bool:
     """Whether a submission was certainly not accepted: refused, or never sent."""
     never_sent = isinstance(error, errors.Veo3NoAnswerError) and not error.sent
     return never_sent or isinstance(error, errors.Veo3RateLimitError | errors.Veo3PermanentApiError)
+
+
+def was_accepted(error: errors.Veo3ApiError) -> bool:
+    """Whether a submission was certainly accepted, although its answer tells no id that could be used."""
+    return isinstance(error, errors.Veo3UnreadableAnswerError) and error.status == HTTPStatus.ACCEPTED

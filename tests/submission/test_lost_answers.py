@@ -70,6 +70,33 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
     assert [known["met"] for known in emulator.faults() if known["id"] == rule] == [1]
 
 
+@pytest.mark.parametrize("body", ["not JSON", {"success": True}, {"success": True, "taskId": "a/b"}], ids=str)
+@pytest.mark.parametrize("policy", ["fail", "adopt_newest", "resubmit"])
+def test_one_that_was_accepted_but_is_nowhere_is_paid_again_only_where_that_is_wanted(
+    body: object, policy: str, emulator: Emulator
+) -> None:
+    emulator.configure(history_lag_seconds=3600)
+    emulator.inject({"kind": "accept_then_status", "status": 202, "body": body})
+    ended = start(on_ambiguous_submission=policy).attempt(TASK)
+    if policy == "resubmit":
+        assert succeed(ended) == accepted(emulator)[1]
+        return
+    assert (ended.error_name, ended.state) == ("Veo3AmbiguousSubmissionError", "failed")
+    assert "It was accepted (202)" in str(ended.error)
+    assert submissions(emulator) == 1
+
+
+@needs_task_state
+def test_one_that_was_accepted_but_was_nowhere_is_taken_up_once_it_is_listed(emulator: Emulator) -> None:
+    emulator.configure(history_lag_seconds=3600)
+    emulator.inject(ACCEPTED["unreadable"])
+    run = start()
+    assert run.attempt(TASK).error_name == "Veo3AmbiguousSubmissionError"
+    emulator.configure(history_lag_seconds=0)
+    clear(run)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+
+
 @pytest.mark.parametrize("fault", NOT_ACCEPTED)
 def test_one_that_was_not_accepted_is_submitted_again(fault: str, emulator: Emulator) -> None:
     emulator.inject(NOT_ACCEPTED[fault])
