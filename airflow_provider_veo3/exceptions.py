@@ -37,7 +37,7 @@ burns no retry. The tree holds data in keyword arguments only, which keeps every
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -46,7 +46,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 
 class Veo3Error(AirflowException):
@@ -79,31 +79,6 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
             shown = f"{shown[:77]}... ({len(shown)} characters)"
         message = f"{field}={shown} is not acceptable; allowed: {allowed}. Nothing was submitted or spent."
         return cls(message, field=field, value=shown, allowed=allowed)
-
-
-LONGEST_WAIT: Final = 366 * 24 * 3600
-"""Seconds: a year, which no wait outlasts and every clock can count."""
-
-
-def check_positive(field: str, value: object) -> None:
-    """Refuse what is neither ``None`` nor a number of seconds from above 0 to a year.
-
-    :raises Veo3ValidationError: it is something else.
-    """
-    if value is None:
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 < value <= LONGEST_WAIT):  # type: ignore[operator]
-        raise Veo3ValidationError.of(field, value, f"a number of seconds above 0, at most {LONGEST_WAIT}")
-
-
-def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse what is not one of the allowed words.
-
-    :raises Veo3ValidationError: it is something else.
-    """
-    if value not in allowed:
-        raise Veo3ValidationError.of(field, value, ", ".join(allowed))
 
 
 class Veo3CreditLimitError(Veo3Error, AirflowFailException):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_veo3.exceptions import check_choice, check_positive
+from airflow_provider_veo3.arguments import check_choice, check_seconds
 from airflow_provider_veo3.links import Veo3GenerationLink, publish_manifest
 
 if TYPE_CHECKING:
@@ -143,8 +143,9 @@ class Veo3TextToVideoOperator(BaseOperator):
         self.durable = durable
         self.on_ambiguous_submission = on_ambiguous_submission
         self._generation_id: str | None = None
-        check_positive("timeout", timeout)
-        check_positive("poll_interval", poll_interval)
+        check_seconds("timeout", timeout)
+        if poll_interval is not None:
+            check_seconds("poll_interval", poll_interval)
         check_choice("on_ambiguous_submission", on_ambiguous_submission, ON_AMBIGUOUS)
 
     def execute(self, context: Context) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_veo3.exceptions import check_positive
+from airflow_provider_veo3.arguments import check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,11 +48,12 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
     :param veo3_conn_id: Airflow connection of type ``veo3``. Default ``veo3_default``.
     :param poll_interval: seconds between two looks; the shortest of those on a connection holds. Default 300,
         which is 288 requests a day of the vendor's 1000.
+    :raises Veo3ValidationError: ``poll_interval`` is no number of seconds above 0.
     """
 
     def __init__(self, *, veo3_conn_id: str = "veo3_default", poll_interval: float = 300.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        check_positive("poll_interval", poll_interval)
+        check_seconds("poll_interval", poll_interval)
         self.veo3_conn_id = veo3_conn_id
         self.poll_interval = poll_interval
 

@@ -205,6 +205,22 @@ def test_seconds_that_make_no_sense_are_refused_when_the_dag_is_read(field: str,
     assert refused.value.field == field
 
 
+def test_a_wait_without_end_is_refused_when_the_dag_is_read() -> None:
+    from airflow_provider_veo3.exceptions import Veo3ValidationError
+
+    with pytest.raises(Veo3ValidationError, match=r"^timeout=None .*a number of seconds above 0"):
+        operators()[0](task_id="task", prompt="fine", timeout=None)
+
+
+@pytest.mark.parametrize("value", [None, 0, "300"])
+def test_an_interval_at_which_nobody_can_watch_is_refused_when_the_dag_is_read(value: Any) -> None:
+    from airflow_provider_veo3.exceptions import Veo3ValidationError
+    from airflow_provider_veo3.triggers.completed import Veo3CompletedGenerationsTrigger
+
+    with pytest.raises(Veo3ValidationError, match=r"^poll_interval=.*a number of seconds above 0"):
+        Veo3CompletedGenerationsTrigger(poll_interval=value)
+
+
 def test_a_template_in_foreign_text_does_not_send_the_key_away(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
