@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.hints import RATE_LIMIT_FALLBACK
@@ -113,11 +113,6 @@ def is_worth_deferring(error: Veo3ApiError) -> bool:
 @dataclass(frozen=True)
 class BriefRetries(Retries):
     """Retries of a task that can defer: of the 429s it waits out in its worker those with a short hint."""
-
-    @classmethod
-    def of(cls, retries: Retries) -> BriefRetries:
-        """Return these, but brief."""
-        return cls(*(getattr(retries, field.name) for field in fields(Retries)))
 
     def pause_after(self, request: ApiRequest, error: Veo3ApiError, attempt: int) -> float | None:
         """Return the seconds until the next try, ``None`` to give up or to defer."""

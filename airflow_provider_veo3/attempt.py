@@ -68,7 +68,7 @@ def stay_away(
     """
     from airflow_provider_veo3.resuming import of_try
     from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
-    from airflow_provider_veo3.waiting import DEFERRAL_MARGIN
+    from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
 
     now = time.time()
     until, remembered = admission.refused(error, now, random.random())  # noqa: S311

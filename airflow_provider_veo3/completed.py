@@ -11,9 +11,11 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.lookup import MAX_PAGES, PAGE_OVERLAP
 from airflow_provider_veo3.api.models import HistoryPage, Status
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.listing import ROOM_FOR_NEW, Page, order_of
+from airflow_provider_veo3.pace import LONGEST_GENERATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,17 +25,8 @@ if TYPE_CHECKING:
 WINDOW: Final = 3600.0
 """Seconds behind the newest completion within which one that is listed late is still told."""
 
-LONGEST: Final = 3600.0
-"""Seconds that no generation takes: the listing is read that much further back than completions matter."""
-
 KEPT: Final = 1000
 """Told generations that are kept, so that the cursor fits into Airflow's state store (64 kB)."""
-
-MAX_PAGES: Final = 50
-"""Pages read in a look at most: 5000 generations."""
-
-OVERLAP: Final = 5
-"""Generations read again with the next page: what comes in meanwhile moves the rest on."""
 
 _LATEST: Final = 1e12
 """Unix seconds: later than any time."""
@@ -137,7 +130,7 @@ def completed_at(generation: Generation) -> float | None:
     if generation.created_at is None:
         return None
     took = generation.processing_seconds or 0.0
-    return generation.created_at.timestamp() + (took if 0 <= took <= LONGEST else 0.0)
+    return generation.created_at.timestamp() + (took if 0 <= took <= LONGEST_GENERATION else 0.0)
 
 
 Reading = Generator[Page, HistoryPage, float]
@@ -155,7 +148,7 @@ class Reader:
 
     def read(self, floor: float) -> Reading:
         """Read until everything that completed after ``floor`` (Unix seconds, the API's clock) has come."""
-        needed = floor - LONGEST
+        needed = floor - LONGEST_GENERATION  # a listing in order of acceptance
         status = Status.COMPLETED if self._filters else None
         start = self._tail(status)
         skip: int | None = start
@@ -170,10 +163,10 @@ class Reader:
                 return floor
             if start == 0 and page.next_skip is not None and self._tail(status) > 0:
                 return (yield from self.read(floor))  # from the end, now that the order is known
-            skip = None if page.next_skip is None else max(skip + 1, page.next_skip - OVERLAP)
+            skip = None if page.next_skip is None else max(skip + 1, page.next_skip - PAGE_OVERLAP)
         skip = start
         while skip > 0 and oldest >= needed and read < MAX_PAGES:
-            skip = max(0, skip - HISTORY_PAGE_LIMIT + OVERLAP)
+            skip = max(0, skip - HISTORY_PAGE_LIMIT + PAGE_OVERLAP)
             page = yield Page(skip, status)
             read += 1
             oldest = min(oldest, _oldest(page))

@@ -81,7 +81,7 @@ class ExactlyOnce:
         self._on_ambiguous = on_ambiguous
         self._defers = defers
         self._max_credits = max_credits
-        self._retries = BriefRetries.of(Retries()) if defers else Retries()
+        self._retries = BriefRetries() if defers else Retries()
         self._fingerprint = submission.fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
         self._looks = submission.looks_of(request)
         self._record: Record | None = None

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_veo3.api.lookup import is_another_model
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.exceptions import Veo3ValidationError
+from airflow_provider_veo3.pace import LONGEST_GENERATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow_provider_veo3.api.models import Generation
 
-LONGEST: Final = timedelta(hours=1)
-"""That no generation takes: a listing may be ordered by when they finished, which its pages need not show."""
+SLACK: Final = timedelta(seconds=LONGEST_GENERATION)
+"""Read beyond a window: a listing may be ordered by when they finished, which its pages need not show."""
 
 _MOMENT: Final = "a time as ISO 8601 text or datetime (UTC unless it says so), or a timedelta back from now"
 
@@ -80,9 +81,9 @@ def _nothing_follows(times: Sequence[datetime | None], wanted: Wanted, found: in
     last = known[-1]
     if all(sooner >= later for sooner, later in pairwise(known)):
         enough = wanted.limit is not None and found >= wanted.limit
-        return enough or (wanted.since is not None and last < wanted.since - LONGEST)
+        return enough or (wanted.since is not None and last < wanted.since - SLACK)
     if all(sooner <= later for sooner, later in pairwise(known)):
-        return wanted.until is not None and last > wanted.until + LONGEST
+        return wanted.until is not None and last > wanted.until + SLACK
     return False
 
 

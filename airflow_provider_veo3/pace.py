@@ -21,6 +21,9 @@ _TYPICAL: Final = (
 SHORTEST_TYPICAL: Final = 45.0
 """Seconds taken for a model that the vendor has published no time of."""
 
+LONGEST_GENERATION: Final = 3600.0
+"""Seconds that no generation takes."""
+
 BEFORE_LEARNING: Final = 0.5
 """Share of the published time before which nobody asks while nothing is known from experience."""
 

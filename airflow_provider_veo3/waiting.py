@@ -16,8 +16,6 @@ from airflow_provider_veo3.api.retries import is_transient
 from airflow_provider_veo3.pace import Pace, pause_before_look
 
 CONTENT_POLICY: Final = "CONTENT_POLICY_VIOLATION"
-DEFERRAL_MARGIN: Final = 120.0
-"""Seconds by which Airflow's own timeout of a deferral lies behind ours, so that our message wins."""
 
 LONGEST_BACKOFF: Final = 60.0
 """Seconds between two looks while the API is in trouble and does not say how long."""

@@ -32,7 +32,6 @@ PAGE_OVERLAP: Final = 5
 MAX_PAGES: Final = 50
 """Pages of the history that are read at most: 5000 generations."""
 
-
 _KNOWN_TYPES: Final = {name.replace("-", "") for name in IMAGE_ROLES}
 
 

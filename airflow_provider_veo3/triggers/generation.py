@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+DEFERRAL_MARGIN: Final = 120.0
+"""Seconds by which Airflow's own timeout of a deferral lies behind ours, so that our message wins."""
 
 
 class Veo3GenerationTrigger(BaseTrigger):
@@ -106,8 +109,6 @@ def defer_until_done(
     :param accepted_at: Unix seconds when the generation was accepted, if known.
     :param model: its model, if known.
     """
-    from airflow_provider_veo3.waiting import DEFERRAL_MARGIN
-
     task.defer(
         trigger=Veo3GenerationTrigger(
             generation_id=generation_id,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TriggerEvent
 
-from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
+from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN, Veo3GenerationTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
     from airflow_provider_veo3.waiting import WaitResult
-
-MARGIN: Final = 120.0
-"""Seconds by which Airflow's own timeout lies behind ours: ``waiting.DEFERRAL_MARGIN``, dear to import."""
 
 IN_WORKER: Final = "go_on_in_worker"
 """Key of an event that sends the task to a worker, to wait in the ordinary way; its value says why."""
@@ -199,7 +196,7 @@ def start_args(sensor: Veo3GenerationSensor, poll_interval: float | None) -> Sta
 
     :param poll_interval: seconds between two looks; ``None`` takes the connection's.
     """
-    backstop = sensor.timeout + MARGIN
+    backstop = sensor.timeout + DEFERRAL_MARGIN
     if sensor.execution_timeout is not None:  # to which Airflow shortens the deferral
         backstop = min(backstop, sensor.execution_timeout.total_seconds())
     return StartTriggerArgs(
@@ -215,7 +212,7 @@ def start_args(sensor: Veo3GenerationSensor, poll_interval: float | None) -> Sta
             "retries": bool(sensor.retries),
             "returns": bool(sensor.do_xcom_push),
         },
-        timeout=timedelta(seconds=sensor.timeout + MARGIN),
+        timeout=timedelta(seconds=sensor.timeout + DEFERRAL_MARGIN),
     )
 
 

@@ -204,10 +204,6 @@ def test_the_deadline_survives_a_restarted_triggerer(emulator: Emulator) -> None
     from airflow.models.trigger import Trigger
     from airflow.utils.session import create_session
 
-    from airflow_provider_veo3.triggers import sensor as module
-    from airflow_provider_veo3.waiting import DEFERRAL_MARGIN
-
-    assert module.MARGIN == DEFERRAL_MARGIN
     emulator.configure(processing_seconds=HOUR)
     for name, options in (("plain", {}), ("bounded", {"execution_timeout": timedelta(seconds=550)})):
         run = run_of(f"deadline_{name}", submit(), timeout=500, **options)

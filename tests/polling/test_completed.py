@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
-from airflow_provider_veo3.completed import KEPT, LONGEST, WINDOW, Cursor, Reader, Seen, completed_at, lowest
+from airflow_provider_veo3.completed import KEPT, WINDOW, Cursor, Reader, Seen, completed_at, lowest
+from airflow_provider_veo3.pace import LONGEST_GENERATION
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.listing import Page
@@ -93,7 +94,7 @@ jobs = st.lists(
         lambda number, created, took, lag, fails: Job(f"veo_{number}", START + created, took, lag, fails),
         st.integers(0, 10**6),
         st.integers(-7200, 20_000).map(float),  # whole seconds: equal times are common
-        st.sampled_from([0.0, 45.0, 60.0, 60.0, 120.0, LONGEST - 1]),
+        st.sampled_from([0.0, 45.0, 60.0, 60.0, 120.0, LONGEST_GENERATION - 1]),
         st.sampled_from([0.0, 0.0, 5.0, 300.0, WINDOW - 1]),
         st.booleans() | st.just(False),
     ),
@@ -130,7 +131,7 @@ def test_everything_is_told_once_and_nothing_from_before(
     skew: float,
 ) -> None:
     """``skew``: our clock is behind the API's by so much."""
-    old = [Job(f"old_{n}", START - 10 * LONGEST - 60 * n, 60.0) for n in range(padding)]
+    old = [Job(f"old_{n}", START - 10 * LONGEST_GENERATION - 60 * n, 60.0) for n in range(padding)]
     # more than a page between two looks, whose times meet those of the window; the first ends as it begins
     jobs = [*jobs, *(Job(f"crowd_{n}", START - 60.0 + 30 * n, 60.0) for n in range(crowd))]
     account = Account([*jobs, *old], old_to_new, filters, totals)
@@ -231,7 +232,7 @@ def test_what_is_no_cursor_is_not_taken_for_one(stored: Any) -> None:
 
 def test_one_that_took_long_and_is_listed_late_is_found_behind_the_first_page() -> None:
     crowd = [Job(f"crowd_{n}", START + 20.0 * n, 60.0) for n in range(600)]
-    late = Job("veo_late", START + 600.0, LONGEST - 1, WINDOW - 1)
+    late = Job("veo_late", START + 600.0, LONGEST_GENERATION - 1, WINDOW - 1)
     account = Account([*crowd, late])
     cursor, reader = Cursor(START), Reader()
     told: list[str] = []

@@ -20,11 +20,13 @@ __all__ = ["_one_emulator", "airflow_bundles", "emulator", "pictures"]
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes become fractions of a second: what is waited for does not take longer here."""
     from airflow_provider_veo3 import exactly_once, submission
+    from airflow_provider_veo3.admission import BriefRetries
     from airflow_provider_veo3.api.retries import Retries
 
     monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
     monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
     monkeypatch.setattr(exactly_once, "Retries", partial(Retries, first_pause=0.01))
+    monkeypatch.setattr(exactly_once, "BriefRetries", partial(BriefRetries, first_pause=0.01))
 
 
 @pytest.fixture(scope="session")

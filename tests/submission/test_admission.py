@@ -17,7 +17,6 @@ from airflow_provider_veo3.admission import (
     pause,
 )
 from airflow_provider_veo3.api.protocol import status
-from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.exceptions import Veo3GenerationError, Veo3RateLimitError, Veo3ServerError
 
 HINTS = st.floats(0, 1e7)
@@ -69,7 +68,7 @@ def test_it_travels_as_json() -> None:
 
 
 def test_only_a_long_refusal_is_left_to_a_deferral() -> None:
-    brief = BriefRetries.of(Retries(attempts=9, jitter=lambda: 0.0))
+    brief = BriefRetries(attempts=9, jitter=lambda: 0.0)
     assert brief.attempts == 9
     request = status("veo_1_a")
     assert brief.pause_after(request, refusal(WORTH_DEFERRING), 1) == WORTH_DEFERRING
