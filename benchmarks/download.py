@@ -209,7 +209,7 @@ def _ours(root: str, generation_ids: list[str]) -> None:
     """Store the files, in a process of its own."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.destination import Destination
-    from airflow_provider_veo3.storage.source import Pace
+    from airflow_provider_veo3.storage.source import StoppableClock
     from airflow_provider_veo3.storage.store import VideoStore
 
     hook = Veo3Hook()
@@ -222,7 +222,7 @@ def _ours(root: str, generation_ids: list[str]) -> None:
         resolve=hook.get_videos,
         fetch=hook.open_file,
         max_concurrency=4,
-        pace=Pace(),
+        clock=StoppableClock(),
     )
     with _measured():
         store.store(generation_ids)

@@ -13,7 +13,7 @@ from airflow_provider_veo3.links import Veo3StoredVideoLink, publish_stored
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_veo3.storage.source import Pace
+    from airflow_provider_veo3.storage.source import StoppableClock
     from airflow_provider_veo3.storage.store import StoredVideo
     from airflow_provider_veo3.templated import Text
 
@@ -75,7 +75,7 @@ class Veo3DownloadOperator(BaseOperator):
         self.filename: Any = filename
         self.max_concurrency = max_concurrency
         self.veo3_conn_id = veo3_conn_id
-        self._pace: Pace | None = None
+        self._clock: StoppableClock | None = None
         self._base_url: str | None = None
         self._asked: list[str] = []
         self._stored: list[StoredVideo] = []
@@ -85,11 +85,11 @@ class Veo3DownloadOperator(BaseOperator):
         """Check everything, then store."""
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
         from airflow_provider_veo3.storage.destination import Destination
-        from airflow_provider_veo3.storage.source import Pace
+        from airflow_provider_veo3.storage.source import StoppableClock
         from airflow_provider_veo3.storage.store import VideoStore
 
         hook = Veo3Hook(self.veo3_conn_id)
-        self._pace = Pace()
+        self._clock = StoppableClock()
         self._asked = generation_ids = read_generation_ids(self.generation_id)
         destination = Destination(self.destination)
         self._azure_account = destination.azure_account
@@ -99,7 +99,7 @@ class Veo3DownloadOperator(BaseOperator):
             resolve=hook.get_videos,
             fetch=hook.open_file,
             max_concurrency=self.max_concurrency,
-            pace=self._pace,
+            clock=self._clock,
         )
         if generation_ids:
             self._base_url = hook.settings.base_url
@@ -121,8 +121,8 @@ class Veo3DownloadOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the transfers at their next chunk, so that they clean up after themselves."""
-        if self._pace is not None:
-            self._pace.stop()
+        if self._clock is not None:
+            self._clock.stop()
 
 
 def read_generation_ids(value: object) -> list[str]:

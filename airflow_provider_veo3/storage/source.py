@@ -55,7 +55,7 @@ class Stopped(BaseException):
     """The task is being ended; not an error, so that nothing handles it as one."""
 
 
-class Pace:
+class StoppableClock:
     """The clock of transfers, and the way to end them early from another thread."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from airflow_provider_veo3.exceptions import (
 )
 from airflow_provider_veo3.storage.answer import clean_mime_type
 from airflow_provider_veo3.storage.name import FILENAME, name_file
-from airflow_provider_veo3.storage.source import Fetch, Link, Pace, Stopped
+from airflow_provider_veo3.storage.source import Fetch, Link, StoppableClock, Stopped
 from airflow_provider_veo3.storage.transfer import Fetched, Transfer
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class VideoStore:
     :param resolve: asks the API for links.
     :param fetch: asks the file host for a file.
     :param max_concurrency: files fetched at once, 1 to 16; no more than the destination takes at once.
-    :param pace: clock and stop.
+    :param clock: clock and stop.
     :raises Veo3ValidationError: ``filename`` or ``max_concurrency`` is not acceptable.
     """
 
@@ -81,7 +81,7 @@ class VideoStore:
         resolve: Resolve,
         fetch: Fetch,
         max_concurrency: int,
-        pace: Pace,
+        clock: StoppableClock,
     ) -> None:
         if type(max_concurrency) is not int or not 1 <= max_concurrency <= MAX_CONCURRENCY:
             allowed = f"a whole number from 1 to {MAX_CONCURRENCY}"
@@ -94,7 +94,7 @@ class VideoStore:
         self._resolving = threading.Lock()
         self._fetch = fetch
         self._max_concurrency = min(max_concurrency, destination.most_at_once or max_concurrency)
-        self._pace = pace
+        self._clock = clock
 
     def store(self, generation_ids: Sequence[str]) -> list[StoredVideo]:
         """Store the files, in the order of the ids; what is there already is not fetched again.
@@ -112,7 +112,7 @@ class VideoStore:
                 running = self._begin(generation_ids, pool, failed)
                 stored = _collect(running, failed)
             except BaseException:  # such as Airflow's timeout: end what runs, so that no half file stays
-                self._pace.stop()
+                self._clock.stop()
                 raise
         if failed:
             raise _told(failed, stored)
@@ -144,7 +144,7 @@ class VideoStore:
         return running
 
     def _links(self, generation_id: str) -> Sequence[Link]:
-        self._pace.pause(0)
+        self._clock.pause(0)
         with self._resolving:  # what speaks to the API need not be made for threads
             return self._resolve(generation_id)
 
@@ -168,7 +168,7 @@ class VideoStore:
         return names
 
     def _store_one(self, generation_id: str, index: int, name: str, link: Link) -> StoredVideo:
-        self._pace.pause(0)
+        self._clock.pause(0)
         begun = time.monotonic()
         uri = self._destination.uri(name)
         there = self._destination.size(name)
@@ -179,7 +179,7 @@ class VideoStore:
             relink=lambda: self._relink(generation_id, index),
             open_sink=lambda mime_type: self._destination.open(name, mime_type),
             stored=there if self._telling_name else None,
-            pace=self._pace,
+            clock=self._clock,
         ).run()
         if fetched is None:
             verb, fetched = "Already stored", self._describe(name, link)
@@ -195,7 +195,7 @@ class VideoStore:
     def _describe(self, name: str, link: Link) -> Fetched:
         size, digest = 0, hashlib.sha256()
         for chunk in self._destination.read(name):
-            self._pace.pause(0)
+            self._clock.pause(0)
             size += len(chunk)
             digest.update(chunk)
         return Fetched(size, digest.hexdigest(), clean_mime_type(link.mime_type))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from airflow_provider_veo3.storage.sink import Sink
-    from airflow_provider_veo3.storage.source import Answer, Fetch, Link, Pace
+    from airflow_provider_veo3.storage.source import Answer, Fetch, Link, StoppableClock
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Transfer:
     :param open_sink: begins to write, told the file's type.
     :param stored: bytes of the file that is already there under the name; ``None`` if none is, or if it may
         be another video.
-    :param pace: clock and stop.
+    :param clock: clock and stop.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Transfer:
         relink: Callable[[], Link],
         open_sink: Callable[[str], Sink],
         stored: int | None,
-        pace: Pace,
+        clock: StoppableClock,
     ) -> None:
         self._label = label
         self._fetch = fetch
@@ -91,7 +91,7 @@ class Transfer:
         self._relink = relink
         self._open_sink = open_sink
         self._stored = stored
-        self._pace = pace
+        self._clock = clock
         self._have = Have()
         self._hash = hashlib.sha256()
         self._boxes = BoxWalk()
@@ -121,13 +121,13 @@ class Transfer:
             self._restart()  # half a file must not stay, whatever ended this; once published, none is left
 
     def _try(self) -> Fetched | None:
-        if self._fresh_links_left and is_expiring(self._link.expires_at, self._pace.now()):
+        if self._fresh_links_left and is_expiring(self._link.expires_at, self._clock.now()):
             self._take_fresh_link()
         if not self._have.resumable:
             self._restart()
         before = self._have
         with self._fetch(self._link.url, offset=before.offset, if_match=before.etag) as answer:
-            found = judge(answer.status, answer.headers, before, self._pace.now().timestamp())
+            found = judge(answer.status, answer.headers, before, self._clock.now().timestamp())
             if isinstance(found, Problem):
                 raise _FailedTryError(found)
             if found.total is not None and found.total == self._stored:
@@ -148,7 +148,7 @@ class Transfer:
         total = self._have.total
         for chunk in chunks:
             self._append(chunk)
-            self._pace.pause(0)
+            self._clock.pause(0)
             if total is not None and self._have.offset > total:
                 break
 
@@ -196,7 +196,7 @@ class Transfer:
         relinked = problem.cure is Cure.FRESH_LINK
         seconds = 0.0 if relinked else pause_after(self._tries, problem.pause)
         log.warning("%s: %s; will %s in %.0f s", self._label, problem.text, problem.cure.value, seconds)
-        self._pace.pause(seconds)
+        self._clock.pause(seconds)
         return True
 
     def _take_fresh_link(self) -> None:

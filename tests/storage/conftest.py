@@ -1,4 +1,4 @@
-"""An object store, as ``s3://my_s3@bucket/``."""
+"""A store on a disk beside a file host, and an object store, as ``s3://my_s3@bucket/``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk.io.store import _STORE_CACHE, attach
+from file_host import running_file_host
 from object_store import Bucket, BucketFileSystem
+from place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -19,3 +22,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     attach("s3", "my_s3", fs=fs)
     yield fs.bucket
     _STORE_CACHE.clear()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with running_file_host() as host:
+        yield Place(host, tmp_path)

@@ -26,7 +26,7 @@ from airflow_provider_veo3.exceptions import (
 )
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator, read_generation_ids
-from airflow_provider_veo3.storage.source import Pace
+from airflow_provider_veo3.storage.source import StoppableClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,8 +86,8 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses take no time; being stopped works as ever."""
-    pause = Pace.pause
-    monkeypatch.setattr(Pace, "pause", lambda self, seconds: pause(self, 0))
+    pause = StoppableClock.pause
+    monkeypatch.setattr(StoppableClock, "pause", lambda self, seconds: pause(self, 0))
     clock = SimpleNamespace(sleep=lambda seconds: None, monotonic=time.monotonic, time=time.time)
     monkeypatch.setattr("airflow_provider_veo3.api.transport.time", clock)
 

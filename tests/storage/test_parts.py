@@ -16,7 +16,7 @@ from file_host import FileHost, fetch, mp4, running_file_host
 from airflow_provider_veo3.api.models import Video
 from airflow_provider_veo3.exceptions import Veo3StorageError
 from airflow_provider_veo3.storage.destination import Destination
-from airflow_provider_veo3.storage.source import Pace
+from airflow_provider_veo3.storage.source import StoppableClock
 from airflow_provider_veo3.storage.staged import BLOCK, PARTS, SENDERS
 from airflow_provider_veo3.storage.store import VideoStore
 
@@ -226,7 +226,7 @@ def host() -> Iterator[FileHost]:
         yield host
 
 
-def store(host: FileHost, pace: Pace, *bodies: bytes) -> list[Any]:
+def store(host: FileHost, clock: StoppableClock, *bodies: bytes) -> list[Any]:
     links = [Video(host.add(f"{n}.mp4", body), MIME, None) for n, body in enumerate(bodies)]
     return VideoStore(
         Destination("s3://my_s3@bucket/"),
@@ -234,23 +234,23 @@ def store(host: FileHost, pace: Pace, *bodies: bytes) -> list[Any]:
         resolve=lambda _: links,
         fetch=fetch,
         max_concurrency=4,
-        pace=pace,
+        clock=clock,
     ).store(["veo_1"])
 
 
 def test_files_of_many_parts_arrive_whole_beside_each_other(bucket: Bucket, host: FileHost) -> None:
     bodies = [mp4(3 * BLOCK + number, seed=number) for number in range(5)]
-    store(host, Pace(), *bodies)
+    store(host, StoppableClock(), *bodies)
     assert {path: body for path, (body, _) in bucket.objects.items()} == {
         f"/bucket/veo_1_{index}.mp4": body for index, body in enumerate(bodies)
     }
 
 
 def test_being_stopped_while_a_part_is_under_way_ends_the_upload(bucket: Bucket, host: FileHost) -> None:
-    pace = Pace()
-    bucket.meanwhile = pace.stop
+    clock = StoppableClock()
+    bucket.meanwhile = clock.stop
     with pytest.raises(Veo3StorageError, match="the task was ended"):
-        store(host, pace, mp4(6 * BLOCK))
+        store(host, clock, mp4(6 * BLOCK))
     assert bucket.objects == {}
     assert bucket.log[-1] == "discarded"
     assert len(bucket.parts) <= 2  # the one under way, and one that was full by then
@@ -265,7 +265,7 @@ def test_a_part_that_fails_in_the_background_fails_its_file_only(bucket: Bucket,
 
     bucket.meanwhile = fail_once
     with pytest.raises(Veo3StorageError, match=r"(?s)1 failed while 2 files were stored.*reset") as caught:
-        store(host, Pace(), *(mp4(2 * BLOCK + 5, seed) for seed in range(3)))
+        store(host, StoppableClock(), *(mp4(2 * BLOCK + 5, seed) for seed in range(3)))
     assert len(bucket.objects) == 2
     assert all(f"s3://my_s3@{path[1:]}" in str(caught.value) for path in bucket.objects)
     assert bucket.discarded == 1

@@ -62,10 +62,10 @@ def store(_server: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between tries take no time; being stopped works as ever."""
-    from airflow_provider_veo3.storage.source import Pace
+    from airflow_provider_veo3.storage.source import StoppableClock
 
-    pause = Pace.pause
-    monkeypatch.setattr(Pace, "pause", lambda self, seconds: pause(self, 0))
+    pause = StoppableClock.pause
+    monkeypatch.setattr(StoppableClock, "pause", lambda self, seconds: pause(self, 0))
 
 
 @pytest.fixture
