@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waits import looks
 
 from airflow_provider_veo3.assets import asset_uri
 
@@ -55,10 +56,6 @@ def events(dag: str) -> list[tuple[str, dict[str, Any]]]:
     rows = select(AssetEvent).where(AssetEvent.source_dag_id == f"assets_{dag}").order_by(AssetEvent.id)
     with create_session() as session:
         return [(event.asset.uri, event.extra) for event in session.scalars(rows)]
-
-
-def looks(emulator: Emulator) -> int:
-    return sum(emulator.ledger()["requests"].get("status", {}).values())
 
 
 def test_a_declared_asset_has_one_event_that_lists_the_files(emulator: Emulator, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+from waits import events_of
+
 EVENT = {"version": 1, "give_up_at": 1.5, "refused_since": 0.5, "refusals": 3}
 
 
@@ -13,10 +15,6 @@ def trigger(until: float) -> Any:
     from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
 
     return Veo3BackoffTrigger(until=until, event=EVENT)
-
-
-async def events_of(trigger: Any) -> list[Any]:
-    return [event.payload async for event in trigger.run()]
 
 
 def test_round_trip_through_airflows_own_serialization(airflow_db: None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow_versions import AIRFLOW
-from test_decorator import WAIT, Writer, decorated, prompts
+from decorated import WAIT, Writer, decorated, prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
 
 pytestmark = pytest.mark.usefixtures("_soon")
-remembers = pytest.mark.skipif(AIRFLOW >= (3, 3), reason="what it returned is remembered: see test_decorator")
+remembers = pytest.mark.skipif(
+    AIRFLOW >= (3, 3), reason="what it returned is remembered: see test_decorator_retries"
+)
 DURABLE = pytest.mark.parametrize("durable", [False, pytest.param(True, marks=remembers)])
 
 

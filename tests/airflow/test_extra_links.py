@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from test_options import operators
-from test_trigger import HOUR
+from waits import HOUR
 
 if TYPE_CHECKING:
     from pathlib import Path

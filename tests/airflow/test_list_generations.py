@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from connections import use_connection
+from waits import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,10 +51,6 @@ def listed(conf: dict[str, Any] | None = None, **options: Any) -> Ended:
     with DAG(f"list_{next(_numbers)}") as dag:
         Veo3ListGenerationsOperator(task_id="list", retries=3, retry_delay=timedelta(days=1), **options)
     return Run(dag, conf).attempt("list")
-
-
-def pages(emulator: Emulator) -> int:
-    return sum(emulator.ledger()["requests"].get("history", {}).values())
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow_versions import collect_metrics, needs_sensor_in_triggerer, needs_task_state, stats_loggers
 from test_sensor import outcome
-from test_trigger import HOUR, submit
+from waits import HOUR, submit
 
 from airflow_provider_veo3 import metrics
 

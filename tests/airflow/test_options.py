@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waits import sent
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -52,10 +53,6 @@ def run(dag: Any, conf: dict[str, Any] | None = None) -> dict[str, Any]:
         name: end.error for name, end in ended.items() if end.error
     }
     return ended
-
-
-def sent(emulator: Emulator) -> list[dict[str, Any]]:
-    return [task["options"] for task in emulator.ledger()["tasks"]]
 
 
 def operators() -> list[Any]:

@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from connections import connection_to, use_connection
 from flaky_secrets import PATH, FlakySecrets
-from test_trigger import HOUR, drain, events_of, looks, submit, trigger_for, until
+from waits import HOUR, drain, events_of, looks, submit, submit_many, trigger_for, until
 
 from airflow_provider_veo3.exceptions import Veo3Error
 from airflow_provider_veo3.waiting import WaitResult
@@ -63,16 +63,6 @@ def held_by_clients(emulator: Emulator) -> set[int]:
 def sockets_to(emulator: Emulator) -> int:
     """How many connections to the emulator this test holds open."""
     return len(held_by_clients(emulator) - held_before)
-
-
-def submit_many(number: int) -> list[str]:
-    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-
-    hook = Veo3Hook()
-    try:
-        return [hook.text_to_video(f"Number {index}").id for index in range(number)]
-    finally:
-        hook.get_conn().close()
 
 
 def test_many_triggers_read_the_connection_once_and_share_its_sockets(

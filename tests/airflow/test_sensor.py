@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from connections import use_connection
 from test_options import operators
-from test_trigger import HOUR, submit
+from waits import HOUR, submit
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator

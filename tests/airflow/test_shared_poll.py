@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from connections import use_connection
-from test_poller import submit_many
-from test_trigger import HOUR, events_of, looks, trigger_for, until
+from waits import HOUR, events_of, looks, pages, submit_many, trigger_for, until
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -18,10 +17,6 @@ pytestmark = [
     pytest.mark.filterwarnings("error::ResourceWarning"),
     pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-def pages(emulator: Emulator) -> int:
-    return sum(emulator.ledger()["requests"].get("history", {}).values())
 
 
 def wait_for_all(ids: list[str], **changes: Any) -> list[dict[str, Any]]:

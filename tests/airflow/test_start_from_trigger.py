@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow_versions import needs_sensor_in_triggerer
 from test_sensor import outcome
-from test_trigger import HOUR, submit
+from waits import HOUR, submit
 
 if TYPE_CHECKING:
     from task_runs import Ended, Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from test_trigger import submit
+from waits import submit
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator

@@ -12,54 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow_versions import carried_by_serde, import_string
 from connections import use_connection
+from waits import HOUR, drain, events_of, looks, submit, trigger_for, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_provider_veo3.emulator import Emulator
-    from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
-HOUR = 3600
-
-
-def submit(conn_id: str = "veo3_default", prompt: str = "A lighthouse") -> str:
-    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-
-    hook = Veo3Hook(conn_id)
-    generation_id = hook.text_to_video(prompt).id
-    hook.get_conn().close()
-    return generation_id
-
-
-def trigger_for(generation_id: str, **changes: Any) -> Veo3GenerationTrigger:
-    from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
-
-    arguments = {
-        "generation_id": generation_id,
-        "veo3_conn_id": "veo3_default",
-        "deadline": time.time() + HOUR,
-        "poll_interval": 0.01,
-    }
-    return Veo3GenerationTrigger(**arguments | changes)
-
-
-async def events_of(trigger: Veo3GenerationTrigger) -> list[Any]:
-    return [event.payload async for event in trigger.run()]
-
-
-def drain(trigger: Veo3GenerationTrigger) -> dict[str, Any]:
-    """Run a trigger to its end: exactly one event, plain JSON, readable by the task."""
-    from airflow_provider_veo3.waiting import WaitResult
-
-    (payload,) = asyncio.run(events_of(trigger), debug=False)
-    assert json.loads(json.dumps(payload)) == payload
-    assert WaitResult.from_event(payload, trigger.generation_id).generation_id == trigger.generation_id
-    return payload
-
-
-def looks(emulator: Emulator) -> int:
-    return sum(emulator.ledger()["requests"].get("status", {}).values())
 
 
 def test_round_trip_through_airflows_own_serialization() -> None:
@@ -169,12 +127,6 @@ def test_the_connections_poll_interval_serves_where_the_task_does_not_say(
     soon = time.time() + 0.2
     assert drain(trigger_for(submit(), poll_interval=None, deadline=soon))["ending"] == "timeout"
     assert looks(emulator) == 1, "it looks after an interval, or at its deadline if that is sooner"
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something is so."""
-    while not condition():  # noqa: ASYNC110 - what is waited for happens outside the loop
-        await asyncio.sleep(0.005)
 
 
 class Blocking:

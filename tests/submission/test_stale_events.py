@@ -9,7 +9,7 @@ import pytest
 from refusals import BACKOFF, Jumps
 from runs import TASK, accepted, paid_once, start, submissions, succeed
 from test_lost_answers import DEFER
-from test_trigger import submit
+from waits import submit
 
 from airflow_provider_veo3.resuming import is_stale
 
