@@ -39,11 +39,12 @@ _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 def check_generation_id(value: object, field: str = "generation_id") -> str:
     """Return ``value`` if it can be a generation id; it becomes part of a URL and of file names."""
-    if isinstance(value, str) and _ID.fullmatch(value):
+    allowed = "the id a generating task returned, such as 'veo_1703123456789_abc123def'"
+    if value == "None":
+        allowed = f"{allowed}; a template renders to this where its task has returned nothing"
+    elif isinstance(value, str) and _ID.fullmatch(value):
         return value
-    raise Veo3ValidationError.of(
-        field, value, "the id a generating task returned, such as 'veo_1703123456789_abc123def'"
-    )
+    raise Veo3ValidationError.of(field, value, allowed)
 
 
 @dataclass(frozen=True)

@@ -215,3 +215,8 @@ def test_what_could_change_a_path_is_no_id(value: Any) -> None:
     with pytest.raises(Veo3ValidationError) as caught:
         check_generation_id(value)
     assert caught.value.field == "generation_id"
+
+
+def test_a_template_that_found_nothing_is_recognised() -> None:
+    with pytest.raises(Veo3ValidationError, match=r"generation_id='None' .* its task has returned nothing"):
+        check_generation_id("None")
