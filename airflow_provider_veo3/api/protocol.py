@@ -247,7 +247,7 @@ def _refusal(
     if status < HTTPStatus.BAD_REQUEST:
         hint = "Redirects are not followed, so that the key stays here: check the connection's host."
         return errors.Veo3BadRequestError(f"{unspent} {hint}", **details)
-    return errors.Veo3BadRequestError(f"{unspent}{_field(body)}", **details)
+    return errors.Veo3BadRequestError(f"{unspent}{_field(body)}{_model(request, code)}", **details)
 
 
 def _credits(body: Mapping[str, Any]) -> dict[str, int | None]:
@@ -259,6 +259,16 @@ def _field(body: Mapping[str, Any]) -> str:
     name = body.get("field")
     value = body.get("value")
     return f" The field is {redact_text(f'{name}={value!r}')}." if isinstance(name, str) else ""
+
+
+def _model(request: ApiRequest, code: str | None) -> str:
+    """Name the model that the API does not take, which its answer need not do."""
+    name = (request.json or request.form or {}).get("model")
+    if code != "INVALID_MODEL" or name is None:
+        return ""
+    return (
+        f" The model is {redact_text(repr(name))}; Veo3Hook.list_models tells which there are."
+    )
 
 
 def _spent_unknown(request: ApiRequest) -> str:

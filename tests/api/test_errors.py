@@ -247,3 +247,10 @@ def test_a_huge_answer_makes_a_short_error() -> None:
     assert len(str(error)) < 2000
     assert len(error.code or "") < 600
     assert len(error.body) < 600
+
+
+def test_a_refused_model_is_named() -> None:
+    error = error_of(POST, 400, flat("INVALID_MODEL", "Unknown model"))
+    assert f"The model is {POST.json['model']!r}; Veo3Hook.list_models tells" in str(error)
+    assert "The model is" not in str(error_of(POST, 400, flat("INVALID_PROMPT")))
+    assert "The model is" not in str(error_of(STATUS, 400, flat("INVALID_MODEL")))
