@@ -6,7 +6,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_veo3.api.request import MAX_IMAGE_BYTES, Image
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.path import path_of
+from airflow_provider_veo3.storage.path import SERVED, path_of
 
 _LASTING = (
     AirflowNotFoundException,
@@ -38,7 +38,8 @@ def read_image(field: str, source: object) -> Image:
     except Veo3Error:
         raise
     except _LASTING as error:
-        raise Veo3ValidationError.of(field, source, f"{allowed} ({error})") from error
+        served = f", {SERVED}" if "://" in source else ""
+        raise Veo3ValidationError.of(field, source, f"{allowed}{served} ({error})") from error
     except Exception as error:  # every storage has errors of its own
         raise Veo3StorageError(
             f"{field}={source!r} cannot be read now ({error}). Nothing was submitted or spent."

@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.path import path_of
+from airflow_provider_veo3.storage.path import SERVED, path_of
 from airflow_provider_veo3.storage.sink import LocalSink, RenamedSink, Sink
 from airflow_provider_veo3.storage.staged import BLOCK, PARTS, STAGED, Outbox, StagedSink
 
@@ -26,10 +26,7 @@ log = logging.getLogger(__name__)
 CHUNK: Final = 2**16
 """Bytes moved at a time; measured: more is not faster, and each file holds two of them in memory."""
 
-_DESTINATION = (
-    "a local folder, or a URI such as 's3://connection@bucket/prefix/' whose scheme an installed provider"
-    " serves (s3, gs and abfs come with this package's extras s3, gcs and azure) and whose connection exists"
-)
+_DESTINATION: Final = f"a local folder, or a URI such as 's3://connection@bucket/prefix/' {SERVED}"
 
 
 class NamedSink:
@@ -144,6 +141,8 @@ def _check_uri(uri: object) -> None:
     except ValueError as error:
         shown = uri.rpartition("@")[2]  # what is before may be a secret
         raise Veo3ValidationError.of("destination", shown, f"{_DESTINATION} ({error})") from error
+    if parts.scheme and "://" not in uri:  # else a mistyped bucket would be a folder of the worker's
+        raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION}; a scheme is followed by '://'")
     if ":" in parts.netloc.rpartition("@")[0]:
         shown = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
         raise Veo3ValidationError.of(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+SERVED: Final = (
+    "whose scheme an installed provider serves (s3, gs and abfs come with this package's extras s3, gcs and"
+    " azure) and whose connection exists"
+)
+"""What a URI must be like, for errors."""
 
 
 def path_of(uri: str) -> ObjectStoragePath:

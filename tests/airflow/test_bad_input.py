@@ -101,6 +101,7 @@ def test_bad_images(emulator: Emulator, tmp_path: Path) -> None:
         "too_big": (f"file://{tmp_path / 'big.png'}", "this one has 20971521"),
         "folder": (str(tmp_path), "JPEG or PNG"),
         "unknown_scheme": ("nosuch://bucket/a.png", "nosuch"),
+        "no_provider": ("s3://aws_default@bucket/a.png", "this package's extras s3, gcs and azure"),
         "blank": (" ", "JPEG or PNG"),
     }
     _, image_to_video, frames = operators()

@@ -145,6 +145,12 @@ def test_a_destination_nothing_serves_is_refused_before_anything_is_done(uri: An
     assert caught.value.field == "destination"
 
 
+@pytest.mark.parametrize("uri", ["s3:/bucket/x", "s3:bucket", "file:/videos", "gs:"])
+def test_a_mistyped_uri_is_not_taken_for_a_folder_of_the_worker(uri: str) -> None:
+    with pytest.raises(Veo3ValidationError, match=r"destination=.*a scheme is followed by '://'"):
+        Destination(uri)
+
+
 @pytest.mark.parametrize(
     ("bucket", "why"), [("bucket", "credentials belong in the connection"), ("[bucket", "Invalid IPv6")]
 )
