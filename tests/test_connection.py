@@ -158,7 +158,7 @@ def test_an_address_that_is_unusable_or_shows_the_key_is_refused(host: str) -> N
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
 def test_a_port_out_of_range_is_refused(port: int) -> None:
-    connection = SimpleNamespace(host=None, schema=None, port=port, password=KEY)
+    connection = SimpleNamespace(conn_type="veo3", host=None, schema=None, port=port, password=KEY)
     with pytest.raises(Veo3ConnectionConfigError, match="port is"):
         settings_from_connection("c", connection, {})
 
@@ -262,6 +262,23 @@ def test_an_unknown_extra_is_nobody_s_business() -> None:
     assert from_fields(extra=json.dumps({"region": "eu"})).base_url == "https://api.veo3gen.co"
 
 
+@pytest.mark.parametrize(
+    "value", ["aws://id:another_secret@", '{"conn_type": "http", "password": "another_secret"}']
+)
+def test_the_password_of_another_service_is_not_taken_for_the_key(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(
+        Veo3ConnectionConfigError, match=r"its type is '(aws|http)'; allowed: veo3"
+    ) as refused:
+        from_variable(monkeypatch, value, "mistaken")
+    assert "another_secret" not in str(refused.value)
+
+
+def test_a_connection_need_not_say_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_variable(monkeypatch, json.dumps({"password": KEY})).api_key == KEY
+
+
 def test_the_key_is_never_shown() -> None:
     settings = from_fields()
     assert KEY not in f"{settings} {settings!r}"
@@ -276,7 +293,7 @@ def test_the_key_is_never_shown() -> None:
 def test_any_address_is_safe_for_the_key_or_refused(
     host: str | None, schema: str | None, port: int | None
 ) -> None:
-    connection = SimpleNamespace(host=host, schema=schema, port=port, password=KEY)
+    connection = SimpleNamespace(conn_type="veo3", host=host, schema=schema, port=port, password=KEY)
     try:
         base_url = settings_from_connection("c", connection, {}).base_url
     except Veo3ConnectionConfigError:

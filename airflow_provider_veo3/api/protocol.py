@@ -266,9 +266,7 @@ def _model(request: ApiRequest, code: str | None) -> str:
     name = (request.json or request.form or {}).get("model")
     if code != "INVALID_MODEL" or name is None:
         return ""
-    return (
-        f" The model is {redact_text(repr(name))}; Veo3Hook.list_models tells which there are."
-    )
+    return f" The model is {redact_text(repr(name))}; Veo3Hook.list_models tells which there are."
 
 
 def _spent_unknown(request: ApiRequest) -> str:

@@ -30,6 +30,7 @@ _FIELDS: Final[dict[str, Any]] = CONNECTION_TYPE["conn-fields"]
 class AirflowConnection(Protocol):
     """What is read of Airflow's ``Connection``."""
 
+    conn_type: str | None
     host: str | None
     schema: str | None
     port: int | None
@@ -63,8 +64,13 @@ def settings_from_connection(
 ) -> ConnectionSettings:
     """Check a connection and fill in what it leaves open.
 
-    :raises Veo3ConnectionConfigError: no key, a base URL that is unusable or unsafe, an extra out of range.
+    :raises Veo3ConnectionConfigError: another type, no key, an unusable or unsafe base URL, an extra out of
+        range.
     """
+    kind = CONNECTION_TYPE["connection-type"]
+    if connection.conn_type not in (kind, None, ""):
+        # its password is another service's, and would be sent to this one as the key
+        raise _unusable(conn_id, "its type", repr(connection.conn_type), kind)
     if not isinstance(extra, Mapping):
         raise _unusable(conn_id, "extra", f"a {type(extra).__name__}", "a JSON object")
     base_url = _base_url(conn_id, connection.host, connection.schema, connection.port)
