@@ -28,7 +28,7 @@ exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings say what each parameter takes
+python_maximum_signature_line_length = 100  # a longer one has a line for each parameter
 
 html_theme = "furo"
 html_title = "VEO3 provider for Apache Airflow"
@@ -42,6 +42,28 @@ def leave_out_links_from_the_site(_app: Sphinx, _page: str, source: list[str]) -
     source[0] = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\.md(#[^)]*)?\)", r"\1", source[0])
 
 
+def describe_tables(
+    _app: Sphinx, _what: str, name: str, _documented: object, _options: object, lines: list[str]
+) -> None:
+    """Say in the reference what the emulator's tables of options and faults hold."""
+    from airflow_provider_veo3.emulator.faults import EVERYWHERE, KINDS
+    from airflow_provider_veo3.emulator.options import options_of
+    from airflow_provider_veo3.emulator.settings import Settings
+
+    if name.endswith(".Settings"):
+        for field, (rules, _, default) in options_of(Settings).items():
+            told = [re.sub(r"([_*])", r"\\\1", rules.help)]  # no markup
+            if rules.choices:
+                told.append(f"one of {', '.join(f'``{choice}``' for choice in rules.choices)}")
+            lines.append(f":param {field}: {'; '.join(told)}. Default ``{default!r}``.")
+    elif name.endswith(".Fault"):
+        for kind, rule in KINDS.items():
+            where = "anywhere" if rule.endpoints == EVERYWHERE else ", ".join(rule.endpoints)
+            lines += ["", f"``{kind}`` ({where})", f"    {rule.does}"]
+    lines.append("")
+
+
 def setup(app: Sphinx) -> None:
     """Register what is defined above; Sphinx calls it."""
     app.connect("source-read", leave_out_links_from_the_site)
+    app.connect("autodoc-process-docstring", describe_tables)

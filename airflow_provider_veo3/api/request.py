@@ -102,7 +102,7 @@ class GenerationRequest:
 
     Numbers and booleans may come as text (``"8"``, ``"true"``), as templates and CSV files give them.
 
-    :param type: which endpoint serves it.
+    :param type: which endpoint serves it: ``text-to-video``, ``image-to-video`` or ``first-last-frame``.
     :param prompt: what the video shows; 1 to 1000 characters.
     :param model: model id, see :meth:`Veo3Hook.list_models`; unknown ids are left to the API.
     :param sample_count: videos to make, 1 or 2; each is charged.
@@ -114,8 +114,10 @@ class GenerationRequest:
     :param negative_prompt: what the video must not show; at most 500 characters.
     :param seed: 0 to 4294967295; ``None`` lets the API choose.
     :param person_generation: ``allow_adult`` or ``dont_allow``.
-    :param images: the files for the endpoints that take some.
-    :param extra_options: further options by their API names, sent as they are; may not repeat one above.
+    :param images: for ``image-to-video`` one :class:`Image`, the ``image``; for ``first-last-frame`` two, the
+        ``first_frame`` and the ``last_frame``.
+    :param extra_options: further options by their API names, JSON values sent as they are; may not repeat one
+        above.
     :raises Veo3ValidationError: on the first option that is not acceptable.
     """
 

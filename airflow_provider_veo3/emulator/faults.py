@@ -7,7 +7,7 @@ import math
 import random
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_veo3.emulator.accounts import fingerprint
 
@@ -23,28 +23,38 @@ EVERYWHERE = (*API, *FILE)
 # A request meets at most one rule of each stage, so that a delay and a cut can be combined.
 WAIT, INSTEAD, TASK, REPLY = "wait", "instead", "task", "reply"
 
-# kind -> (stage, the endpoints at which it means something)
-KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "delay": (WAIT, EVERYWHERE),
-    "status": (INSTEAD, EVERYWHERE),
-    "garbage": (INSTEAD, EVERYWHERE),
-    "html_instead": (INSTEAD, EVERYWHERE),
-    "redirect": (INSTEAD, EVERYWHERE),
-    "disconnect_before": (INSTEAD, EVERYWHERE),
-    "expire": (INSTEAD, FILE),
-    "fail_generation": (TASK, SUBMITS),
-    "no_videos": (TASK, SUBMITS),
-    "drop_sample": (TASK, SUBMITS),
-    "lose_task": (TASK, (*SUBMITS, *READS)),
-    "accept_then_status": (REPLY, SUBMITS),
-    "accept_then_disconnect": (REPLY, SUBMITS),
-    "disconnect_mid_body": (REPLY, EVERYWHERE),
-    "truncate": (REPLY, EVERYWHERE),
-    "wrong_length": (REPLY, EVERYWHERE),
-    "no_length": (REPLY, EVERYWHERE),
-    "corrupt": (REPLY, EVERYWHERE),
-    "stall": (REPLY, EVERYWHERE),
-    "ignore_range": (REPLY, FILE),
+
+class Kind(NamedTuple):
+    """A way to misbehave."""
+
+    stage: str
+    endpoints: tuple[str, ...]
+    """Where it means something."""
+    does: str
+    """For people: what happens."""
+
+
+KINDS: dict[str, Kind] = {
+    "delay": Kind(WAIT, EVERYWHERE, "the request waits for ``seconds``, then goes on"),
+    "status": Kind(INSTEAD, EVERYWHERE, "``status`` is answered, and the service never sees the request"),
+    "garbage": Kind(INSTEAD, EVERYWHERE, "200 with bytes that are no JSON, in place of the service's answer"),
+    "html_instead": Kind(INSTEAD, EVERYWHERE, "200 with a web page, as something in between sends it"),
+    "redirect": Kind(INSTEAD, EVERYWHERE, "302 to ``location``"),
+    "disconnect_before": Kind(INSTEAD, EVERYWHERE, "cut, and the service never sees the request"),
+    "expire": Kind(INSTEAD, FILE, "the link is refused as one that has expired"),
+    "fail_generation": Kind(TASK, SUBMITS, "what is accepted will fail with ``error``, and is refunded then"),
+    "no_videos": Kind(TASK, SUBMITS, "what is accepted will complete without a file"),
+    "drop_sample": Kind(TASK, SUBMITS, "what is accepted will complete with one file less"),
+    "lose_task": Kind(TASK, (*SUBMITS, *READS), "the generation is unknown to the API from then on"),
+    "accept_then_status": Kind(REPLY, SUBMITS, "accepted and charged, but ``status`` is answered"),
+    "accept_then_disconnect": Kind(REPLY, SUBMITS, "accepted and charged, but the connection is cut"),
+    "disconnect_mid_body": Kind(REPLY, EVERYWHERE, "the connection is reset after ``bytes`` of the body"),
+    "truncate": Kind(REPLY, EVERYWHERE, "the connection is closed after ``bytes`` of the body"),
+    "wrong_length": Kind(REPLY, EVERYWHERE, "``Content-Length`` says ``bytes``; no more than these are sent"),
+    "no_length": Kind(REPLY, EVERYWHERE, "there is no ``Content-Length``"),
+    "corrupt": Kind(REPLY, EVERYWHERE, "64 bytes of the body, from ``bytes`` on, are inverted"),
+    "stall": Kind(REPLY, EVERYWHERE, "the body pauses for ``seconds`` after ``bytes``"),
+    "ignore_range": Kind(REPLY, FILE, "the whole file is sent although a part was asked for"),
 }
 
 
@@ -56,15 +66,15 @@ _HEADER_TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 class Fault:
     """One rule: whom it meets, how often, and what it does.
 
-    :param kind: one of ``KINDS``.
+    :param kind: what it does, a key of ``KINDS``.
     :param endpoint: an endpoint's name, ``file`` or ``any``.
     :param task_id: only requests about this task.
     :param prompt_contains: only requests about a task whose prompt contains this.
     :param api_key: only requests with this key; a file request counts as its task's key.
     :param skip: so many matching requests pass first.
     :param times: so many requests are met, None = for ever.
-    :param probability: the chance that a matching request is met; drawn from the emulator's seed.
-    :param status: HTTP status of the answer; ``status`` and ``accept_then_status`` need it.
+    :param probability: the chance that a matching request is met, 0 to 1; drawn from the emulator's seed.
+    :param status: HTTP status of the answer, 200 to 599; ``status`` and ``accept_then_status`` need it.
     :param body: text, or an object sent as JSON.
     :param headers: headers of the answer; null removes one.
     :param content_type: content type of the answer.
@@ -96,7 +106,7 @@ class Fault:
         """Refuse rules that could never act as their author means."""
         if self.kind not in KINDS:
             raise ValueError(f"kind={self.kind!r}: allowed are {', '.join(KINDS)}")
-        endpoints = KINDS[self.kind][1]
+        endpoints = KINDS[self.kind].endpoints
         if self.endpoint not in ("any", *endpoints):
             raise ValueError(f"endpoint={self.endpoint!r}: {self.kind} works at any, {', '.join(endpoints)}")
         if self.kind == "redirect" and not self.location:
@@ -122,7 +132,7 @@ class Fault:
     @property
     def stage(self) -> str:
         """When in the life of a request the rule acts."""
-        return KINDS[self.kind][0]
+        return KINDS[self.kind].stage
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Fault:
@@ -172,7 +182,7 @@ class _Rule:
 
     def meets(self, target: Target) -> bool:
         fault = self.fault
-        _, endpoints = KINDS[fault.kind]
+        endpoints = KINDS[fault.kind].endpoints
         if target.endpoint not in endpoints or fault.endpoint not in ("any", target.endpoint):
             return False
         if fault.task_id is not None and fault.task_id != target.task_id:

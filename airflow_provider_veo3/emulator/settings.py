@@ -73,7 +73,10 @@ def _even(value: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Dialect):
-    """All options; the command line, the run-time settings and the checks are derived from this table."""
+    """All options; the command line, the run-time settings and the checks are derived from this table.
+
+    What the command line calls ``off`` is ``None`` here.
+    """
 
     host: str = option(
         "127.0.0.1", SERVER, "address to listen on, loopback only", runtime=False, check=_loopback

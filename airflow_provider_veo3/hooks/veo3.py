@@ -35,7 +35,8 @@ class Veo3Hook(BaseHook):
 
     Every verb raises a :class:`~airflow_provider_veo3.exceptions.Veo3ApiError` that says what happened, to
     which generation, and whether credits were spent. Questions are repeated through short trouble; a
-    submission only where it certainly was not accepted.
+    submission only where it certainly was not accepted. A parameter that is not acceptable raises
+    :class:`~airflow_provider_veo3.exceptions.Veo3ValidationError` before anything is sent.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``: the password is the API key, the host the base
         URL (default ``https://api.veo3gen.co``). Where ``veo3_default`` is not defined, the environment
@@ -76,7 +77,7 @@ class Veo3Hook(BaseHook):
         return settings
 
     def get_conn(self) -> SyncTransport:
-        """Return the transport that the verbs use."""
+        """Return the transport that the verbs use, which keeps one connection open; ``close()`` ends it."""
         return self._transport
 
     @cached_property
@@ -102,14 +103,16 @@ class Veo3Hook(BaseHook):
     def submit(self, request: GenerationRequest, retries: Retries | None = None) -> Generation:
         """Submit a generation, which spends credits when it is accepted.
 
-        :param retries: how often it is repeated where it certainly was not accepted.
+        :param request: what to generate.
+        :param retries: how often it is repeated where it certainly was not accepted; default four tries.
+        :return: the generation, ``pending``, with its id and what it took.
         """
         settings = self.settings
         flow = flows.submit(request, settings.base_url, settings.file_fields, retries or Retries())
         return self._transport.run(flow)
 
     def text_to_video(self, prompt: str, **options: Any) -> Generation:
-        """Submit a video made from text.
+        """Submit a video made from text; see :meth:`submit`.
 
         :param prompt: what the video shows; 1 to 1000 characters.
         :param options: see :class:`~airflow_provider_veo3.api.request.GenerationRequest`.
@@ -117,7 +120,7 @@ class Veo3Hook(BaseHook):
         return self.submit(GenerationRequest("text-to-video", prompt, **options))
 
     def image_to_video(self, prompt: str, image: bytes, **options: Any) -> Generation:
-        """Submit a video that starts from an image.
+        """Submit a video that starts from an image; see :meth:`submit`.
 
         :param prompt: what happens in the video; 1 to 1000 characters.
         :param image: a JPEG or PNG file, at most 20 MB.
@@ -129,7 +132,7 @@ class Veo3Hook(BaseHook):
     def first_last_frame(
         self, prompt: str, first_frame: bytes, last_frame: bytes, **options: Any
     ) -> Generation:
-        """Submit a video that runs from one image to another (Veo 3.1 Quality and Fast).
+        """Submit a video that runs from one image to another (Veo 3.1 Quality and Fast); see :meth:`submit`.
 
         The vendor names the endpoint but not its form fields: the connection's extras
         ``first_frame_field`` and ``last_frame_field`` set them.
@@ -143,18 +146,38 @@ class Veo3Hook(BaseHook):
         return self.submit(GenerationRequest("first-last-frame", prompt, images=images, **options))
 
     def get_generation(self, generation_id: str) -> Generation:
-        """Ask how a generation stands."""
+        """Ask how a generation stands.
+
+        :param generation_id: the id that its submission returned.
+        :return: the generation as far as the API tells; that it has failed is no error here.
+        :raises Veo3GenerationNotFoundError: the API does not know the id.
+        """
         flow = flows.get_generation(generation_id, self.settings.base_url, Retries())
         return self._transport.run(flow)
 
     def get_videos(self, generation_id: str) -> tuple[Video, ...]:
-        """Ask for fresh links to a finished generation's files."""
+        """Ask for fresh links to a finished generation's files.
+
+        :param generation_id: the id that its submission returned.
+        :return: one :class:`~airflow_provider_veo3.api.models.Video` for each file, in order; at least one.
+        :raises Veo3VideoNotReadyError: it has not finished.
+        :raises Veo3NoVideosError: it finished without a file.
+        :raises Veo3GenerationNotFoundError: the API does not know the id.
+        """
         return self._transport.run(flows.get_videos(generation_id, self.settings.base_url, Retries()))
 
     def open_file(
         self, url: str, *, offset: int = 0, if_match: str | None = None
     ) -> AbstractContextManager[FileResponse]:
-        """Open a file of :meth:`get_videos` for streaming; the key is not sent along."""
+        """Open a file for streaming; the key is not sent along.
+
+        :param url: the ``url`` of one of :meth:`get_videos`.
+        :param offset: bytes that are there already; only what comes behind them is asked for.
+        :param if_match: entity tag these bytes came with; where the file has changed, it comes whole.
+        :return: a context manager of an answer with ``status``, ``headers`` and ``iter_bytes(chunk_size)``.
+        :raises Veo3NoAnswerError: no answer came, or the body broke off.
+        :raises Veo3StorageError: the host redirects to where it must not.
+        """
         from airflow_provider_veo3.api.transport import open_file
 
         return open_file(url, timeout=self.settings.request_timeout, offset=offset, if_match=if_match)
@@ -162,7 +185,8 @@ class Veo3Hook(BaseHook):
     def iter_history(self, status: str | None = None) -> Iterator[Generation]:
         """Yield the account's generations, page by page as they are needed, each once, in the API's order.
 
-        :param status: only those that stand so: ``pending``, ``processing``, ``completed`` or ``failed``.
+        :param status: only those that stand so: ``pending``, ``processing``, ``completed`` or ``failed``;
+            ``None`` for all.
         """
         for page in self.iter_history_pages(status):
             yield from page
@@ -186,7 +210,10 @@ class Veo3Hook(BaseHook):
             skip = page.next_skip if fresh or not page.generations else None
 
     def list_models(self) -> tuple[VideoModel, ...]:
-        """Ask for the models and their prices."""
+        """Ask for the models and their prices.
+
+        :return: a :class:`~airflow_provider_veo3.api.models.VideoModel` for each.
+        """
         return self._transport.run(flows.list_models(Retries()))
 
     def estimate_credits(self, model: str, *, sample_count: int = 1, generate_audio: bool = True) -> int:
@@ -208,7 +235,10 @@ class Veo3Hook(BaseHook):
         return price
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the models, which checks address and key and costs no credits."""
+        """Ask for the models, which checks address and key and costs no credits.
+
+        :return: whether it worked, and a sentence for people.
+        """
         try:
             models = self._transport.run(flows.list_models(Retries(attempts=1)))
         except AirflowException as error:

@@ -81,12 +81,16 @@ class Veo3TextToVideoOperator(BaseOperator):
         in the history could be it: ``fail`` (default; the error names the ids), ``adopt_newest`` or
         ``resubmit``, which may pay twice. Where it was accepted (202) and none could be it, both others fail.
     :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
+    :raises Veo3ConnectionConfigError: the connection cannot be used; nothing was sent.
     :raises Veo3CreditLimitError: it would cost more than ``max_credits``; nothing was sent, no retry.
     :raises Veo3PermanentApiError: the API refuses (key, credits, content, options); not retried.
+    :raises Veo3NoAnswerError: no connection could be made, or the answer was lost and the history cannot be
+        searched for it; a retry looks there first. :class:`Veo3ServerError` of a 5xx likewise.
     :raises Veo3RateLimitError: the API would not let it in in time; says how long it has refused.
     :raises Veo3StateError: it cannot be told or noted whether an earlier attempt has paid; nothing was sent.
     :raises Veo3AmbiguousSubmissionError: see ``on_ambiguous_submission``.
-    :raises Veo3GenerationFailedError: waited for, it failed and was refunded; a retry submits anew.
+    :raises Veo3GenerationFailedError: waited for, it failed and was refunded; a retry submits anew, unless
+        it was refused for its content (:class:`Veo3GenerationRefusedError`).
     :raises Veo3GenerationTimeoutError: waited for, it was still running after ``timeout``.
     """
 
