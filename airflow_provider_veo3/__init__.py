@@ -1,4 +1,25 @@
-"""Apache Airflow provider for the VEO3 video generation API."""
+"""Apache Airflow provider for the VEO3 video generation API.
+
+Where what is; imports run downward::
+
+    operators/ sensors/ decorators/    what a DAG file names: parameters, templates, deferral, XComs
+    retry_policy                       ... and for its retries
+    attempt returned                   an attempt of a generating task: let in, or deferred
+    triggers/ resuming                 what a triggerer runs, and how a task goes on from it
+    exactly_once submission memory     one generation for each task, paid for once
+    claims admission                   ... though others want the same, or the API refuses for now
+    watching completed history         what an account completes, and has completed
+    assets lineage links               what Airflow is told and shows
+    poller schedule questions seat     one look for everyone who waits on a connection
+    listing waiting pace cancelling    ... which pages it reads, what they mean for each, when it is worth it
+    images storage/                    files: where they are read from and stored
+    hooks/                             an Airflow connection becomes a transport
+    spending metrics                   what a generation may cost; what is counted
+    api/                               the protocol: knows nothing of Airflow
+    arguments templated                what DAG files are read with: no HTTP, no API
+    connection_form exceptions         ... and everyone: the fields of a connection, the error tree
+    emulator/                          a local VEO3: imports none of the above, nor they it
+"""
 
 from __future__ import annotations
 
