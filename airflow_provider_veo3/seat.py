@@ -1,4 +1,4 @@
-"""What is kept of one who waits for a generation."""
+"""What a schedule keeps of everyone who waits for a generation."""
 
 from __future__ import annotations
 

@@ -148,10 +148,10 @@ class Wait:
     accepted_at: float | None = None
     model: str | None = None
     pace: Pace = field(default_factory=Pace)
-    _began: float | None = None
-    _last: Generation | None = None
-    _failures: int = 0
-    _state: str = "was not asked about"
+    _began: float | None = field(default=None, init=False)
+    _last: Generation | None = field(default=None, init=False)
+    _failures: int = field(default=0, init=False)
+    _state: str = field(default="was not asked about", init=False)
 
     def first_look(self, now: float) -> float:
         """Return the seconds until the first look: whoever waits has just submitted, or just looked."""

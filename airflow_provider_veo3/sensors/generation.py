@@ -80,10 +80,10 @@ class Veo3GenerationSensor(BaseSensorOperator):
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
         self.deferrable = deferrable or start_from_trigger
-        self.start_from_trigger = start_from_trigger and self._can_start_from_trigger()
+        self.start_from_trigger = start_from_trigger and self._set_up_start_from_trigger()
 
-    def _can_start_from_trigger(self) -> bool:
-        """Tell the scheduler how, or the author of the DAG why not."""
+    def _set_up_start_from_trigger(self) -> bool:
+        """Tell the scheduler how, or the author of the DAG why not; return whether it can."""
         from airflow_provider_veo3.triggers.sensor import start_args, why_a_worker
 
         reason = why_a_worker(self)
