@@ -275,8 +275,10 @@ def test_the_password_of_another_service_is_not_taken_for_the_key(
     assert "another_secret" not in str(refused.value)
 
 
-def test_a_connection_need_not_say_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert from_variable(monkeypatch, json.dumps({"password": KEY})).api_key == KEY
+@pytest.mark.parametrize("kind", [{}, {"conn_type": "generic"}], ids=str)
+def test_a_connection_need_not_say_its_type(monkeypatch: pytest.MonkeyPatch, kind: dict[str, str]) -> None:
+    """An API server without the provider offers no other type in its form."""
+    assert from_variable(monkeypatch, json.dumps({**kind, "password": KEY})).api_key == KEY
 
 
 def test_the_key_is_never_shown() -> None:

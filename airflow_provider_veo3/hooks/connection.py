@@ -68,7 +68,7 @@ def settings_from_connection(
         range.
     """
     kind = CONNECTION_TYPE["connection-type"]
-    if connection.conn_type not in (kind, None, ""):
+    if connection.conn_type not in (kind, "generic", None, ""):
         # its password is another service's, and would be sent to this one as the key
         raise _unusable(conn_id, "its type", repr(connection.conn_type), kind)
     if not isinstance(extra, Mapping):
