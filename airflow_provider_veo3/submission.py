@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from airflow_provider_veo3.api.prompts import plain
 from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError, Veo3StateError
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def choose(
 
 def looks_of(request: GenerationRequest) -> str:
     """Return the identity of what the history tells of a generation: type, model and prompt."""
-    shown = [request.type, request.model, request.prompt]
+    shown = [request.type, request.model, plain(request.prompt)]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
@@ -287,5 +288,6 @@ def fingerprint_of(request: GenerationRequest, veo3_conn_id: str, base_url: str)
         "options": request.wire_options(),
         "images": [hashlib.sha256(image.data).hexdigest() for image in request.images],
     }
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    as_sent = json.loads(json.dumps(identity))  # whose names are text, which can be sorted
+    canonical = json.dumps(as_sent, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

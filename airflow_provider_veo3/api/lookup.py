@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.flows import Flow, get_history_page
 from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.prompts import plain, same_prompt, sizes_of
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.request import IMAGE_ROLES
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Generation, HistoryPage
+    from airflow_provider_veo3.api.prompts import Sizes
     from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.api.retries import Retries
 
@@ -22,9 +24,6 @@ a gateway's clock is not the API's, and the worker that looks is not always the 
 
 UNKNOWN_CLOCK_SLACK: Final = 120.0
 """Seconds by which the API's clock may be off where it does not tell its time."""
-
-SHORTEST_CUT: Final = 16
-"""Characters that a prompt has at least which was shortened without a mark."""
 
 PAGE_OVERLAP: Final = 5
 """Generations that are read again with the next page: what is accepted meanwhile moves the rest on."""
@@ -63,19 +62,19 @@ class Lost:
 
     def candidates(self, page: HistoryPage) -> dict[str, Generation]:
         """Return the generations of a page that can be it; what the listing does not tell speaks for them."""
-        longest = max((len(g.prompt or "") for g in page.generations), default=0)
+        longest = sizes_of(g.prompt for g in page.generations if g.prompt is not None)
         return {g.id: g for g in page.generations if self._may_be(g, page.clock_skew, longest)}
 
     def has_the_words(self, generation: Generation) -> bool:
-        """Whether a generation is listed with the very prompt, white space aside."""
-        return generation.prompt is not None and _words(generation.prompt) == _words(self.prompt)
+        """Whether a generation is listed with the very prompt, in whatever form."""
+        return generation.prompt is not None and plain(generation.prompt) == plain(self.prompt)
 
     def contradicts(self, generation: Generation) -> bool:
         """Whether the status of a generation tells of another prompt than was sent, shortened or not."""
         told = generation.prompt
-        return told is not None and not same_prompt(self.prompt, told, len(told))
+        return told is not None and not same_prompt(self.prompt, told, sizes_of([told]))
 
-    def _may_be(self, generation: Generation, clock_skew: float | None, longest: int) -> bool:
+    def _may_be(self, generation: Generation, clock_skew: float | None, longest: Sizes) -> bool:
         if generation.status is Status.FAILED:  # refunded: nothing to take up
             return False
         if generation.type is not None and _is_another_type(self.type, generation.type):
@@ -103,24 +102,6 @@ def is_another_model(sent: str, listed: str) -> bool:
     """Whether a listing names another model; a name that is no id says nothing, nor does its ending."""
     ours, theirs = (re.sub(r"-(\d{3}|preview)$", "", name.strip().lower()) for name in (sent, listed))
     return ours != theirs and ours.startswith("veo-") and theirs.startswith("veo-")
-
-
-def same_prompt(sent: str, listed: str, longest: int) -> bool:
-    """Whether a listed prompt is the one that was sent, perhaps shortened, perhaps with other white space.
-
-    :param longest: characters of the longest prompt on the page: a listing that cuts without saying so cuts
-        every prompt there, so that a shorter one is whole.
-    """
-    ours, theirs = _words(sent), _words(listed)
-    beginning = theirs.removesuffix("…").removesuffix("...").rstrip()
-    if beginning != theirs:
-        return ours == theirs or (bool(beginning) and ours.startswith(beginning))
-    cut = SHORTEST_CUT <= len(listed) == longest
-    return ours == theirs or (cut and ours.startswith(theirs))
-
-
-def _words(prompt: str) -> str:
-    return " ".join(prompt.split())
 
 
 def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +14,13 @@ class UnusableError(Exception):
 
 
 def read_text(value: object) -> str | None:
-    """Return non-empty text, else ``None``; without what no log and no database can keep."""
+    """Return non-empty text, else ``None``; without what no log and no database can keep.
+
+    A lone surrogate, such as the half that is left where a text was cut, is shown as U+FFFD.
+    """
     if not isinstance(value, str):
         return None
-    return value.replace("\x00", "").encode("utf-8", "replace").decode() or None
+    return re.sub("[\ud800-\udfff]", "\ufffd", value.replace("\x00", "")) or None
 
 
 def read_number(value: object) -> float | None:

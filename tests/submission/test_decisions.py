@@ -289,6 +289,22 @@ def test_where_it_goes_the_endpoint_and_the_images_change_the_fingerprint() -> N
     assert len(set(fingerprints)) == len(fingerprints)
 
 
+def test_what_the_history_may_show_alike_looks_alike() -> None:
+    looks = {
+        submission.looks_of(dataclasses.replace(REQUEST, prompt=prompt, seed=seed))
+        for seed, prompt in enumerate(["A café", " A  café", "A cafe\u0301", "A caf&eacute;"])
+    }
+    assert len(looks) == 1
+    assert submission.looks_of(REQUEST) not in looks
+
+
+def test_names_inside_an_extra_option_may_be_of_any_kind_that_json_takes() -> None:
+    mixed = dataclasses.replace(REQUEST, extra_options={"a": {1: "x", "b": "y"}})
+    as_sent = dataclasses.replace(REQUEST, extra_options={"a": {"b": "y", "1": "x"}})
+    prints = {submission.fingerprint_of(request, "conn", "http://a") for request in (mixed, as_sent)}
+    assert len(prints) == 1
+
+
 def test_spelling_and_place_do_not_change_the_fingerprint() -> None:
     as_text = GenerationRequest(
         "text-to-video",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import unicodedata
 from datetime import UTC, datetime
 from email.utils import formatdate
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_veo3.api.flows import Pause
-from airflow_provider_veo3.api.lookup import MAX_PAGES, HistoryTooLongError, Lost, find, same_prompt
+from airflow_provider_veo3.api.lookup import MAX_PAGES, HistoryTooLongError, Lost, find
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
+from airflow_provider_veo3.api.prompts import same_prompt, sizes_of
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse
 from airflow_provider_veo3.api.retries import Retries
 
@@ -269,4 +273,46 @@ def test_a_status_can_contradict_a_shortened_listing(told: str | None, contradic
     ],
 )
 def test_same_prompt(sent: str, shown: str, longest: int, same: bool) -> None:
-    assert same_prompt(sent, shown, longest) is same
+    assert same_prompt(sent, shown, sizes_of(["x" * longest])) is same
+
+
+CAFE = 'In the "Café ½" Tom & Léa dance \U0001f57a\U0001f3fd\u200d\u2642\ufe0f\tuntil\x00 the sun <rises>'
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("escaped", [str, escape])
+def test_a_prompt_is_known_in_the_form_it_was_kept_in(form: Any, escaped: Callable[[str], str]) -> None:
+    shown = escaped(unicodedata.normalize(form, CAFE)).replace("\x00", "").replace("\u200d", "")
+    assert same_prompt(CAFE, shown, sizes_of(["x" * 500]))
+    assert not same_prompt(CAFE.replace("Tom", "Tim"), shown, sizes_of(["x" * 500]))
+
+
+# how JavaScript, Go and Python cut a text, whose length each counts in another unit
+CUTS: dict[str, Callable[[str, int], str]] = {
+    "UTF-16": lambda text, end: text.encode("utf-16-le")[: 2 * end].decode("utf-16-le", "surrogatepass"),
+    "UTF-8": lambda text, end: text.encode()[:end].decode("utf-8", "replace"),
+    "UTF-8, each byte": lambda text, end: re.sub(
+        "[\udc80-\udcff]", "\ufffd", text.encode()[:end].decode("utf-8", "surrogateescape")
+    ),
+    "characters": lambda text, end: text[:end],
+}
+
+
+@pytest.mark.parametrize("end", range(24, 60))
+@pytest.mark.parametrize("mark", ["...", "…", ""])
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_prompt_is_known_wherever_it_was_cut(cut: str, mark: str, end: int) -> None:
+    prompt = "A dancer \U0001f57a\U0001f57a in the Café Zürich öffnet \U0001f6aa die Tür & geht in den Regen"
+    plain = "A horse gallops along the beach while the sun goes down behind the hills of the island"
+    tasks = [
+        task("veo_lost", 5, CUTS[cut](prompt, end) + mark),
+        task("veo_other", 6, CUTS[cut](plain, end) + mark),
+    ]
+    for sent, found in ((prompt, "veo_lost"), (plain, "veo_other")):
+        assert History(tasks).find(Lost("text-to-video", MODEL, sent, NOW, NOW + 60)) == [found]
+
+
+def test_a_prompt_is_known_although_a_character_that_is_escaped_was_cut() -> None:
+    sent = 'She says "hello" and walks away'
+    for end in range(5, len(escape(sent))):
+        assert same_prompt(sent, escape(sent)[:end] + "...", sizes_of(["x" * 500]))

@@ -1,0 +1,66 @@
+"""Whether a prompt that the API shows is the one that was sent: whatever storing and listing did to it."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHORTEST_CUT: Final = 16
+"""Characters that a prompt has at least which was shortened without a mark."""
+
+TORN: Final = "\ufffd"
+"""What stands for the half of a character that a cut has left."""
+
+Sizes = tuple[int, int, int]
+"""Length in each unit that a listing may cut by: characters, units of UTF-16, bytes of UTF-8."""
+
+
+def plain(prompt: str) -> str:
+    """Return what stays of a prompt whoever keeps it.
+
+    Without what a store or a page may change: white space, invisible characters, one of several ways to write
+    the same character, and what is escaped for HTML.
+    """
+    text = unicodedata.normalize("NFKC", html.unescape(prompt))
+    return " ".join("".join(each for each in text if each.isprintable() or each.isspace()).split())
+
+
+def sizes_of(prompts: Iterable[str]) -> Sizes:
+    """Return the longest in each unit."""
+    longest = (0, 0, 0)
+    for prompt in prompts:
+        characters, units, octets = map(max, longest, _sizes(prompt))
+        longest = (characters, units, octets)
+    return longest
+
+
+def _sizes(prompt: str) -> Sizes:
+    whole = prompt.rstrip(TORN)
+    return len(whole), len(whole.encode("utf-16-le")) // 2, len(whole.encode())
+
+
+def same_prompt(sent: str, listed: str, longest: Sizes) -> bool:
+    """Whether a listed prompt is the one that was sent, perhaps shortened, perhaps in another form.
+
+    :param longest: sizes of the longest prompts on the page: a listing that cuts without saying so cuts every
+        prompt there to the same length, so that a shorter one is whole.
+    """
+    ours, theirs = plain(sent), plain(listed)
+    if ours == theirs:
+        return True
+    beginning = theirs.removesuffix("...")
+    if beginning == theirs and not (len(listed) >= SHORTEST_CUT and _is_cut(listed, longest)):
+        return False
+    # a cut may go through a character, or through one that is escaped
+    beginning = re.sub(r"&#?\w*$", "", beginning.rstrip().rstrip(TORN)).rstrip()
+    return bool(beginning) and ours.startswith(beginning)
+
+
+def _is_cut(listed: str, longest: Sizes) -> bool:
+    full = any(size >= most for size, most in zip(_sizes(listed), longest, strict=True))
+    return full or listed.endswith(TORN)
