@@ -214,12 +214,12 @@ class ExactlyOnce:
             raise error from trouble  # a later attempt looks again
 
     def _check_may_pay_again(self, error: Veo3ApiError) -> None:
-        """Refuse to submit anew what was accepted, although the history does not show it."""
+        """Refuse to submit anew what was accepted, though neither its answer nor the history names it."""
         if was_accepted(error) and self._on_ambiguous != "resubmit":
             raise Veo3AmbiguousSubmissionError(
-                f"{error} It was accepted (202), but the history does not show it, so it was not submitted "
-                "again. Once the history does, clear the task, or store it with Veo3DownloadOperator; "
-                "on_ambiguous_submission='resubmit' pays for another."
+                f"{error} The answer says that it was accepted, but the history does not name it either, so "
+                "it was not submitted again. Clearing the task looks once more, and then submits anew; "
+                "on_ambiguous_submission='resubmit' pays for another at once."
             ) from error
 
     def _may_have_one(self) -> bool:
@@ -284,7 +284,7 @@ class ExactlyOnce:
     def _look_up(self, lost: lookup.Lost) -> tuple[Generation, ...]:
         try:
             return self._hook.get_conn().run(lookup.find(lost, self._hook.settings.base_url, self._retries))
-        except lookup.HistoryTooLongError as error:
+        except lookup.InconclusiveHistoryError as error:
             raise Veo3AmbiguousSubmissionError(
                 f"The answer to a submission was lost, and it cannot be looked up: {error}. "
                 "It was not submitted again."

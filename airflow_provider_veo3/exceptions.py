@@ -137,7 +137,14 @@ class Veo3NoAnswerError(Veo3ApiError):
 
 
 class Veo3UnreadableAnswerError(Veo3ApiError):
-    """An answer came that is no JSON object, or lacks what it must have."""
+    """An answer came that is no JSON object, or lacks what it must have.
+
+    :param accepted: whether it says all the same that a submission was accepted.
+    """
+
+    def __init__(self, message: str, *, accepted: bool = False, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.accepted = accepted
 
 
 class Veo3RateLimitError(Veo3ApiError):

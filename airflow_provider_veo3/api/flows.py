@@ -78,8 +78,13 @@ def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[
     """Ask how one generation stands."""
 
     def read(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
-        if not isinstance(body.get("status"), str):
+        status = body.get("status")
+        if not isinstance(status, str):
             raise UnusableError("it has no status")
+        # 'error' may be the status of an answer, which must not have a generation paid for again
+        is_end = models.read_status(status).is_terminal
+        if is_end and not models.named_id(body) and status.strip().lower() not in set(models.Status):
+            raise UnusableError("it names no generation")
         generation = models.parse_generation(
             {**body, "taskId": body.get("taskId") or generation_id}, base_url
         )

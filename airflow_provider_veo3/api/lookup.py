@@ -34,8 +34,8 @@ MAX_PAGES: Final = 50
 _KNOWN_TYPES: Final = {name.replace("-", "") for name in IMAGE_ROLES}
 
 
-class HistoryTooLongError(Exception):
-    """The history is too long to say that a generation is not in it."""
+class InconclusiveHistoryError(Exception):
+    """It cannot be said that a generation is not in the history; says why."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ class Lost:
         """Return the generations of a page that can be it; what the listing does not tell speaks for them."""
         longest = sizes_of(g.prompt for g in page.generations if g.prompt is not None)
         return {g.id: g for g in page.generations if self._may_be(g, page.clock_skew, longest)}
+
+    def is_unnamed(self, page: HistoryPage) -> bool:
+        """Whether a page has it, as far as the prompt tells, under an id that cannot be used."""
+        told = [g for g in page.unnamed if g.prompt is not None]
+        longest = sizes_of(g.prompt for g in (*page.generations, *told) if g.prompt is not None)
+        return any(self._may_be(g, page.clock_skew, longest) for g in told)
 
     def has_the_words(self, generation: Generation) -> bool:
         """Whether a generation is listed with the very prompt, in whatever form."""
@@ -109,20 +115,23 @@ def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, 
 
     A history that runs from new to old is read until it is older than the submission, any other whole.
 
-    :raises HistoryTooLongError: it is not whole after ``MAX_PAGES``.
+    :raises InconclusiveHistoryError: it is not whole after ``MAX_PAGES``, or shows it without an id.
     """
     found: dict[str, Generation] = {}
     skip = 0
-    newest_first = True
+    newest_first, unnamed = True, False
     for _ in range(MAX_PAGES):
         page = yield from get_history_page(HISTORY_PAGE_LIMIT, skip, None, base_url, retries)
         found |= lost.candidates(page)
+        unnamed = unnamed or lost.is_unnamed(page)
         newest_first = newest_first and _runs_from_new_to_old(page)
         next_skip = _next_skip(page, skip)
         if next_skip is None or (newest_first and _is_older(page, lost)):
+            if unnamed and not found:
+                raise InconclusiveHistoryError("the history lists such a one under an id that cannot be used")
             return _whole_ones_first(lost, tuple(found.values()))
         skip = max(skip + 1, next_skip - PAGE_OVERLAP)
-    raise HistoryTooLongError(
+    raise InconclusiveHistoryError(
         f"the history holds more than {MAX_PAGES * HISTORY_PAGE_LIMIT} generations and is not in order"
     )
 

@@ -148,6 +148,8 @@ class HistoryPage:
     """Where the next page starts; ``None`` on the last."""
     clock_skew: float | None
     """Seconds by which the API's clock is ahead of ours; ``None`` when not known."""
+    unnamed: tuple[Generation, ...] = ()
+    """Those whose id is missing, or none that can be used; here it is empty."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +178,18 @@ def parse_generation(body: Json, base_url: str) -> Generation:
     :raises UnusableError: it has no id, or one that cannot be an id.
     """
     try:
-        generation_id = check_generation_id(
-            body.get("taskId") or body.get("task_id") or body.get("id"), "taskId"
-        )
+        generation_id = check_generation_id(named_id(body), "taskId")
     except Veo3ValidationError as error:
         raise UnusableError("it names no generation") from error
+    return _generation(generation_id, body, base_url)
+
+
+def named_id(body: Json) -> object:
+    """Return what stands where the id of a generation is."""
+    return body.get("taskId") or body.get("task_id") or body.get("id")
+
+
+def _generation(generation_id: str, body: Json, base_url: str) -> Generation:
     status = read_status(body.get("status"))
     videos = _listed_videos(body, base_url) if status is Status.COMPLETED else ()
     code, message = read_error(body) if status is Status.FAILED else (None, None)
@@ -230,19 +239,21 @@ def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
 def parse_history_page(
     body: Json, base_url: str, limit: int, skip: int, clock_skew: float | None = None
 ) -> HistoryPage:
-    """Read one page of the history; an item that cannot be read is left out, not fatal.
+    """Read one page of the history; an item that names no generation is set apart, not fatal.
 
-    :raises UnusableError: there is no list, which must not be taken for an empty one.
+    :raises UnusableError: there is no list, or one with a failure, which must not be taken for an empty one.
     """
     if not isinstance(body.get("videos"), list):
         raise UnusableError("it has no list of generations")
+    if body.get("success") is False:
+        raise UnusableError("it says that it has failed")
     items = read_list(body["videos"])
-    generations = []
+    generations, unnamed = [], []
     for item in items:
         try:
             generations.append(parse_generation(item, base_url))
         except UnusableError:
-            continue
+            unnamed.append(_generation("", item, base_url))
     told = body.get("pagination")
     paging = told if isinstance(told, Mapping) else {}
     total = read_count(paging.get("total"))
@@ -250,7 +261,7 @@ def parse_history_page(
     if not isinstance(more, bool):
         more = skip + len(items) < total if total is not None else len(items) >= limit
     next_skip = skip + len(items) if more and items else None
-    return HistoryPage(tuple(generations), total, next_skip, clock_skew)
+    return HistoryPage(tuple(generations), total, next_skip, clock_skew, tuple(unnamed))
 
 
 def parse_models(body: Json) -> tuple[VideoModel, ...]:

@@ -192,7 +192,12 @@ def unreadable(request: ApiRequest, response: ApiResponse, what: str) -> errors.
         f"{_spent_unknown(request)}",
         status=response.status,
         body=_shown_body(response),
+        accepted=request.spends and _says_accepted(response),
     )
+
+
+def _says_accepted(response: ApiResponse) -> bool:
+    return response.json_object().get("success", response.status == HTTPStatus.ACCEPTED) is True
 
 
 def _call_name(request: ApiRequest) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3 import exceptions as errors
@@ -82,4 +81,4 @@ def was_not_accepted(error: errors.Veo3ApiError) -> bool:
 
 def was_accepted(error: errors.Veo3ApiError) -> bool:
     """Whether a submission was certainly accepted, although its answer tells no id that could be used."""
-    return isinstance(error, errors.Veo3UnreadableAnswerError) and error.status == HTTPStatus.ACCEPTED
+    return isinstance(error, errors.Veo3UnreadableAnswerError) and error.accepted

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.api.flows import Pause
-from airflow_provider_veo3.api.lookup import MAX_PAGES, HistoryTooLongError, Lost, find
+from airflow_provider_veo3.api.lookup import MAX_PAGES, InconclusiveHistoryError, Lost, find
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.api.prompts import same_prompt, sizes_of
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse
@@ -123,7 +123,7 @@ def test_a_history_from_new_to_old_is_read_no_further_than_needed() -> None:
 @pytest.mark.parametrize("order", ["oldest first", "shuffled"])
 def test_a_history_too_long_to_be_sure_is_an_error(order: str) -> None:
     history = History(ORDERS[order]([*others(5100), task("veo_lost", 5)]))
-    with pytest.raises(HistoryTooLongError, match="5000"):
+    with pytest.raises(InconclusiveHistoryError, match="5000"):
         history.find()
     assert history.pages == MAX_PAGES
 
