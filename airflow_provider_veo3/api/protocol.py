@@ -230,8 +230,8 @@ def _refusal(
         return errors.Veo3InsufficientCreditsError(f"{unspent} {needs}{hint}", **details)
     if code == "CONTENT_POLICY_VIOLATION":
         return errors.Veo3ContentPolicyError(f"{unspent} Change the prompt or image.", **details)
-    if status == HTTPStatus.FORBIDDEN and not body and not request.spends:
-        # the API answers in JSON, and documents no 403: this is something in between, such as a firewall
+    if status == HTTPStatus.FORBIDDEN and not _is_of_api(body) and not request.spends:
+        # the API documents no 403: this is something in between, such as a firewall
         return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         hint = "Check the API key: the password of the Airflow connection."
@@ -240,8 +240,8 @@ def _refusal(
         return errors.Veo3FileTooLargeError(f"{unspent} Send a smaller image.", **details)
     if code == "VIDEO_NOT_READY":
         return errors.Veo3VideoNotReadyError(f"{sentence} Wait for the generation first.", **details)
-    if status == HTTPStatus.NOT_FOUND and request.subject and not body:
-        # the API answers in JSON: this is something in between, such as a proxy
+    if status == HTTPStatus.NOT_FOUND and request.subject and not _is_of_api(body):
+        # something in between, such as a gateway that does not find the API: the generation may be well
         return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status == HTTPStatus.NOT_FOUND and request.subject:
         hint = (
@@ -253,6 +253,11 @@ def _refusal(
         hint = "Redirects are not followed, so that the key stays here: check the connection's host."
         return errors.Veo3BadRequestError(f"{unspent} {hint}", **details)
     return errors.Veo3BadRequestError(f"{unspent}{_field(body)}{_model(request, code)}", **details)
+
+
+def _is_of_api(body: Mapping[str, Any]) -> bool:
+    """Whether an error is in an envelope of the API; gateways answer in JSON too."""
+    return not body.keys().isdisjoint(("error", "success", "code"))
 
 
 def _credits(body: Mapping[str, Any]) -> dict[str, int | None]:

@@ -177,7 +177,7 @@ def test_d15_there_are_nine_optional_parameters() -> None:
     ],
 )
 def test_d16_statuses_of_every_page_are_handled(status: int, kind: type[Exception]) -> None:
-    assert type(error_of(STATUS, status, {"message": "no code at all"})) is kind
+    assert type(error_of(STATUS, status, {"success": False, "message": "no code at all"})) is kind
     for good in (200, 202):
         assert protocol.error_of(STATUS, answer(good, samples.COMPLETED)) is None
 

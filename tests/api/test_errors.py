@@ -195,6 +195,24 @@ def test_a_404_without_a_generation_is_a_bad_request(body: Any) -> None:
     assert type(error_of(HISTORY, 404, body)) is errors.Veo3BadRequestError
 
 
+GATEWAYS = [
+    b"",
+    b"<html>Not Found</html>",
+    {"detail": "Not Found"},
+    {"message": "no Route matched with those values", "request_id": "1"},
+    {"message": "Forbidden"},
+]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("body", GATEWAYS, ids=str)
+def test_what_a_gateway_says_is_not_what_the_api_says_of_a_generation(body: Any, status: int) -> None:
+    error = error_of(STATUS, status, body)
+    assert type(error) is errors.Veo3UnreadableAnswerError
+    assert "does not seem to come from it" in str(error)
+    assert may_repeat(STATUS, error)
+
+
 @pytest.mark.parametrize(
     ("request_", "sent", "told"),
     [
