@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import threading
 import time
@@ -22,8 +21,10 @@ from airflow_provider_veo3.api.flows import Flow, Pause
 from airflow_provider_veo3.api.hints import used_up
 from airflow_provider_veo3.api.limits import TokenBucket
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
+from airflow_provider_veo3.api.quiet import queries_kept_from_log
 from airflow_provider_veo3.api.reading import UnusableError
 from airflow_provider_veo3.api.redact import redact_text, redact_url
+from airflow_provider_veo3.api.request import SHORTEST_SECRET
 from airflow_provider_veo3.api.urls import safe_join
 from airflow_provider_veo3.exceptions import Veo3NoAnswerError, Veo3StorageError
 
@@ -69,13 +70,16 @@ class Endpoint:
         """Describe a failure without anything secret."""
         return NoAnswer(f"{type(error).__name__}: {redact_text(str(error), self.api_key)}", sent)
 
+    def response(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
+        """Describe an answer, without the key, which some proxies repeat when they show a request."""
+        lower = {name.lower(): value for name, value in headers.items()}
+        secret = len(self.api_key) >= SHORTEST_SECRET
+        shown = body.replace(self.api_key.encode(), b"***") if secret else body
+        return ApiResponse(status, lower, shown, time.time())
+
 
 def _files(request: ApiRequest) -> list[tuple[str, tuple[str, bytes, str]]] | None:
     return [(name, (f.name, f.data, f.mime_type)) for name, f in request.files or ()] or None
-
-
-def _response(status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
-    return ApiResponse(status, {name.lower(): value for name, value in headers.items()}, body, time.time())
 
 
 def _heed(response: ApiResponse, bucket: TokenBucket) -> None:
@@ -140,7 +144,7 @@ class SyncTransport:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return self._endpoint.no_answer(error, sent=not _never_connected(error))
-        response = _response(answer.status_code, answer.headers, answer.content)
+        response = self._endpoint.response(answer.status_code, answer.headers, answer.content)
         with self._lock:
             _heed(response, self._bucket)
         return response
@@ -206,7 +210,7 @@ class AsyncTransport:
             return self._endpoint.no_answer(error, sent=False)
         except (httpx.HTTPError, OSError, ValueError) as error:
             return self._endpoint.no_answer(error, sent=True)
-        response = _response(answer.status_code, answer.headers, answer.content)
+        response = self._endpoint.response(answer.status_code, answer.headers, answer.content)
         _heed(response, self._bucket)
         return response
 
@@ -248,7 +252,7 @@ def open_file(
         headers["Range"] = f"bytes={offset}-"
         if if_match is not None:
             headers["If-Range"] = if_match
-    with requests.Session() as session, _queries_kept_from_log():
+    with requests.Session() as session, queries_kept_from_log():
         for _ in range(MAX_FILE_REDIRECTS):
             try:
                 answer = session.get(
@@ -266,23 +270,6 @@ def open_file(
     raise Veo3StorageError(
         f"The file host redirects more than {MAX_FILE_REDIRECTS} times: {redact_url(url)}."
     )
-
-
-@contextmanager
-def _queries_kept_from_log() -> Iterator[None]:
-    """Keep signatures out of the debug line that urllib3 writes of every request."""
-
-    def redact(record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(redact_url(arg) if isinstance(arg, str) else arg for arg in record.args)
-        return True
-
-    logger = logging.getLogger("urllib3.connectionpool")
-    logger.addFilter(redact)
-    try:
-        yield
-    finally:
-        logger.removeFilter(redact)
 
 
 def _followed(url: str, target: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 
 import pytest
@@ -137,6 +138,35 @@ def test_a_body_that_stalls_is_no_answer(server: RawServer) -> None:
     ):
         list(answer.iter_bytes(1000))
     assert_silent(caught.value)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"a line that is no header", b"Location: /b.mp4?X-Goog-Signature=cafe", b" x"]
+)
+def test_headers_that_cannot_be_read_show_no_signature(
+    server: RawServer, caplog: pytest.LogCaptureFixture, odd: bytes
+) -> None:
+    caplog.set_level("DEBUG", logger="urllib3")
+    head = b"HTTP/1.1 200 OK\r\nno header\r\n%b\r\nContent-Length: 2\r\n\r\nhi" % odd
+    server.script = [lambda connection: connection.sendall(head)]
+    with open_file(f"{server.url}/a.mp4?{QUERY}", timeout=5.0):
+        pass
+    assert "Failed to parse headers" in caplog.text
+    assert "/a.mp4?..." in caplog.text
+    assert "cafe" not in caplog.text
+
+
+def test_one_file_that_is_closed_leaves_the_others_their_silence(
+    server: RawServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="urllib3")
+    server.script = [reply(200, VIDEO)]
+    with open_file(f"{server.url}/a.mp4?{QUERY}", timeout=5.0):
+        read(f"{server.url}/b.mp4?{QUERY}")
+        for name in ("connection", "connectionpool"):
+            logging.getLogger(f"urllib3.{name}").warning("asked for %s", f"{server.url}/c.mp4?{QUERY}")
+    assert caplog.text.count("c.mp4?...") == 2
+    assert "cafe" not in caplog.text
 
 
 def test_no_host_is_no_answer(server: RawServer) -> None:

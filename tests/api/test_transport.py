@@ -132,6 +132,17 @@ def test_an_address_that_is_none_is_known_to_be_unsent(drive: Driver, base_url: 
     assert caught.value.sent is False
 
 
+@pytest.mark.parametrize("key", ["sk-live-0123456789", "veo3_a,b;c\\d&e0123"])
+def test_a_key_of_any_form_is_not_shown_where_it_is_repeated(
+    server: RawServer, drive: Driver, key: str
+) -> None:
+    server.script = [reply(400, f"You sent X-API-Key: {key}".encode())]
+    with pytest.raises(errors.Veo3BadRequestError) as caught:
+        drive(server.url, status(server.url), key=key)
+    assert "X-API-Key: ***" in caught.value.body
+    assert key[8:] not in f"{caught.value} {vars(caught.value)}"
+
+
 SENT: dict[str, Action] = {
     "closed before the answer": HANG_UP,
     "closed in the head": lambda connection: connection.sendall(b"HTTP/1."),
