@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ALLOWED: Final = "a whole number of credits from 0, or None for no limit"
+_ALLOWED: Final = "a whole number of credits from 0; no limit is none given"
 
 
-def read_max_credits(value: object) -> int | None:
+def read_max_credits(value: object, *, is_limited: bool) -> int | None:
     """Return the limit, which may come as text, as templates give it.
 
-    An empty text is refused: a template that renders to nothing must not lift a limit.
+    Nothing is refused where a limit was given: a template that renders to nothing, or a task that returns it,
+    must not lift a limit.
 
+    :param is_limited: whether the task was given a limit, whatever has become of it.
     :raises Veo3ValidationError: it is no limit.
     """
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
         return int(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
+    if value is None and not is_limited:
+        return None
     raise Veo3ValidationError.of("max_credits", value, _ALLOWED)
 
 

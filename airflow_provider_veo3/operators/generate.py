@@ -139,6 +139,7 @@ class Veo3TextToVideoOperator(BaseOperator):
         self.person_generation = person_generation
         self.extra_options = extra_options
         self.max_credits = max_credits
+        self._is_limited = max_credits is not None
         self.veo3_conn_id = veo3_conn_id
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -178,7 +179,7 @@ class Veo3TextToVideoOperator(BaseOperator):
             request,
             among=Veo3TextToVideoOperator,
             admission=admission if self.deferrable else None,
-            max_credits=read_max_credits(self.max_credits),
+            max_credits=read_max_credits(self.max_credits, is_limited=self._is_limited),
         )
         self._generation_id = generation.id
         model = tell_accepted(self, context, self._hook.settings.base_url, request, generation)

@@ -176,7 +176,35 @@ def test_what_is_no_limit_is_refused_before_anything_is_asked(emulator: Emulator
     ended = make(max_credits=value)
     assert (ended.error_name, ended.state) == ("Veo3ValidationError", "failed")
     assert str(ended.error).startswith(f"max_credits={value!r} is not acceptable")
-    assert "a whole number of credits from 0, or None for no limit" in str(ended.error)
+    assert "a whole number of credits from 0" in str(ended.error)
+    assert emulator.ledger()["totals"]["requests"] == 0
+
+
+def test_a_task_that_returns_no_limit_lifts_none(emulator: Emulator) -> None:
+    from airflow.sdk import DAG, task
+    from task_runs import Run
+
+    with DAG("max_credits_from_a_task") as dag:
+
+        @task
+        def budget() -> int | None:
+            return None
+
+        operators()[0](task_id="make", prompt="A fox", max_credits=budget())
+    ended = Run(dag).finish()["make"]
+    assert (ended.error_name, ended.state) == ("Veo3ValidationError", "failed")
+    assert str(ended.error).startswith("max_credits=None is not acceptable")
+    assert emulator.ledger()["totals"]["requests"] == 0
+
+
+def test_a_native_template_that_gives_none_lifts_no_limit(emulator: Emulator) -> None:
+    from airflow.sdk import DAG
+    from task_runs import Run
+
+    with DAG("max_credits_native", render_template_as_native_obj=True, params={"limit": None}) as dag:
+        operators()[0](task_id="make", prompt="A fox", max_credits="{{ params.limit }}")
+    ended = Run(dag).attempt("make")
+    assert (ended.error_name, ended.state) == ("Veo3ValidationError", "failed")
     assert emulator.ledger()["totals"]["requests"] == 0
 
 
