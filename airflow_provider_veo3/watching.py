@@ -18,6 +18,7 @@ from airflow_provider_veo3.cancelling import cancel
 from airflow_provider_veo3.completed import Reader, Seen, lowest
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3AuthenticationError
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+from airflow_provider_veo3.schedule import LONGEST_HOLD
 from airflow_provider_veo3.waiting import backoff
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ class _Watch:
             if self._failures == 1:
                 return 0.0
         hint = error.retry_after if isinstance(error, Veo3ApiError) else None
-        pause = max(min(backoff(self._failures, self._interval(), None), LONGEST_BACKOFF), hint or 0.0)
+        asked = min(hint or 0.0, LONGEST_HOLD)
+        pause = max(min(backoff(self._failures, self._interval(), None), LONGEST_BACKOFF), asked)
         for watcher in self._watchers if self._failures in (1, 2) else ():
             watcher.context.run(log.warning, "%s Looking again in %.0f s.", error, pause)
         return pause

@@ -153,6 +153,26 @@ def test_what_the_api_asks_to_wait_is_waited(emulator: Emulator) -> None:
     assert asyncio.run(run()) > 0.9
 
 
+def test_a_watcher_is_not_sent_away_for_longer_than_links_can_wait(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_veo3.watching.LONGEST_HOLD", 0.2)
+    limited = {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "60000"}}
+
+    async def run() -> list[str]:
+        watch = Watch(watcher())
+        await looked(emulator)
+        emulator.inject({**limited, "endpoint": "history"})
+        generation_id = await asyncio.to_thread(submit)
+        async with asyncio.timeout(60):
+            await until(lambda: watch.payloads)
+        await watch.stop()
+        assert watch.ids == [generation_id]
+        return watch.ids
+
+    asyncio.run(run())
+
+
 def test_a_key_that_was_replaced_is_taken_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator.add_key("veo3_old_key", credits=1000, account="team")
     emulator.add_key("veo3_new_key", account="team")
