@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error, Veo3ValidationError
+from airflow_provider_veo3.exceptions import (
+    LONGEST_WAIT,
+    Veo3ApiError,
+    Veo3Error,
+    Veo3ValidationError,
+)
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -59,7 +64,7 @@ class Veo3RetryPolicy(RetryPolicy):
         asked = _first(exception, Veo3ApiError)  # it may be why something else of ours has failed
         if ours is None or asked is None or asked.retry_after is None:
             return RetryDecision.default()
-        hint = asked.retry_after
+        hint = min(asked.retry_after, LONGEST_WAIT)
         if self.longest is not None and timedelta(seconds=hint) > self.longest:
             return RetryDecision.fail(f"{type(ours).__name__}: the API asks to wait {hint:.0f} s")
         delay = timedelta(seconds=hint) + SPREAD

@@ -134,6 +134,13 @@ def test_the_decision_for_each_error(error: BaseException, action: str) -> None:
     assert decision.retry_delay == (None if hint is None else timedelta(seconds=hint + 1))
 
 
+@pytest.mark.parametrize("hint", [1e12, 1e300])
+def test_a_delay_beyond_all_measure_is_decided_on_like_any_other(hint: float) -> None:
+    error = errors.Veo3RateLimitError("limited", retry_after=hint)
+    assert policy_of(timedelta(hours=1)).evaluate(error, 1, 3).action.value == "fail"
+    assert policy_of().evaluate(error, 1, 3).retry_delay == timedelta(days=366, seconds=1)
+
+
 def test_a_download_of_several_that_the_api_has_refused_comes_back_when_it_said() -> None:
     refusal = errors.Veo3RateLimitError("limited", retry_after=500.0)
     error = errors.Veo3StorageError("1 failed while 3 files were stored")
