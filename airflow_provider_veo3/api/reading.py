@@ -6,7 +6,10 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+LARGEST_COUNT: Final = 2**53
+"""What is more cannot be handed to Airflow, which would fail a task that has paid."""
 
 
 class UnusableError(Exception):
@@ -35,9 +38,9 @@ def read_number(value: object) -> float | None:
 
 
 def read_count(value: object) -> int | None:
-    """Read a whole number from 0 up."""
+    """Read a whole number from 0 up, as far as every store keeps it exactly."""
     number = read_number(value)
-    return int(number) if number is not None and number >= 0 else None
+    return int(number) if number is not None and 0 <= number <= LARGEST_COUNT else None
 
 
 def read_time(value: object) -> datetime | None:

@@ -198,6 +198,10 @@ def test_numbers(value: object, number: float | None, count: int | None) -> None
     assert read_number(10**400) is None
 
 
+def test_no_count_is_larger_than_airflow_takes() -> None:
+    assert [read_count(value) for value in (2**53, 2.0**54, 1e30, 10**20)] == [2**53, None, None, None]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
