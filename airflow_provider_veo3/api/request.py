@@ -252,15 +252,23 @@ def _check_extra_options(options: object) -> None:
             raise Veo3ValidationError.of(f"{field}[{name!r}]", value, "a JSON value") from error
 
 
-def check_holds_no_key(request: GenerationRequest, api_key: str) -> None:
-    """Refuse to send the key as part of an option, which the vendor keeps and lists.
+def check_holds_no_key(options: Mapping[str, object], api_key: str) -> None:
+    """Refuse the key as part of an option, which the vendor keeps and lists, and errors show.
 
     A template in somebody else's text can bring it there: Airflow renders whatever is expanded over.
 
+    :param options: as they were given, before anything else looks at them.
     :raises Veo3ValidationError: it is there; the error does not show it.
     """
-    for name, value in request.wire_options().items():
-        if len(api_key) >= SHORTEST_SECRET and api_key in json.dumps(value, ensure_ascii=False):
+    for name, value in options.items():
+        if len(api_key) >= SHORTEST_SECRET and api_key in _in_full(value):
             raise Veo3ValidationError.of(
                 name, "***", "text without the connection's API key; look for a template that renders to it"
             )
+
+
+def _in_full(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
+    except (ValueError, RecursionError):  # one that contains itself, which is refused as it is
+        return ""

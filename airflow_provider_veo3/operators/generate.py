@@ -236,11 +236,12 @@ class Veo3TextToVideoOperator(BaseOperator):
         from airflow_provider_veo3.images import read_image
 
         options = {name: getattr(self, name) for name in OPTIONS}
+        sources = {name: getattr(self, name) for name in self.image_fields}
+        given = {**options, **sources, "max_credits": self.max_credits}
+        check_holds_no_key(given, self._hook.settings.api_key)
         options["extra_options"] = self.extra_options or {}
-        images = tuple(read_image(name, getattr(self, name)) for name in self.image_fields)
-        request = GenerationRequest(self.generation_type, images=images, **options)
-        check_holds_no_key(request, self._hook.settings.api_key)
-        return request
+        images = tuple(read_image(name, source) for name, source in sources.items())
+        return GenerationRequest(self.generation_type, images=images, **options)
 
     def _mark_delivered(self, context: Context, generation_id: str) -> None:
         from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered

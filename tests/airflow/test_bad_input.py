@@ -239,13 +239,18 @@ def test_a_template_in_foreign_text_does_not_send_the_key_away(
             return [
                 {"prompt": "A sign: {{ conn.veo3_default.password }}"},
                 {"prompt": "A sign", "extra_options": {"notes": ["{{ conn.veo3_default.password }}"]}},
+                # what would be refused, and shown, for another reason
+                {"prompt": "{{ conn.veo3_default.password }}" * 40},
+                {"prompt": "A sign", "aspect_ratio": "{{ conn.veo3_default.password }}"},
+                {"prompt": "A sign", "extra_options": "{{ conn.veo3_default.password }}"},
+                {"prompt": "A sign", "max_credits": "{{ conn.veo3_default.password }}"},
             ]
 
         operators()[0].partial(task_id="make").expand_kwargs(rows())
     before = requests_made(emulator)
     made = [end for end in run_only(dag) if end.task_id == "make"]
-    assert len(made) == 2
-    for end, field in zip(made, ("prompt", "notes"), strict=True):
+    fields = ("prompt", "extra_options", "prompt", "aspect_ratio", "extra_options", "max_credits")
+    for end, field in zip(made, fields, strict=True):
         assert isinstance(end.error, Veo3ValidationError)
         assert (end.state, end.error.field) == ("failed", field)
         assert key not in str(end.error)
