@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_veo3.claims import RunClaims
 from airflow_provider_veo3.exactly_once import ExactlyOnce
-from airflow_provider_veo3.exceptions import Veo3RateLimitError
+from airflow_provider_veo3.exceptions import Veo3RateLimitError, Veo3StateError
 from airflow_provider_veo3.links import MANIFEST_KEY, publish_link, publish_manifest
 from airflow_provider_veo3.memory import context_memory, context_task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
     from airflow_provider_veo3.admission import Admission
@@ -22,6 +25,24 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
     from airflow_provider_veo3.waiting import WaitResult
+
+
+@contextmanager
+def naming_what_was_paid_for(task: Veo3TextToVideoOperator, context: Context) -> Iterator[None]:
+    """Name the generation that an earlier attempt has paid for, where this one fails before it looks."""
+    try:
+        yield
+    except Exception:
+        with suppress(Veo3StateError):
+            record = context_memory(context, durable=task.durable).load("")
+            if record is not None and record.generation_id is not None:
+                task.log.warning(
+                    "An earlier attempt of this task has paid for generation %s. Store it with "
+                    "Veo3DownloadOperator within 24 hours of its completion, or put right what follows and "
+                    "clear the task.",
+                    record.generation_id,
+                )
+        raise
 
 
 def obtain(

@@ -166,12 +166,14 @@ class Veo3TextToVideoOperator(BaseOperator):
         return self._execute(context, Admission.from_event(event))
 
     def _execute(self, context: Context, admission: Admission) -> str:
-        from airflow_provider_veo3.attempt import obtain, tell_accepted, wait_here
+        from airflow_provider_veo3.attempt import naming_what_was_paid_for, obtain, tell_accepted, wait_here
         from airflow_provider_veo3.spending import read_max_credits
         from airflow_provider_veo3.triggers.generation import defer_until_done
         from airflow_provider_veo3.waiting import accepted_at, ended
 
-        request = self._request()
+        with naming_what_was_paid_for(self, context):
+            request = self._request()
+            max_credits = read_max_credits(self.max_credits, is_limited=self._is_limited)
         generation = obtain(
             self,
             context,
@@ -179,7 +181,7 @@ class Veo3TextToVideoOperator(BaseOperator):
             request,
             among=Veo3TextToVideoOperator,
             admission=admission if self.deferrable else None,
-            max_credits=read_max_credits(self.max_credits, is_limited=self._is_limited),
+            max_credits=max_credits,
         )
         self._generation_id = generation.id
         model = tell_accepted(self, context, self._hook.settings.base_url, request, generation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,3 +96,22 @@ def test_a_record_that_makes_no_sense_is_not_ignored(emulator: Emulator) -> None
         ended = run.attempt(TASK)
     assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
     assert emulator.ledger()["totals"]["requests"] == 0
+
+
+def test_what_was_paid_for_is_named_where_the_task_fails_before_it_looks(
+    emulator: Emulator, pictures: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    image = Path(shutil.copy(pictures["first"], tmp_path))
+    options: dict[str, Any] = {"wait_for_completion": True, "deferrable": False, "timeout": 0.05}
+    run = start(operator="Veo3ImageToVideoOperator", image=str(image), **options)
+    assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError"
+    (generation_id,) = accepted(emulator)
+    moved = image.rename(tmp_path / "moved.png")
+    capfd.readouterr()
+    assert run.attempt(TASK).error_name == "Veo3ValidationError"
+    assert f"has paid for generation {generation_id}" in capfd.readouterr().out
+    moved.rename(image)
+    emulator.force(generation_id, "complete")
+    clear(run)
+    paid_once(emulator, succeed(run.attempt(TASK)))
