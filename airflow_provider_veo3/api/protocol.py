@@ -221,6 +221,9 @@ def _refusal(
         return errors.Veo3NoVideosError(f"{sentence} {hint}", **details)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return errors.Veo3ServerError(f"{sentence} {_spent_unknown(request)}", **details)
+    if _is_from_between(request, status, body):
+        hint = _REDIRECT if status < HTTPStatus.BAD_REQUEST else "It does not seem to come from it."
+        return errors.Veo3UnreadableAnswerError(f"{sentence} {hint}", **details)
     if status == HTTPStatus.PAYMENT_REQUIRED:
         details |= _credits(body)
         known = None not in (details["required"], details["available"])
@@ -230,9 +233,6 @@ def _refusal(
         return errors.Veo3InsufficientCreditsError(f"{unspent} {needs}{hint}", **details)
     if code == "CONTENT_POLICY_VIOLATION":
         return errors.Veo3ContentPolicyError(f"{unspent} Change the prompt or image.", **details)
-    if status == HTTPStatus.FORBIDDEN and not _is_of_api(body) and not request.spends:
-        # the API documents no 403: this is something in between, such as a firewall
-        return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         hint = "Check the API key: the password of the Airflow connection."
         return errors.Veo3AuthenticationError(f"{unspent} {hint}", **details)
@@ -240,9 +240,6 @@ def _refusal(
         return errors.Veo3FileTooLargeError(f"{unspent} Send a smaller image.", **details)
     if code == "VIDEO_NOT_READY":
         return errors.Veo3VideoNotReadyError(f"{sentence} Wait for the generation first.", **details)
-    if status == HTTPStatus.NOT_FOUND and request.subject and not _is_of_api(body):
-        # something in between, such as a gateway that does not find the API: the generation may be well
-        return errors.Veo3UnreadableAnswerError(f"{sentence} It does not seem to come from it.", **details)
     if status == HTTPStatus.NOT_FOUND and request.subject:
         hint = (
             "Check the id, and that the connection is of the account that submitted it. "
@@ -250,14 +247,22 @@ def _refusal(
         )
         return errors.Veo3GenerationNotFoundError(f"{sentence} {hint}", **details)
     if status < HTTPStatus.BAD_REQUEST:
-        hint = "Redirects are not followed, so that the key stays here: check the connection's host."
-        return errors.Veo3BadRequestError(f"{unspent} {hint}", **details)
+        return errors.Veo3BadRequestError(f"{unspent} {_REDIRECT}", **details)
     return errors.Veo3BadRequestError(f"{unspent}{_field(body)}{_model(request, code)}", **details)
 
 
-def _is_of_api(body: Mapping[str, Any]) -> bool:
-    """Whether an error is in an envelope of the API; gateways answer in JSON too."""
-    return not body.keys().isdisjoint(("error", "success", "code"))
+_REDIRECT: Final = "Redirects are not followed, so that the key stays here: check the connection's host."
+
+
+def _is_from_between(request: ApiRequest, status: int, body: Mapping[str, Any]) -> bool:
+    """Whether a question was answered by a firewall, a gateway or a page of maintenance, which will pass.
+
+    These answer in JSON too, but not in an envelope of the API, which documents no redirect and no 403.
+    """
+    foreign = body.keys().isdisjoint(("error", "success", "code"))
+    lost = status == HTTPStatus.NOT_FOUND and bool(request.subject)
+    may_be = lost or status == HTTPStatus.FORBIDDEN or status < HTTPStatus.BAD_REQUEST
+    return foreign and may_be and not request.spends
 
 
 def _credits(body: Mapping[str, Any]) -> dict[str, int | None]:

@@ -137,11 +137,8 @@ CASES = {
     "cut_in_the_body": waited_out(kind="disconnect_mid_body"),
     "web_page": waited_out(kind="html_instead"),
     "garbage": waited_out(kind="garbage"),
-    "redirect": Case(
-        **refused("Veo3BadRequestError"),
-        faults=({"kind": "redirect", "location": "https://elsewhere.invalid/", "endpoint": "status"},),
-        every_kind=False,
-    ),
+    "redirect": waited_out(kind="redirect", location="https://elsewhere.invalid/maintenance"),
+    "page_of_a_gateway": waited_out(kind="status", status=404, body={"message": "no Route matched"}),
 }
 
 
