@@ -76,7 +76,7 @@ class Video:
     """One file of a finished generation, for as long as its link lives."""
 
     url: str = field(repr=False)
-    """Signed link, absolute; fetched without the key, its query kept."""
+    """Signed link, absolute; fetched without the key, its query kept. Empty where it may not be followed."""
     mime_type: str = "video/mp4"
     """As the API says."""
     expires_at: datetime | None = None
@@ -223,16 +223,25 @@ def _listed_videos(body: Json, base_url: str) -> tuple[Video, ...]:
 def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
     """Read the files of a status or download answer, in order; nothing when there are none.
 
-    :raises UnusableError: a link that is neither https nor http to this machine.
+    A link that is neither https nor http to this machine is left empty, so that the other files are had.
+
+    :raises UnusableError: there is no other.
     """
     result = body.get("result")
     items = read_list(body.get("videos")) or [body, result if isinstance(result, Mapping) else {}]
     videos = []
+    unusable: UnusableError | None = None
     for item in items:
         url = next((u for name in ("url", "videoUrl", "video_url") if (u := read_text(item.get(name)))), None)
         if url is not None:
             mime_type = read_text(item.get("mimeType")) or "video/mp4"
-            videos.append(Video(safe_join(base_url, url), mime_type, read_time(item.get("expiresAt"))))
+            try:
+                url = safe_join(base_url, url)
+            except UnusableError as error:
+                url, unusable = "", error
+            videos.append(Video(url, mime_type, read_time(item.get("expiresAt"))))
+    if unusable is not None and not any(video.url for video in videos):
+        raise unusable
     return tuple(videos)
 
 

@@ -16,7 +16,7 @@ class Link(Protocol):
 
     @property
     def url(self) -> str:
-        """Signed, absolute."""
+        """Signed, absolute; empty where the API gives none that may be followed."""
 
     @property
     def mime_type(self) -> str:

@@ -123,6 +123,8 @@ class Transfer:
     def _try(self) -> Fetched | None:
         if self._fresh_links_left and is_expiring(self._link.expires_at, self._clock.now()):
             self._take_fresh_link()
+        if not self._link.url:
+            raise _FailedTryError(Problem(Cure.FRESH_LINK, "the API's link to it may not be followed"))
         if not self._have.resumable:
             self._restart()
         before = self._have

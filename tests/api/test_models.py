@@ -191,6 +191,11 @@ def test_a_bad_link_does_not_hide_that_a_generation_has_finished() -> None:
         parse_videos(told, BASE)
 
 
+def test_a_bad_link_does_not_hide_the_other_files() -> None:
+    told = {"videos": [{"url": "http://plain.example/x.mp4"}, {"url": LINK}]}
+    assert [video.url for video in parse_videos(told, BASE)] == ["", LINK]
+
+
 def test_a_signed_link_is_not_shown() -> None:
     video = Video(f"{LINK}?X-Goog-Signature=abcdef")
     assert "abcdef" not in repr(video) + video.shown_url

@@ -20,6 +20,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3VideoNotReadyError,
 )
 from airflow_provider_veo3.storage.destination import CHUNK
+from airflow_provider_veo3.storage.transfer import FRESH_LINKS
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.storage.store import StoredVideo
@@ -87,6 +88,18 @@ def test_one_failure_costs_no_other_video_and_the_error_tells_all(place: Place) 
     place.host.watch = lambda sent: None
     videos = place.store("veo_a", "veo_b", "veo_c")
     assert [video.index for video in videos] == [0, 1, 0, 0]
+
+
+def test_a_link_that_may_not_be_followed_costs_no_other_video(place: Place) -> None:
+    links = ["", place.host.add("1.mp4", ONE)]
+    place.api.answers["veo_1"] = [links]
+    with pytest.raises(Veo3StorageError, match=r"veo_1 file 0.*may not be followed"):
+        place.store()
+    assert place.visible == {"veo_1_1.mp4": ONE}
+    assert place.api.asked == ["veo_1"] * (1 + FRESH_LINKS)
+    place.api.answers["veo_1"] = [links, [place.host.add("0.mp4", BIG), links[1]]]
+    assert [video.index for video in place.store()] == [0, 1]
+    assert place.visible == {"veo_1_0.mp4": BIG, "veo_1_1.mp4": ONE}
 
 
 def test_the_only_failure_is_raised_as_it_is(place: Place) -> None:
