@@ -137,11 +137,12 @@ def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, 
 
 
 def _next_skip(page: HistoryPage, skip: int) -> int | None:
-    """Return where the next page starts; the last is one that says so, or the empty one behind it."""
-    if page.next_skip is not None or page.total is not None or len(page.generations) <= PAGE_OVERLAP:
+    """Return where the next page starts; the last is one that nothing contradicts, or an empty one."""
+    read = skip + len(page.generations)
+    if page.next_skip is not None or len(page.generations) <= PAGE_OVERLAP:
         return page.next_skip
-    # neither a total nor more is told, and a page may hold less than was asked for
-    return skip + len(page.generations)
+    # a page may hold less than was asked for, and an API that does not see that says that no more follows
+    return read if page.total is None or page.total > read else None
 
 
 def _whole_ones_first(lost: Lost, found: tuple[Generation, ...]) -> tuple[Generation, ...]:
