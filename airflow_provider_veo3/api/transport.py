@@ -59,12 +59,13 @@ class Endpoint:
         return self.base_url.rstrip("/") + request.path
 
     def headers(self, request: ApiRequest) -> dict[str, str]:
-        """Return the headers of a request to the API.
+        """Return the headers of a request to the API; a cache in between must not show how things were.
 
         One of the vendor's pages has ``Content-Type`` required of all, so that one without a body has it too.
         """
-        common = {"X-API-Key": self.api_key, "Accept": "application/json", "User-Agent": USER_AGENT}
-        return common if request.spends else {**common, "Content-Type": "application/json"}
+        always = {"Accept": "application/json", "Cache-Control": "no-cache", "User-Agent": USER_AGENT}
+        content = {} if request.spends else {"Content-Type": "application/json"}
+        return {"X-API-Key": self.api_key, **always, **content}
 
     def no_answer(self, error: Exception, *, sent: bool) -> NoAnswer:
         """Describe a failure without anything secret."""

@@ -45,6 +45,9 @@ def test_what_a_submission_looks_like_on_the_wire(server: RawServer, drive: Driv
     assert got.headers["x-api-key"] == KEY
     assert got.headers["user-agent"] == f"airflow-provider-veo3/{__version__}"
     assert got.headers["content-type"] == "application/json"
+    assert got.headers["cache-control"] == "no-cache", (
+        "an old history would have a lost answer paid for again"
+    )
     assert "authorization" not in got.headers
     assert got.json() == {
         "prompt": ODD,
