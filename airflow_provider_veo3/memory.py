@@ -74,21 +74,20 @@ class HistoryMemory:
     """Stands in where Airflow keeps no task state (before 3.3): a later attempt asks the history.
 
     :param task: this attempt.
+    :param pause: seconds that Airflow lets pass before it repeats an attempt, in which an answer was due.
     """
 
     supposes: ClassVar[bool] = True
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, pause: float) -> None:
         self._task = task
+        self._pause = pause
 
     def load(self, fingerprint: str) -> Record | None:
-        """Suppose of every later attempt that an earlier one has sent the request since the run began.
-
-        Airflow waits its ``retry_delay`` between them, so that an answer is not waited for any more.
-        """
+        """Suppose of every later attempt that an earlier one has sent the request since the run began."""
         if self._task.try_number <= 1:
             return None
-        last = time.time() - submission.ACCEPTANCE_SPAN
+        last = time.time() - min(self._pause, submission.ACCEPTANCE_SPAN)
         return Record(Phase.INTENT, fingerprint, self._task.run_started, last, self._task.max_tries)
 
     def save(self, record: Record) -> None:
@@ -113,7 +112,9 @@ def context_memory(context: Context, *, durable: bool) -> Memory:
     if not durable:
         return NoMemory()
     store = context.get("task_state_store")  # Airflow 3.3 and later
-    return HistoryMemory(context_task(context)) if store is None else StoredMemory(store)
+    if store is not None:
+        return StoredMemory(store)
+    return HistoryMemory(context_task(context), context["task"].retry_delay.total_seconds())
 
 
 def context_task(context: Context) -> Task:

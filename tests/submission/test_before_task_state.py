@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from connections import use_connection
-from runs import TASK, accepted, change, clear, paid_once, start, start_anew, succeed
+from runs import TASK, accepted, change, clear, generating, paid_once, start, start_anew, succeed
 from test_lost_answers import DEFER, WAIT, twice_lost
+
+from airflow_provider_veo3.memory import context_memory
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
+
+
+@pytest.mark.parametrize(("retry_delay", "passed"), [(0, 0), (60, 60), (300, 180)])
+def test_a_quick_retry_has_not_waited_for_the_answer_yet(
+    retry_delay: int, passed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 180.0)
+    generate = generating(retry_delay=timedelta(seconds=retry_delay)).get_task(TASK)
+    run = SimpleNamespace(clear_number=0, start_date=datetime.now(UTC))
+    ti = SimpleNamespace(try_number=2, max_tries=2)
+    memory = context_memory({"ti": ti, "task": generate, "dag_run": run}, durable=True)  # type: ignore[typeddict-item]
+    before = time.time()
+    record = memory.load("fingerprint")
+    assert record is not None
+    assert before - passed <= record.last <= time.time() - passed
 
 
 class TestBeforeTaskState:
