@@ -67,6 +67,8 @@ ADDRESSES = [
     ({"port": 8443}, "https://api.veo3gen.co:8443"),
     ({"port": 443}, "https://api.veo3gen.co"),  # which Airflow's test button wants: the same place
     ({"host": "HTTPS://API.veo3gen.co:443/"}, "https://api.veo3gen.co"),
+    ({"host": "api.veo3gen.co."}, "https://api.veo3gen.co"),
+    ({"host": "https://api.veo3gen.co.:443/"}, "https://api.veo3gen.co"),
     ({"host": "127.0.0.1", "port": 80, "schema": "http"}, "http://127.0.0.1"),
     ({"host": "http://127.0.0.1:443"}, "http://127.0.0.1:443"),
     ({"port": 0}, "https://api.veo3gen.co"),  # what Airflow's UI sends for an empty field

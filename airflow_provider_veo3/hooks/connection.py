@@ -120,7 +120,7 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
     allowed = "a host such as https://api.veo3gen.co, without a path; plain http only to this machine"
     try:
         parts = urlsplit(host)
-        hostname, own_port = parts.hostname or "", parts.port
+        hostname, own_port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
         raise _unusable(conn_id, "host", "malformed", allowed) from None
     surplus = bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
