@@ -119,25 +119,32 @@ class Returned:
 
 
 def _source(function: Callable[..., Any]) -> str:
-    """Return the function's text without its decorators: a longer timeout asks for no other video."""
+    """Return the function's code, without what asks for no other video: its decorators, comments, layout."""
     try:
         source = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):  # made at run time, or no Python function
         return ""
     try:
         statement = ast.parse(source).body[0]
-    except (SyntaxError, IndexError):  # a lambda amid something
+    except (SyntaxError, IndexError):  # a part of a statement
         return source
-    is_function = isinstance(statement, ast.FunctionDef)
-    return "".join(source.splitlines(keepends=True)[statement.lineno - 1 :]) if is_function else source
+    if isinstance(statement, ast.FunctionDef):
+        statement.decorator_list = []
+        return ast.unparse(statement)
+    lambdas = [each for each in ast.walk(statement) if isinstance(each, ast.Lambda)]
+    return ast.unparse(lambdas[0]) if len(lambdas) == 1 else source
 
 
 def _in_words(asked: list[Any]) -> str:
     """Describe arguments in the same words in every process, as far as they have such."""
-    try:
-        return json.dumps(asked, default=_plain, skipkeys=True)
-    except (ValueError, RecursionError):  # one that contains itself
-        return _ADDRESS.sub("", ascii(asked))
+    for in_order in (True, False):
+        try:
+            return json.dumps(asked, default=_plain, skipkeys=True, sort_keys=in_order)
+        except TypeError:  # names of several kinds have no order
+            continue
+        except (ValueError, RecursionError):  # one that contains itself
+            break
+    return _ADDRESS.sub("", ascii(asked))
 
 
 def _plain(value: object) -> Any:

@@ -92,6 +92,8 @@ def test_arguments_of_any_kind(emulator: Emulator) -> None:
         return Returned({"ti": None}, first, given, {}, durable=True)._identity  # type: ignore[typeddict-item]
 
     assert identity(endless) != identity(endless, 1)
+    assert identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1}) != identity({"a": 2, "b": 1})
+    assert identity({1: 1, "b": 2}) != identity({1: 2, "b": 2})
     assert identity({"b", "a"}) == identity({"a", "b"}) != identity({"a"})
     assert prompts(emulator) == ["A hare"]
 

@@ -139,6 +139,41 @@ def test_other_settings_of_the_task_and_another_process_change_neither_function_
     assert prompts(emulator) == ["Text 1"]
 
 
+LAYOUTS = {
+    "def": (
+        "@decorate\ndef make(style):\n    return f'{style}'",
+        '@decorate(timeout=9)\n# as a table\ndef make(\n    style,\n):  # of paint\n\n    return f"{style}"',
+    ),
+    "lambda": (
+        "make = decorate(timeout=1)(lambda style: style)",
+        "make = decorate(timeout=9, pool='veo3')(lambda style: (style))  # longer",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_comments_layout_and_what_the_decorator_is_given_are_no_part_of_a_function(
+    kind: str, tmp_path: Path
+) -> None:
+    from airflow_provider_veo3.returned import Returned
+
+    def decorate(*given: Any, **_: Any) -> Any:
+        return given[0] if given else decorate
+
+    def identity(text: str) -> str:
+        file = tmp_path / f"dag_{len(list(tmp_path.iterdir()))}.py"
+        file.write_text(text)
+        names: dict[str, Any] = {"decorate": decorate}
+        exec(compile(text, file, "exec"), names)  # noqa: S102 - as Airflow reads a DAG file
+        return Returned({"ti": None}, names["make"], [], {}, durable=True)._identity  # type: ignore[typeddict-item]
+
+    before, after = LAYOUTS[kind]
+    assert identity(before) == identity(after)
+    assert identity(before) != identity(
+        before.replace("{style}", "{style}!").replace(": style", ": style[0]")
+    )
+
+
 @needs_task_state
 @pytest.mark.parametrize("changed", ["function", "arguments"])
 def test_a_changed_task_asks_anew(emulator: Emulator, changed: str) -> None:
