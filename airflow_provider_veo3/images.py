@@ -6,7 +6,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_veo3.api.request import MAX_IMAGE_BYTES, Image
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.path import SERVED, path_of
+from airflow_provider_veo3.storage.path import SERVED, check_holds_no_password, path_of
 
 _LASTING = (
     AirflowNotFoundException,
@@ -30,6 +30,7 @@ def read_image(field: str, source: object) -> Image:
     allowed = "the path or object storage URI of a JPEG or PNG file that exists"
     if not isinstance(source, str) or not source.strip():
         raise Veo3ValidationError.of(field, source, allowed)
+    check_holds_no_password(field, source, allowed)
     try:
         path = path_of(source)
         Image.check_size(field, source, path.stat().st_size)

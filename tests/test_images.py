@@ -44,6 +44,16 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path, source: str) -> Non
         read_image("image", source.format(tmp=tmp_path))
 
 
+@pytest.mark.parametrize("source", ["s3://AKIA:s3cr3t@bucket/k.png", "s3://AKIA:s3cr3t@[bucket/k.png"])
+def test_credentials_in_a_uri_are_refused_and_not_shown(source: str) -> None:
+    with pytest.raises(Veo3ValidationError, match=r"^image=.*bucket/k.png") as caught:
+        read_image("image", source)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "s3cr3t" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [

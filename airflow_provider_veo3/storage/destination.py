@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.path import SERVED, path_of
+from airflow_provider_veo3.storage.path import SERVED, check_holds_no_password, path_of
 from airflow_provider_veo3.storage.sink import LocalSink, RenamedSink, Sink
 from airflow_provider_veo3.storage.staged import BLOCK, PARTS, STAGED, Outbox, StagedSink
 
@@ -136,18 +136,9 @@ class Destination:
 def _check_uri(uri: object) -> None:
     if not isinstance(uri, str) or not uri.strip():
         raise Veo3ValidationError.of("destination", uri, _DESTINATION)
-    try:
-        parts = urlsplit(uri)
-    except ValueError as error:
-        shown = uri.rpartition("@")[2]  # what is before may be a secret
-        raise Veo3ValidationError.of("destination", shown, f"{_DESTINATION} ({error})") from error
-    if parts.scheme and "://" not in uri:  # else a mistyped bucket would be a folder of the worker's
+    check_holds_no_password("destination", uri, _DESTINATION)
+    if urlsplit(uri).scheme and "://" not in uri:  # else a mistyped bucket would be a folder of the worker's
         raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION}; a scheme is followed by '://'")
-    if ":" in parts.netloc.rpartition("@")[0]:
-        shown = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
-        raise Veo3ValidationError.of(
-            "destination", shown, f"{_DESTINATION}; credentials belong in the connection, not in the URI"
-        )
 
 
 @contextlib.contextmanager

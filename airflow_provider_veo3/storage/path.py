@@ -9,11 +9,30 @@ from urllib.parse import urlsplit
 from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider_veo3.exceptions import Veo3ValidationError
+
 SERVED: Final = (
     "whose scheme an installed provider serves (s3, gs and abfs come with this package's extras s3, gcs and"
     " azure) and whose connection exists"
 )
 """What a URI must be like, for errors."""
+
+
+def check_holds_no_password(field: str, uri: str, allowed: str) -> None:
+    """Refuse a URI with credentials in it.
+
+    :raises Veo3ValidationError: it has some, or is no URI; the error does not show them.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        shown = uri.rpartition("@")[2]  # what is before may be a secret
+        raise Veo3ValidationError.of(field, shown, f"{allowed} ({error})") from error
+    credentials, _, host = parts.netloc.rpartition("@")
+    if ":" in credentials:
+        shown = parts._replace(netloc=f"***@{host}").geturl()
+        rule = f"{allowed}; credentials belong in the connection, not in the URI"
+        raise Veo3ValidationError.of(field, shown, rule)
 
 
 def path_of(uri: str) -> ObjectStoragePath:
