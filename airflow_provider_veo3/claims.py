@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -34,6 +34,19 @@ class Survey:
     taken: frozenset[str]
     rivals: int
     lookalikes: int
+
+
+class Claims(Protocol):
+    """What the other tasks of the run have taken, so that two with the same prompt do not take one video."""
+
+    def want(self, fingerprint: str | None, looks: str = "") -> None:
+        """Say what this task waits for, and what the history would show of it; ``None``: for nothing."""
+
+    def survey(self) -> Survey:
+        """Tell what others have taken and wait for."""
+
+    def claim(self, generation_id: str) -> bool:
+        """Take a generation; say whether it is ours."""
 
 
 class RunClaims:

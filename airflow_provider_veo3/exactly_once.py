@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_veo3 import metrics, submission
 from airflow_provider_veo3.admission import BriefRetries, is_worth_deferring
@@ -26,24 +26,11 @@ from airflow_provider_veo3.submission import OnAmbiguous, Phase, Record, Step, T
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
-    from airflow_provider_veo3.claims import Survey
+    from airflow_provider_veo3.claims import Claims
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.memory import Memory
 
 log = logging.getLogger(__name__)
-
-
-class Claims(Protocol):
-    """What the other tasks of the run have taken, so that two with the same prompt do not take one video."""
-
-    def want(self, fingerprint: str | None, looks: str = "") -> None:
-        """Say what this task waits for, and what the history would show of it; ``None``: for nothing."""
-
-    def survey(self) -> Survey:
-        """Tell what others have taken and wait for."""
-
-    def claim(self, generation_id: str) -> bool:
-        """Take a generation; say whether it is ours."""
 
 
 class ExactlyOnce:
@@ -125,8 +112,7 @@ class ExactlyOnce:
         recorded = record.generation_id or ""
         # a new attempt starts without XComs: claim it again before others look
         if not self._claims.claim(recorded):
-            log.warning("Another task of this run has taken up generation %s; this needs its own.", recorded)
-            return self._reconcile(submission.given_up(record), record.last)
+            return self._find_own(record)
         try:
             generation = self._ask(recorded)
         except Veo3GenerationNotFoundError as error:
@@ -145,6 +131,12 @@ class ExactlyOnce:
             return None
         log.info("Going on with generation %s, which an earlier attempt paid for.", generation.id)
         return replace(generation, credits_remaining=record.credits_remaining)
+
+    def _find_own(self, record: Record) -> Generation | None:
+        """Look for another, which may be what was paid for by whoever has taken up the recorded one."""
+        taken = record.generation_id
+        log.warning("Another task of this run has taken up generation %s; this needs its own.", taken)
+        return self._reconcile(submission.given_up(record), record.last)
 
     def _submit(self) -> Generation:
         self._check_price()  # before anything says that a request may have been sent
@@ -175,12 +167,15 @@ class ExactlyOnce:
                 log.warning("%s Submitting again in %.0f s.", error, pause)
                 time.sleep(pause)
             else:
-                self._note(submission.submitted(record, generation))
+                record = submission.submitted(record, generation)
+                self._note(record)
                 warn_of_price(generation, self._max_credits)
                 metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
                 if self._claims.claim(generation.id):
                     return generation
-                log.warning("Another task took up %s as its own; submitting once more.", generation.id)
+                taken_up = self._find_own(record)
+                if taken_up is not None:
+                    return taken_up
 
     def _check_price(self) -> None:
         if self._max_credits is None:

@@ -96,6 +96,30 @@ def test_an_acceptance_that_another_took_for_its_own_is_replaced(
     assert first == own != taken
 
 
+def test_one_whose_acceptance_another_took_takes_what_that_one_has_paid_for(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both were accepted; the answer to one was lost, and the other's came too late to be claimed."""
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    run = start(TWICE)
+    submit = Veo3Hook.submit
+
+    def slow(hook: Veo3Hook, *args: Any) -> Any:
+        submit(hook, *args)  # the twin's, whose answer is lost
+        generation = submit(hook, *args)
+        claim = {"holder": [TASK, 1], "wanted": "x", "id": generation.id, "held": True}
+        of = {"dag_id": run.dag.dag_id, "task_id": TASK, "run_id": run.run_id, "map_index": 1}
+        with create_session() as session:
+            set_xcom(session, CLAIM_KEY, claim, **of)
+        return generation
+
+    monkeypatch.setattr(Veo3Hook, "submit", slow)
+    first = succeed(run.attempt(TASK, 0))
+    the_twin_s, _ = accepted(emulator)
+    assert first == the_twin_s
+
+
 def test_a_twin_that_was_refused_waits_for_nothing(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
