@@ -15,7 +15,7 @@ from airflow_provider_veo3.links import MANIFEST_KEY, publish_link, publish_mani
 from airflow_provider_veo3.memory import context_memory, context_task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
@@ -25,6 +25,21 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
     from airflow_provider_veo3.waiting import WaitResult
+
+
+def request_of(task: Veo3TextToVideoOperator, options: Mapping[str, Any], api_key: str) -> GenerationRequest:
+    """Read the images and check every option.
+
+    :raises Veo3ValidationError: one is not acceptable.
+    """
+    from airflow_provider_veo3.api.request import GenerationRequest, check_holds_no_key
+    from airflow_provider_veo3.images import read_image
+
+    sources = {name: getattr(task, name) for name in task.image_fields}
+    check_holds_no_key({**options, **sources, "max_credits": task.max_credits}, api_key)
+    images = tuple(read_image(name, source) for name, source in sources.items())
+    given = {**options, "extra_options": task.extra_options or {}}
+    return GenerationRequest(task.generation_type, images=images, **given)
 
 
 @contextmanager

@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_veo3.exceptions import (
-    LONGEST_WAIT,
-    Veo3ApiError,
-    Veo3Error,
-    Veo3ValidationError,
-)
+from airflow_provider_veo3.arguments import LONGEST_WAIT
+from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error, Veo3ValidationError
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_veo3.api import models, protocol
+from airflow_provider_veo3.api import answers, models, protocol
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
 from airflow_provider_veo3.api.reading import UnusableError
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoVideosError
@@ -69,7 +69,7 @@ def submit(
 
     def read(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
         # the page does not list the status of all acceptances: what is accepted has not begun
-        return models.parse_generation({"status": models.Status.PENDING, **body}, base_url)
+        return answers.parse_generation({"status": models.Status.PENDING, **body}, base_url)
 
     return (yield from _call(post, retries, read))
 
@@ -82,10 +82,10 @@ def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[
         if not isinstance(status, str):
             raise UnusableError("it has no status")
         # 'error' may be the status of an answer, which must not have a generation paid for again
-        is_end = models.read_status(status).is_terminal
-        if is_end and not models.named_id(body) and status.strip().lower() not in set(models.Status):
+        is_end = answers.read_status(status).is_terminal
+        if is_end and not answers.named_id(body) and status.strip().lower() not in set(models.Status):
             raise UnusableError("it names no generation")
-        generation = models.parse_generation(
+        generation = answers.parse_generation(
             {**body, "taskId": body.get("taskId") or generation_id}, base_url
         )
         if generation.id != generation_id:
@@ -99,7 +99,7 @@ def get_videos(generation_id: str, base_url: str, retries: Retries) -> Flow[tupl
     """Ask for fresh links to a finished generation's files."""
 
     def read(body: Mapping[str, Any], _: ApiResponse) -> tuple[models.Video, ...]:
-        videos = models.parse_videos(body, base_url)
+        videos = answers.parse_videos(body, base_url)
         if not videos:
             raise Veo3NoVideosError(
                 f"Generation {generation_id} finished, but the VEO3 API lists no file for it. "
@@ -116,11 +116,11 @@ def get_history_page(
     """Ask for one page of the account's generations."""
 
     def read(body: Mapping[str, Any], answer: ApiResponse) -> models.HistoryPage:
-        return models.parse_history_page(body, base_url, limit, skip, answer.clock_skew)
+        return answers.parse_history_page(body, base_url, limit, skip, answer.clock_skew)
 
     return (yield from _call(protocol.history(limit, skip, status), retries, read))
 
 
 def list_models(retries: Retries) -> Flow[tuple[models.VideoModel, ...]]:
     """Ask for the models and their prices."""
-    return (yield from _call(protocol.models(), retries, lambda body, _: models.parse_models(body)))
+    return (yield from _call(protocol.models(), retries, lambda body, _: answers.parse_models(body)))

@@ -79,7 +79,8 @@ class Veo3TextToVideoOperator(BaseOperator):
         Default ``True``. Airflow 3.3 and later remember it; before, the account's history is searched.
     :param on_ambiguous_submission: where the answer to an earlier submission was lost and several generations
         in the history could be it: ``fail`` (default; the error names the ids), ``adopt_newest`` or
-        ``resubmit``, which may pay twice. Where it was accepted (202) and none could be it, both others fail.
+        ``resubmit``, which may pay twice. Where its answer says that it was accepted and none could be it,
+        both others fail.
     :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
     :raises Veo3ConnectionConfigError: the connection cannot be used; nothing was sent.
     :raises Veo3CreditLimitError: it would cost more than ``max_credits``; nothing was sent, no retry.
@@ -234,16 +235,10 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def _request(self) -> GenerationRequest:
         """Read the images and check every option."""
-        from airflow_provider_veo3.api.request import GenerationRequest, check_holds_no_key
-        from airflow_provider_veo3.images import read_image
+        from airflow_provider_veo3.attempt import request_of
 
         options = {name: getattr(self, name) for name in OPTIONS}
-        sources = {name: getattr(self, name) for name in self.image_fields}
-        given = {**options, **sources, "max_credits": self.max_credits}
-        check_holds_no_key(given, self._hook.settings.api_key)
-        options["extra_options"] = self.extra_options or {}
-        images = tuple(read_image(name, source) for name, source in sources.items())
-        return GenerationRequest(self.generation_type, images=images, **options)
+        return request_of(self, options, self._hook.settings.api_key)
 
     def _mark_delivered(self, context: Context, generation_id: str) -> None:
         from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered

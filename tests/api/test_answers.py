@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_veo3.api.models import (
-    Generation,
-    HistoryPage,
-    Status,
+from airflow_provider_veo3.api.answers import (
     parse_generation,
     parse_history_page,
     parse_models,
     parse_videos,
 )
+from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.api.reading import UnusableError
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import protocol
-from airflow_provider_veo3.api.models import parse_generation, parse_history_page, parse_models
+from airflow_provider_veo3.api.answers import parse_generation, parse_history_page, parse_models
 from airflow_provider_veo3.api.request import DEFAULT_MODEL, OPTION_NAMES, GenerationRequest, Image
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_veo3.api.models import (
-    Generation,
-    Status,
-    Video,
-    VideoModel,
+from airflow_provider_veo3.api.answers import (
     parse_generation,
     parse_history_page,
     parse_models,
     parse_videos,
     read_status,
+)
+from airflow_provider_veo3.api.models import (
+    Generation,
+    Status,
+    Video,
+    VideoModel,
 )
 from airflow_provider_veo3.api.reading import UnusableError
 from tests.api import samples
