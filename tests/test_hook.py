@@ -20,7 +20,7 @@ from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3Vali
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.api import samples
-from tests.api.raw_server import HANG_UP, RawServer, free_port, reply, running_server
+from tests.api.raw_server import HANG_UP, RawServer, deaf_port, reply, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_a_bad_connection_is_told_at_once(server: RawServer, action: Any, said: 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"host": f"http://127.0.0.1:{free_port()}", "password": KEY}, "never sent"),
+        ({"host": "where nobody listens", "password": KEY}, "never sent"),
         ({"host": "http://api.example.com", "password": KEY}, "plain http only to this machine"),
         ({}, "password is empty"),
     ],
@@ -77,8 +77,11 @@ def test_a_connection_that_leads_nowhere_is_told(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], said: str
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps({"conn_type": "veo3", **fields}))
-    good, message = Veo3Hook().test_connection()
+    with deaf_port() as (deaf, _):
+        if fields.get("host") == "where nobody listens":
+            fields = {**fields, "host": deaf}
+        monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps({"conn_type": "veo3", **fields}))
+        good, message = Veo3Hook().test_connection()
     assert good is False
     assert said in message
 

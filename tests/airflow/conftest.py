@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from airflow_fixtures import _one_emulator, _soon, airflow_bundles, emulator, pictures
+from holding import hold
 
-__all__ = ["_one_emulator", "_soon", "airflow_bundles", "emulator", "pictures"]
+__all__ = ["_one_emulator", "_soon", "airflow_bundles", "emulator", "hold", "pictures"]
 
 
 @pytest.fixture

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 from waits import events_of
 
@@ -29,9 +33,11 @@ def test_round_trip_through_airflows_own_serialization(airflow_db: None) -> None
         assert again.serialize() == (path, kwargs)
 
 
-def test_one_made_again_goes_on_with_the_same_wait() -> None:
+def test_one_made_again_goes_on_with_the_same_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in another triggerer, after the first has gone, or beside it."""
-    until = time.time() + 0.3
+    from airflow_provider_veo3.triggers import backoff
+
+    until = time.time() + 3600
     first = trigger(until)
 
     async def interrupted() -> None:
@@ -42,8 +48,11 @@ def test_one_made_again_goes_on_with_the_same_wait() -> None:
 
     asyncio.run(interrupted())
     _, kwargs = first.serialize()
+    ahead = until - 0.3 - time.time()  # the first was made almost an hour ago
+    later = SimpleNamespace(time=lambda: time.time() + ahead)
+    monkeypatch.setattr(backoff, "time", later)
     assert asyncio.run(events_of(type(first)(**kwargs))) == [EVENT]
-    assert until <= time.time()
+    assert until <= later.time()
 
 
 def test_one_that_is_late_ends_at_once() -> None:

@@ -52,7 +52,7 @@ class Driver:
     kind: str
 
     def __call__(
-        self, base_url: str, *flows: Flow[Any], timeout: float = 5.0, per_minute: float = 6e4, key: str = KEY
+        self, base_url: str, *flows: Flow[Any], timeout: float = 60.0, per_minute: float = 6e4, key: str = KEY
     ) -> Any:
         """Run flows one after the other over one transport; return the last one's result."""
         endpoint = Endpoint(base_url, key, timeout, per_minute)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Action = Callable[[socket.socket], None]
 """Answers one request on its connection, which is closed afterwards."""
 
+PATIENCE = 60.0
+"""Seconds after which somebody is taken for gone; a busy machine is slow."""
+
 HANG_UP: Action = lambda connection: None  # noqa: E731 - an answer that is none
 
 
@@ -60,13 +63,16 @@ class Received:
 class RawServer:
     """Answers each request with the next action of its script, and the last one for ever."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None = None, listener: socket.socket | None = None
+    ) -> None:
         self.received: list[Received] = []
         self.connections = 0
         self.script: list[Action] = []
         self.released = threading.Event()
         self._context = context
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
+        self._listener.listen()
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
         self._threads = [threading.Thread(target=self._accept)]
@@ -74,7 +80,7 @@ class RawServer:
 
     def hang(self, connection: socket.socket) -> None:
         """Answer nothing until the test is over."""
-        self.released.wait(30)
+        self.released.wait(PATIENCE)
 
     def close(self) -> None:
         self.released.set()
@@ -82,7 +88,7 @@ class RawServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
     def _accept(self) -> None:
@@ -97,7 +103,7 @@ class RawServer:
             thread.start()
 
     def _serve(self, plain: socket.socket) -> None:
-        plain.settimeout(10)
+        plain.settimeout(PATIENCE)
         with plain, suppress(OSError):
             connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain
             with connection:
@@ -125,16 +131,19 @@ class RawServer:
 
 
 @contextmanager
-def running_server(context: ssl.SSLContext | None = None, port: int = 0) -> Iterator[RawServer]:
-    server = RawServer(context, port)
+def running_server(
+    context: ssl.SSLContext | None = None, listener: socket.socket | None = None
+) -> Iterator[RawServer]:
+    server = RawServer(context, listener)
     try:
         yield server
     finally:
         server.close()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@contextmanager
+def deaf_port() -> Iterator[tuple[str, socket.socket]]:
+    """Where nobody listens, nor can anybody else begin to meanwhile: the URL, and the socket that holds it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{holder.getsockname()[1]}", holder

@@ -10,14 +10,14 @@ import pytest
 from airflow_provider_veo3.api.transport import MAX_FILE_REDIRECTS, USER_AGENT, open_file
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoAnswerError, Veo3StorageError
 from tests.api.drive import KEY
-from tests.api.raw_server import HANG_UP, RawServer, free_port, reply, running_server
+from tests.api.raw_server import HANG_UP, RawServer, deaf_port, reply, running_server
 
 VIDEO = bytes(range(256)) * 40
 QUERY = "X-Goog-Date=1&X-Goog-Signature=cafe%2Fbabe"
 
 
 def read(url: str, chunk: int = 1000, **options: object) -> tuple[int, bytes]:
-    with open_file(url, timeout=5.0, **options) as answer:  # type: ignore[arg-type]
+    with open_file(url, timeout=60.0, **options) as answer:  # type: ignore[arg-type]
         pieces = list(answer.iter_bytes(chunk))
         assert all(0 < len(piece) <= chunk for piece in pieces)
         return answer.status, b"".join(pieces)
@@ -31,7 +31,7 @@ def assert_silent(error: BaseException) -> None:
 
 def test_a_file_is_asked_for_without_the_key_and_with_its_query(server: RawServer) -> None:
     server.script = [reply(200, VIDEO, {"Content-Type": "video/mp4", "ETag": '"1"'})]
-    with open_file(f"{server.url}/a/b%20c.mp4?{QUERY}", timeout=5.0) as answer:
+    with open_file(f"{server.url}/a/b%20c.mp4?{QUERY}", timeout=60.0) as answer:
         assert (answer.status, answer.headers["etag"]) == (200, '"1"')
         assert b"".join(answer.iter_bytes(999)) == VIDEO
     (got,) = server.received
@@ -118,7 +118,7 @@ def test_a_short_body_is_no_answer(server: RawServer, cut: int) -> None:
     got = bytearray()
     with (
         pytest.raises(Veo3NoAnswerError) as caught,
-        open_file(f"{server.url}/a.mp4?{QUERY}", timeout=5.0) as answer,
+        open_file(f"{server.url}/a.mp4?{QUERY}", timeout=60.0) as answer,
     ):
         got.extend(byte for piece in answer.iter_bytes(1000) for byte in piece)
     assert VIDEO.startswith(got)
@@ -134,7 +134,7 @@ def test_a_body_that_stalls_is_no_answer(server: RawServer) -> None:
     server.script = [stall]
     with (
         pytest.raises(Veo3NoAnswerError, match="ReadTimeout") as caught,
-        open_file(f"{server.url}/a.mp4?{QUERY}", timeout=0.2) as answer,
+        open_file(f"{server.url}/a.mp4?{QUERY}", timeout=2) as answer,
     ):
         list(answer.iter_bytes(1000))
     assert_silent(caught.value)
@@ -171,9 +171,9 @@ def test_one_file_that_is_closed_leaves_the_others_their_silence(
 
 def test_no_host_is_no_answer(server: RawServer) -> None:
     server.script = [HANG_UP]
-    closed = f"http://127.0.0.1:{free_port()}"
-    for url in (server.url, closed, "http://[::1", "https://x.invalid"):
-        with pytest.raises(Veo3ApiError, match="No answer from the file host for") as caught:
-            read(f"{url}/a.mp4?{QUERY}")
-        assert isinstance(caught.value, Veo3NoAnswerError)
-        assert_silent(caught.value)
+    with deaf_port() as (closed, _):
+        for url in (server.url, closed, "http://[::1", "https://x.invalid"):
+            with pytest.raises(Veo3ApiError, match="No answer from the file host for") as caught:
+                read(f"{url}/a.mp4?{QUERY}")
+            assert isinstance(caught.value, Veo3NoAnswerError)
+            assert_silent(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,7 @@ from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import Retries
 from tests.api import samples
 from tests.api.drive import KEY, Clock, Driver
-from tests.api.raw_server import HANG_UP, Action, RawServer, free_port, reply, running_server
+from tests.api.raw_server import HANG_UP, Action, RawServer, deaf_port, reply, running_server
 from tests.api.samples import ID, flat
 
 if TYPE_CHECKING:
@@ -113,8 +114,10 @@ def test_an_id_is_one_segment_of_the_path(server: RawServer, drive: Driver) -> N
 
 
 def test_a_connection_that_was_never_made_is_known_to_be_unsent(drive: Driver) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(errors.Veo3NoAnswerError, match="never sent; no credits were spent") as caught:
+    with (
+        deaf_port() as (url, _),
+        pytest.raises(errors.Veo3NoAnswerError, match="never sent; no credits were spent") as caught,
+    ):
         drive(url, text(url))
     assert caught.value.sent is False
     assert KEY not in str(caught.value)
@@ -184,7 +187,7 @@ def test_an_answer_that_does_not_come_in_time_may_have_been_accepted(
 ) -> None:
     server.script = [server.hang]
     with pytest.raises(errors.Veo3NoAnswerError, match="ReadTimeout") as caught:
-        drive(server.url, text(server.url), timeout=0.2)
+        drive(server.url, text(server.url), timeout=2)  # which the connection must be made in, too
     assert caught.value.sent is True
     assert len(server.received) == 1
 
@@ -218,23 +221,20 @@ def test_a_submission_is_repeated_where_nobody_listened(
     server: RawServer, drive: Driver, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API comes up during the first pause."""
-    url = f"http://127.0.0.1:{free_port()}"
     opened: list[RawServer] = []
 
     def open_it(seconds: float) -> None:
         clock.slept.append(seconds)
         if seconds and not opened:
-            opened.append(late.__enter__())
+            opened.append(stack.enter_context(running_server(listener=holder)))
             opened[0].script = [reply(202, samples.ACCEPTED)]
 
-    late = running_server(port=urlsplit(url).port or 0)
     monkeypatch.setattr(clock, "sleep", open_it)
     clock.put_into(monkeypatch)
-    try:
+    with ExitStack() as stack:
+        url, holder = stack.enter_context(deaf_port())
         assert drive(url, text(url, Retries(jitter=lambda: 1.0))).id == ID
         assert len(opened[0].received) == 1
-    finally:
-        late.__exit__(None, None, None)
     assert clock.pauses == [1.0]
 
 

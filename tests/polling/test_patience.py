@@ -41,7 +41,7 @@ def wait(monkeypatch: pytest.MonkeyPatch, connect: Any, seconds: float) -> WaitR
     deadline = time.time() + seconds
 
     async def run() -> WaitResult:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             return await poller.wait_for_generation("veo3_patience", ID, deadline, 0.05)
 
     return asyncio.run(run())
@@ -55,7 +55,7 @@ def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         return transport
 
     monkeypatch.setattr(poller, "LONGEST_ANSWER", 0.1)
-    assert wait(monkeypatch, connect, 15).ending is Ending.COMPLETED
+    assert wait(monkeypatch, connect, 3600).ending is Ending.COMPLETED
     assert transport.asked == 2
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow_fixtures import _one_emulator, airflow_bundles, emulator
+from holding import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.emulator import Emulator
 
-__all__ = ["_one_emulator", "airflow_bundles", "emulator"]
+__all__ = ["_one_emulator", "airflow_bundles", "emulator", "hold"]
 
 CHOSEN = os.environ.get("STORAGES", "").split()
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow_fixtures import _one_emulator, airflow_bundles, emulator, pictures
+from holding import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workers import Workers
 
-__all__ = ["_one_emulator", "airflow_bundles", "emulator", "pictures"]
+__all__ = ["_one_emulator", "airflow_bundles", "emulator", "hold", "pictures"]
 
 
 @pytest.fixture(autouse=True)
