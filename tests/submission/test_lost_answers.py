@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,11 @@ from runs import (
     succeed,
 )
 
+from demo.local_airflow import free_ports
+
 if TYPE_CHECKING:
+    from holding import Hold
+
     from airflow_provider_veo3.emulator import Emulator
 
 SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
@@ -63,6 +68,8 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
 ) -> None:
     if fault == "read timeout":
         use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+        # a look finds it as soon as the API has come to it, however late that is
+        monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 60.0)
     rule = emulator.inject(ACCEPTED[fault])
     ended = start().attempt(TASK)
     paid_once(emulator, succeed(ended))
@@ -105,13 +112,21 @@ def test_one_that_was_not_accepted_is_submitted_again(fault: str, emulator: Emul
 
 
 def test_one_that_a_slow_api_accepts_late_is_waited_for(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
-    monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 4.0)
-    monkeypatch.setattr("airflow_provider_veo3.submission.LISTING_LAG", 0.3)
-    emulator.inject({"kind": "delay", "endpoint": "text-to-video", "seconds": 2.5})
+    monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 60.0)
+    emulator.inject({"kind": "delay", "endpoint": "text-to-video"})
+
+    def accept_when_it_was_looked_for_in_vain() -> None:
+        while not emulator.ledger()["requests"].get("history"):
+            time.sleep(0.01)
+        hold.end()
+
+    accepting = threading.Thread(target=accept_when_it_was_looked_for_in_vain, daemon=True)
+    accepting.start()
     paid_once(emulator, succeed(start().attempt(TASK)))
+    accepting.join()
     assert submissions(emulator) == 1
     assert sum(emulator.ledger()["requests"]["history"].values()) > 1, "it was late"
 
@@ -122,12 +137,10 @@ def test_a_refused_connection_is_tried_again_without_a_look_in_the_history(
 ) -> None:
     from airflow_provider_veo3.emulator import Emulator, Settings
 
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
-        use_connection(monkeypatch, emulator, host=f"http://127.0.0.1:{port}")
-        run = start()
-        ended = run.attempt(TASK)
+    (port,) = free_ports(1)
+    use_connection(monkeypatch, emulator, host=f"http://127.0.0.1:{port}")
+    run = start()
+    ended = run.attempt(TASK)
     assert (ended.error_name, ended.state) == ("Veo3NoAnswerError", "up_for_retry")
     assert "never sent" in str(ended.error)
     with Emulator(Settings(port=port)) as back_again:

@@ -62,7 +62,7 @@ class Workers:
         assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(30)
+        self._process.wait(120)
         self._log.close()
 
     def kill(self, run: Run, point: str, map_index: int = -1, **dag: Any) -> None:
