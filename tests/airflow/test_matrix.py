@@ -56,7 +56,7 @@ class Case:
     faults: tuple[dict[str, Any], ...] = ()
     on_acceptance: tuple[dict[str, Any], ...] = ()
     connection: dict[str, Any] = field(default_factory=dict)
-    timeout: float = 60
+    timeout: float = 3600
     words: str = ""
     says: str = ""
     every_kind: bool = True

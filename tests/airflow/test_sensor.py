@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +88,21 @@ def test_a_sensor_submits_nothing_and_may_be_repeated(emulator: Emulator, mode: 
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
+def time_passes_in_pokes_only(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let a sensor that pokes sleep for no time on a clock that stands otherwise; gives how long it sleeps."""
+    from airflow.sdk.bases import sensor as base
+
+    from airflow_provider_veo3 import poller
+    from airflow_provider_veo3.sensors import generation
+
+    began, slept = float(int(time.time())), list[float]()
+    clock = SimpleNamespace(sleep=slept.append, time=lambda: began + sum(slept))
+    clock.monotonic = clock.time
+    for module in (base, generation, poller):
+        monkeypatch.setattr(module, "time", clock)
+    return slept
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_poke_interval_may_come_from_the_connection(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, mode: str
@@ -97,13 +113,15 @@ def test_the_poke_interval_may_come_from_the_connection(
     emulator.configure(processing_seconds=HOUR)
     use_connection(monkeypatch, emulator, extra={"poll_interval": 600})
     with DAG(f"interval_{mode}") as dag:
-        sensor(mode, submit(), poke_interval=None, timeout=0.3 if mode == "poke" else 1000)
+        sensor(mode, submit(), poke_interval=None, timeout=1000)
     run = Run(dag)
+    slept = time_passes_in_pokes_only(monkeypatch) if mode == "poke" else []
     ended = run.start(f"sense_{mode}")
     match mode:
         case "poke":
             assert ended.error_name == "Veo3SensorTimeoutError", ended.error
-            assert emulator.ledger()["requests"]["status"] == {"200": 2}, "now, and at its timeout"
+            assert slept == [600, 400]
+            assert emulator.ledger()["requests"]["status"] == {"200": 3}, "now, later, and at its timeout"
         case "reschedule":
             assert 500 < (run.until("sense_reschedule") - datetime.now(UTC)).total_seconds() <= 600
         case _:

@@ -57,7 +57,7 @@ def test_the_process_looks_until_it_is_told_to_stop_and_once_more(tmp_path: Path
         time.sleep(0.02)
     (folder / "b_0.mp4").write_bytes(b"late")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0
     sightings, looks = read_findings(findings)
     assert looks >= 1
     assert {s.name: s.content for s in sightings} == {

@@ -27,7 +27,7 @@ class Client:
         headers = {"X-API-Key": key} if key else {}
         self.emulator = emulator
         self.http = httpx.Client(
-            base_url=emulator.base_url, headers=headers, timeout=20, verify=NO_CERTIFICATES
+            base_url=emulator.base_url, headers=headers, timeout=60, verify=NO_CERTIFICATES
         )
 
     def text(self, prompt: str = "A dragon", **fields: Any) -> httpx.Response:

@@ -311,12 +311,12 @@ def test_stopping_leaves_nothing_behind():
     before = set(threading.enumerate())
     with Emulator(Settings(height=32), clock=FrozenClock()) as emulator:
         address = emulator.base_url
-        emulator.inject({"kind": "delay", "endpoint": "models", "seconds": 60})
+        emulator.inject({"kind": "delay", "endpoint": "models", "seconds": 3600})
         key = {"X-API-Key": emulator.api_key}
-        with httpx.Client(base_url=address, headers=key) as client:
+        with httpx.Client(base_url=address, headers=key, timeout=60) as client:
             client.post("/api/veo/text-to-video", json={"prompt": "A"})
             with pytest.raises(httpx.ReadTimeout):
-                client.get("/api/veo/models", timeout=0.05)
+                client.get("/api/veo/models", timeout=httpx.Timeout(60, read=0.05))
     gc.collect()  # a forgotten socket would warn here
     assert set(threading.enumerate()) <= before
     with pytest.raises(httpx.ConnectError):

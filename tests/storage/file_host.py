@@ -151,5 +151,5 @@ def running_file_host() -> Iterator[FileHost]:
         server.server_close()
 
 
-fetch = partial(open_file, timeout=10.0)
+fetch = partial(open_file, timeout=120.0)
 """The transport's own way to ask a file host."""

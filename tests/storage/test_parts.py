@@ -32,7 +32,7 @@ MIME = "video/mp4"
 
 def test_a_part_is_sent_while_the_next_one_is_written(bucket: Bucket) -> None:
     written = threading.Event()
-    bucket.meanwhile = lambda: written.wait(30) or pytest.fail("what comes next waits for the part")
+    bucket.meanwhile = lambda: written.wait(60) or pytest.fail("what comes next waits for the part")
     sink = Destination("s3://my_s3@bucket/prefix/").open("a.mp4", MIME)
     sink.write(b"x" * BLOCK)
     sink.write(b"y" * (BLOCK - 1))
@@ -66,7 +66,7 @@ def test_an_upload_is_aborted_only_after_the_part_that_is_under_way(bucket: Buck
 
     bucket.meanwhile = give_the_abort_a_chance
     sink.write(b"x" * BLOCK)
-    assert begun.wait(30)
+    assert begun.wait(60)
     discarding.start()
     discarding.join()
     assert bucket.log == ["begun", "sent", "discarded"]
@@ -77,7 +77,7 @@ def test_a_part_that_waits_its_turn_is_not_begun_after_the_abort(bucket: Bucket)
     destination = Destination("s3://my_s3@bucket/prefix/")
     sinks = [destination.open(f"{number}.mp4", MIME) for number in range(SENDERS + 1)]
     aborted = threading.Event()
-    bucket.meanwhile = lambda: aborted.wait(30)
+    bucket.meanwhile = lambda: aborted.wait(60)
     for sink in sinks:
         sink.write(b"x" * BLOCK)
     *busy, waiting = sinks
@@ -127,6 +127,8 @@ def test_all_files_together_take_the_memory_of_a_few_parts(bucket: Bucket) -> No
 
     tracemalloc.start()
     try:
+        for sink in sinks[:PARTS]:  # however slowly the threads begin
+            sink.write(data)
         with ThreadPoolExecutor(len(sinks)) as pool:
             list(pool.map(write, sinks))
         _, most = tracemalloc.get_traced_memory()

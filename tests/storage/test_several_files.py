@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def test_several_files_of_several_generations_are_fetched_together(place: Place) -> None:
-    together = threading.Barrier(4, timeout=30)
+    together = threading.Barrier(4, timeout=60)
     place.host.piece = 10**6
 
     def meet(sent: int) -> None:
@@ -134,7 +134,7 @@ def test_what_the_api_refuses_for_all_is_not_tried_for_every_generation(
 
 def test_two_tasks_storing_the_same_video_both_succeed(place: Place) -> None:
     place.offer(BIG)
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=60)
 
     def meet(sent: int) -> None:
         if sent == CHUNK:
@@ -146,7 +146,7 @@ def test_two_tasks_storing_the_same_video_both_succeed(place: Place) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert len(results) == 2
     assert results[0] == results[1]
     assert place.visible == {"veo_1_0.mp4": BIG}
