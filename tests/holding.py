@@ -26,7 +26,7 @@ class Hold:
 
     async def pause(self, connection: Connection) -> None:
         """Keep a request waiting, in the emulator's own thread."""
-        while not (self._over.is_set() or connection._stopping.is_set()):
+        while not (self._over.is_set() or connection._stopping.is_set()):  # noqa: ASYNC110 - ends elsewhere
             await asyncio.sleep(0.002)
 
 

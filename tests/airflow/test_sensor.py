@@ -89,7 +89,7 @@ def test_a_sensor_submits_nothing_and_may_be_repeated(emulator: Emulator, mode: 
 
 
 def time_passes_in_pokes_only(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let a sensor that pokes sleep for no time on a clock that stands otherwise; gives how long it sleeps."""
+    """Let a sensor that pokes sleep in no time, on a clock that stands otherwise; gives how long it slept."""
     from airflow.sdk.bases import sensor as base
 
     from airflow_provider_veo3 import poller

@@ -103,9 +103,7 @@ def test_a_deadline_that_has_passed_asks_once(emulator: Emulator) -> None:
     assert "503" in event["message"]
 
 
-def test_a_trigger_made_again_keeps_its_deadline(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trigger_made_again_keeps_its_deadline(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_veo3 import poller
     from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 

@@ -63,9 +63,7 @@ class Received:
 class RawServer:
     """Answers each request with the next action of its script, and the last one for ever."""
 
-    def __init__(
-        self, context: ssl.SSLContext | None = None, listener: socket.socket | None = None
-    ) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, listener: socket.socket | None = None) -> None:
         self.received: list[Received] = []
         self.connections = 0
         self.script: list[Action] = []
@@ -143,7 +141,7 @@ def running_server(
 
 @contextmanager
 def deaf_port() -> Iterator[tuple[str, socket.socket]]:
-    """Where nobody listens, nor can anybody else begin to meanwhile: the URL, and the socket that holds it."""
+    """Where nobody listens, nor can begin to meanwhile: the URL, and the socket that holds it."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{holder.getsockname()[1]}", holder

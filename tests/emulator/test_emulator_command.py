@@ -151,6 +151,7 @@ def test_senseless_options(capsys, arguments, message):
 def test_a_busy_port(run):
     _, facts = run()
     port = str(httpx.URL(facts["base_url"]).port)
-    second = subprocess.run([*COMMAND, "--port", port, "--files-port", "0"], capture_output=True, text=True, check=False)
+    words = [*COMMAND, "--port", port, "--files-port", "0"]
+    second = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (second.returncode, second.stdout) == (1, "")
     assert f"cannot listen on 127.0.0.1:{port}" in second.stderr

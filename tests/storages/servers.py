@@ -18,13 +18,15 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from demo.local_airflow import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 BUCKET = "videos"
 CONN_ID = "store_under_test"
 ENVIRONMENT = Path(sys.prefix)
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 class Store(Protocol):
@@ -102,6 +104,14 @@ class S3:
 
     def unfinished(self) -> list[str]:
         return [each["Key"] for each in self._uploads()]
+
+    def parts(self) -> list[int]:
+        """How many parts each unfinished upload has, in the order of their names."""
+        found = [
+            self._client.list_parts(Bucket=BUCKET, Key=each["Key"], UploadId=each["UploadId"])
+            for each in self._uploads()
+        ]
+        return [len(each.get("Parts", [])) for each in found]
 
     def clear(self) -> None:
         for name in self.names():
@@ -242,9 +252,7 @@ STORES: Mapping[str, Callable[[], contextlib.AbstractContextManager[Store]]] = {
 @contextlib.contextmanager
 def _running(command: Callable[[int], list[str]], **env: str) -> Iterator[str]:
     """Start a server on a free port and end it, by the process that was started."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     with tempfile.TemporaryFile("w+") as log:  # not a pipe: nobody would empty it
         server = subprocess.Popen(
             command(port), env=os.environ | env, stdin=subprocess.DEVNULL, stdout=log, stderr=log

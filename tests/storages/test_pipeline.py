@@ -21,6 +21,7 @@ from airflow_provider_veo3.storage.staged import BLOCK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from holding import Hold
     from servers import Seen, Store
 
     from airflow_provider_veo3.emulator import Emulator
@@ -133,21 +134,29 @@ def test_every_video_goes_from_the_prompt_to_the_bucket(
 
 
 def test_a_reader_sees_nothing_or_the_whole(
-    store: Store, emulator: Emulator, files: Callable[[int], None]
+    store: Store, emulator: Emulator, files: Callable[[int], None], hold: Hold
 ) -> None:
     files(SIZE)
     run = pipeline(store)
     generation_id = submitted(run)
-    emulator.inject(Fault("stall", endpoint="file", bytes=SIZE - 1000, seconds=0.5))
+    emulator.inject(Fault("stall", endpoint="file", bytes=SIZE - 1000))
     day = run.run_id.removeprefix("test__")[:10]
     name = f"made by airflow/{day}/{generation_id}_0.mp4"
-    with polling(lambda: (store.look(name), store.names(), bool(store.unfinished()))) as seen:
+    hidden = (None, [], True)  # parts are in the store while nothing is to be seen
+
+    def look() -> tuple[Seen | None, list[str], bool]:
+        found = (store.look(name), store.names(), bool(store.unfinished()))
+        if found == hidden:
+            hold.end()
+        return found
+
+    with polling(look) as seen:
         (video,) = downloaded(run)
     assert name_of(video) == name
     whole = store.look(name)
     assert {look for look, _, _ in seen} == {None, whole}
     assert {tuple(names) for _, names, _ in seen} == {(), (name,)}
-    assert (None, [], True) in seen  # parts were in the store while nothing was to be seen
+    assert hidden in seen
     check_whole(store, video)
 
 
@@ -234,12 +243,12 @@ def test_what_is_stored_whole_is_not_stored_again(
 
 
 def test_a_worker_that_is_killed_leaves_nothing_to_see_and_its_retry_stores_all(
-    store: Store, emulator: Emulator, files: Callable[[int], None]
+    store: Store, emulator: Emulator, files: Callable[[int], None], hold: Hold
 ) -> None:
     files(SIZE)
     run = pipeline(store)
     generation_id = submitted(run)
-    emulator.inject(Fault("stall", endpoint="file", bytes=SIZE - 1000, seconds=30))
+    emulator.inject(Fault("stall", endpoint="file", bytes=SIZE - 1000))
     destination = f"{store.scheme}://{CONN_ID}@{BUCKET}/made by airflow/{run.run_id[6:16]}"
     killed = Path(__file__).with_name("killed.py")
     worker = subprocess.Popen([sys.executable, str(killed), generation_id, destination])
@@ -248,6 +257,7 @@ def test_a_worker_that_is_killed_leaves_nothing_to_see_and_its_retry_stores_all(
     os.kill(worker.pid, signal.SIGKILL)
     assert worker.wait() == -signal.SIGKILL
     assert store.names() == []
+    hold.end()
     emulator.clear_faults()
     (video,) = downloaded(run)
     assert store.names() == [name_of(video)]
