@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DAGS: Final = Path(__file__).resolve().parent / "dags"
 DAG_ID: Final = "veo3_chaos"
 
-ANSWER: Final = 120.0
+ANSWER: Final = 300.0
 """Seconds that a restarted API server gets to answer."""
 
 POOL_SLOTS: Final = 5

@@ -51,8 +51,10 @@ def collect_delivered(airflow: ChaosAirflow, run_id: str, wanted: Sequence[Wante
         for map_index, row in enumerate(rows):
             try:
                 stored = airflow.api.xcom(DAG_ID, run_id, f"{group}.download", map_index=map_index)
-            except AirflowApiError:  # it never came that far
-                continue
+            except AirflowApiError as error:
+                if " 404 " not in str(error):
+                    raise
+                continue  # it never came that far
             delivered += [
                 Delivered(
                     prompt=row.prompt,

@@ -26,7 +26,7 @@ PLACES: Final = (
 UNPRIVILEGED: Final = ("postgres", "nobody")
 """Whom PostgreSQL runs as when we are root, which it refuses."""
 
-START: Final = 30.0
+START: Final = 120.0
 """Seconds a server gets to start."""
 
 

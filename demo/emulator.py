@@ -114,7 +114,7 @@ class EmulatorProcess:
 
     def _control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = httpx.request(
-            method, f"{self.base_url}/__emulator__/{path}", json=body, trust_env=False, timeout=30
+            method, f"{self.base_url}/__emulator__/{path}", json=body, trust_env=False, timeout=120
         )
         answer.raise_for_status()
         said: dict[str, Any] = answer.json()

@@ -213,6 +213,9 @@ class LocalAirflow:
             "api.base_url": self.url,
             "api.secret_key": secrets.token_urlsafe(32),
             "api_auth.jwt_secret": secrets.token_urlsafe(32),
+            # Whoever finds the file locked by a process that is slow to end its transaction waits for it, and
+            # not for SQLite's own 5 seconds only, after which Airflow's API answers 500.
+            "database.sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}?timeout=60",
             "logging.colored_console_log": "False",
             "logging.worker_log_server_port": str(worker_log_port),
             "logging.trigger_log_server_port": str(trigger_log_port),

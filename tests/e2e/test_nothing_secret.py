@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from until import WAIT
 
 from demo.emulator import EmulatorProcess
 from demo.local_airflow import LocalAirflow
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
@@ -44,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             QUICKSTART: airflow.api.trigger(QUICKSTART),
             CAMPAIGN: airflow.api.trigger(CAMPAIGN),
         }
-        assert set(follow(airflow.api, runs, timeout=200, alive=airflow.alive).values()) == {"success"}
+        assert set(follow(airflow.api, runs, timeout=WAIT, alive=airflow.alive).values()) == {"success"}
         for conf, fault in (
             ({"model": "no-such-model"}, None),
             ({}, {"endpoint": "file", "kind": "expire", "times": None}),
@@ -53,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             if fault is not None:
                 emulator.inject(fault)
             run = {QUICKSTART: airflow.api.trigger(QUICKSTART, conf)}
-            assert follow(airflow.api, run, timeout=120, alive=airflow.alive) == {QUICKSTART: "failed"}
+            assert follow(airflow.api, run, timeout=WAIT, alive=airflow.alive) == {QUICKSTART: "failed"}
             emulator.clear_faults()
     yield airflow.home
     shutil.rmtree(airflow.home)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from demo.emulator import EmulatorProcess
     from demo.local_airflow import LocalAirflow
 
-pytestmark = pytest.mark.timeout(900)  # with the start of Airflow; a busy machine is no failure
+pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"

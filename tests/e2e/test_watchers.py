@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from demo.emulator import EmulatorProcess
     from demo.local_airflow import LocalAirflow
 
-pytestmark = pytest.mark.timeout(900)  # with the start of Airflow; a busy machine is no failure
+pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 NAMES = ("often", "equally", "seldom")
 INTERVAL = 2  # of the first two; the third's own is hours
@@ -85,13 +85,14 @@ def submit(emulator: EmulatorProcess) -> str:
         headers={"X-API-Key": emulator.api_key},
         json={"prompt": "A lighthouse"},
         trust_env=False,
+        timeout=120,
     )
     return str(answer.raise_for_status().json()["taskId"])
 
 
 def control(emulator: EmulatorProcess, generation_id: str, outcome: str) -> None:
     url = f"{emulator.base_url}/__emulator__/tasks/{generation_id}"
-    httpx.post(url, json={"outcome": outcome}, trust_env=False).raise_for_status()
+    httpx.post(url, json={"outcome": outcome}, trust_env=False, timeout=120).raise_for_status()
 
 
 def completed_and_told(airflow: LocalAirflow, emulator: EmulatorProcess) -> str:

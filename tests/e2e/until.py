@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WAIT: Final = 300
+WAIT: Final = 600
 """Seconds after which it will not come any more, on a busy machine too."""
 
 

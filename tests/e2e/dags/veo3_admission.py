@@ -13,7 +13,7 @@ TRIES = {"retries": 2, "retry_delay": timedelta(hours=1)}  # a burnt try is a ru
 WHOLE = {"wait_for_completion": True, "deferrable": True, **TRIES}
 
 
-POOLED, UNPOOLED = 10, 7
+POOLED, UNPOOLED = 10, 7  # the second: more than the vendor's queue and a triggerer take
 
 
 @task
