@@ -225,6 +225,11 @@ class LocalAirflow:
             # was killed. Real generations take longer, the emulator's need not.
             "workers.min_heartbeat_interval": "1",
             "dag_processor.parsing_processes": "1",
+            # A busy machine takes long to read a DAG file, which is no failure, and to answer a worker, who
+            # would ask once more for what is done and be told of a conflict.
+            "core.dagbag_import_timeout": "300",
+            "dag_processor.dag_file_processor_timeout": "600",
+            "workers.execution_api_timeout": "60",
             "usage_data_collection.enabled": "False",
         }
         env = {"AIRFLOW__" + name.upper().replace(".", "__"): value for name, value in settings.items()}

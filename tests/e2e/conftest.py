@@ -20,8 +20,8 @@ POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[EmulatorProcess]:
-    """What the example DAGs use."""
-    with EmulatorProcess(pending_seconds=0.5, height=90) as emulator:
+    """What the example DAGs use. What takes longer on a busy machine costs more looks, and is not refused."""
+    with EmulatorProcess(pending_seconds=0.5, height=90, requests_per_minute="off") as emulator:
         yield emulator
 
 
