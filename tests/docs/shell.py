@@ -103,5 +103,5 @@ def _curl(arguments: list[str], emulator: Emulator) -> None:
     data = arguments[arguments.index("-d") + 1] if "-d" in arguments else None
     method = arguments[arguments.index("-X") + 1] if "-X" in arguments else "POST" if data else "GET"
     (url,) = [argument for argument in arguments if argument.startswith(HERE)]
-    answer = httpx.request(method, url.replace(HERE, emulator.base_url), content=data)
+    answer = httpx.request(method, url.replace(HERE, emulator.base_url), content=data, timeout=60)
     assert answer.is_success, answer.text

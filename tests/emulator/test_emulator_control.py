@@ -17,7 +17,7 @@ from airflow_provider_veo3.emulator.server import listen
 @pytest.fixture
 def control(api):
     """The control API, asked without a key."""
-    with httpx.Client(base_url=f"{api.emulator.base_url}/__emulator__/") as client:
+    with httpx.Client(base_url=f"{api.emulator.base_url}/__emulator__/", timeout=60) as client:
         yield client
 
 
@@ -320,7 +320,7 @@ def test_stopping_leaves_nothing_behind():
     gc.collect()  # a forgotten socket would warn here
     assert set(threading.enumerate()) <= before
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address, trust_env=False)
+        httpx.get(address, trust_env=False, timeout=60)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
