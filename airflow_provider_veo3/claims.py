@@ -93,18 +93,30 @@ class RunClaims:
 
         Of several that take it at once, each having pushed before it looked, the first in order gets it: a
         later one that sees it gives way, and it waits until a later one that has not seen it is through.
+
+        One that the first has waited for long enough, and taken for dead, may have been suspended before it
+        held what it had found free. So each looks again once it holds it, and a later one gives way then too;
+        if it does not, since it was through before, the first does.
         """
-        self._push(generation_id)
-        for _ in range(STANDOFF):
-            rivals = [claim for claim in self._others() if claim["id"] == generation_id]
-            if any(claim["held"] or claim["holder"] < self._holder for claim in rivals):
+        for held in (False, True):
+            self._push(generation_id, held=held)
+            if self._is_anothers(generation_id, held=held):
                 self._push(None)
                 return False
-            if not rivals:
-                break
-            time.sleep(LOOK_AGAIN)
-        self._push(generation_id, held=True)
         return True
+
+    def _is_anothers(self, generation_id: str, *, held: bool) -> bool:
+        """Say whether a generation that we have pushed, and hold or do not yet, is another's all the same."""
+        for _ in range(STANDOFF):
+            rivals = [claim for claim in self._others() if claim["id"] == generation_id]
+            if held:  # those who do not hold it will see us
+                rivals = [claim for claim in rivals if claim["held"]]
+            if any(claim["holder"] < self._holder or (claim["held"] and not held) for claim in rivals):
+                return True
+            if not rivals:
+                return False
+            time.sleep(LOOK_AGAIN)
+        return held
 
     def _push(self, generation_id: str | None, *, held: bool = False) -> None:
         claim = {"holder": self._holder, "wanted": self._wanted, "looks": self._looks}

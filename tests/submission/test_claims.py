@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +143,21 @@ def test_a_held_generation_is_nobody_else_s() -> None:
     assert first.survey().taken == {"veo_1"}
     assert later.survey().taken == {"veo_2"}
     assert later.claim("veo_1"), "its own claim is no obstacle"
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["the first in order", "the later one"])
+def test_one_that_was_taken_for_dead_and_goes_on_gets_nothing_that_another_has(first: int) -> None:
+    """A suspended worker, at whichever of its steps that is, and of the other's it goes on."""
+    outcomes = set()
+    for steps, others in itertools.product(range(10), range(4 * STANDOFF)):
+        run = Tasks()
+        claiming = [run.claims("generate", 0), run.claims("generate", 1)]
+        schedule = itertools.chain([first] * steps, [1 - first] * others, itertools.repeat(first))
+        results = run_interleaved([lambda c=c: c.claim("veo_1") for c in claiming], schedule)  # type: ignore[misc]
+        assert results.count(True) == 1, (steps, others, run.xcoms)
+        assert sum(claim["id"] == "veo_1" for claim in run.xcoms.values()) == 1
+        outcomes.add(tuple(results))
+    assert len(outcomes) == 2
 
 
 def test_a_task_that_died_claiming_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
