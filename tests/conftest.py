@@ -20,8 +20,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="veo3 tests "))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
-# Neither how quick the machine is nor what is drawn decides whether a test passes: the examples are the same
-# in each run. To look for others: pytest --hypothesis-profile=others
+# Neither how quick the machine is nor what is drawn decides whether a test passes: the examples come from the
+# same seed in each run. To look for others: pytest --hypothesis-profile=others
 quick_or_slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("others", quick_or_slow)
 settings.register_profile("any-machine", quick_or_slow, derandomize=True)
