@@ -20,6 +20,15 @@ SIGNATURE = re.compile(r"X-Goog-Signature|Signature=|%26Signature|Expires=", re.
 LOADING = ".chakra-spinner, .chakra-skeleton, [data-part=skeleton], .chakra-progress"
 LARGEST = 200_000
 
+SAID = """
+window.said = [];
+new MutationObserver(() => {
+    for (const {innerText} of document.querySelectorAll("[role=status]"))
+        if (!said.includes(innerText)) said.push(innerText);
+}).observe(document, {subtree: true, childList: true, characterData: true});
+"""
+"""Keeps what Airflow says at the edge of a page, where it stays for a few seconds only."""
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -53,6 +62,11 @@ class Pages:
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.goto(path)
         return self.page
+
+    def await_said(self, title: str, words: str) -> None:
+        """Wait until something has been said at the edge of the page: a title, and words of a pattern."""
+        fits = "text.includes(title) && new RegExp(words).test(text)"
+        self.page.wait_for_function(f"([title, words]) => said.some(text => {fits})", arg=[title, words])
 
     def settle(self) -> None:
         """Wait until nothing on the page is still being loaded."""

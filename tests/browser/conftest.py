@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_pages import CAMPAIGN, QUICKSTART, Pages, Runs
+from airflow_pages import CAMPAIGN, QUICKSTART, SAID, Pages, Runs
 from playwright.sync_api import expect, sync_playwright
 
 from demo.emulator import EmulatorProcess
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-PATIENCE = 90_000
+PATIENCE = 300_000
 """Milliseconds for a page to show something: a busy machine is slow, and no failure."""
 
 
@@ -69,6 +69,7 @@ def pages(airflow: LocalAirflow, browser: Browser, request: pytest.FixtureReques
         timezone_id="UTC",
     )
     context.set_default_timeout(PATIENCE)
+    context.add_init_script(SAID)
     folder = CHECKOUT / "docs" / "images" if request.config.getoption("--update") else None
     pages = Pages(context, folder)
     pages.sign_in(airflow.user, airflow.password)

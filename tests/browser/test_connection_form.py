@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 from airflow_provider_veo3.connection_form import CONNECTION_TYPE
 
@@ -17,17 +17,12 @@ if TYPE_CHECKING:
     from demo.emulator import EmulatorProcess
     from demo.local_airflow import LocalAirflow
 
-pytestmark = pytest.mark.timeout(900)  # with the start of Airflow; a busy machine is no failure
+pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 ID = "veo3_second"
 WRONG_KEY = "veo3_demo_wrong_key_0000"
 FIELDS = CONNECTION_TYPE["conn-fields"]
 BEHAVIOUR = CONNECTION_TYPE["ui-field-behaviour"]
-
-
-def toast(pages: Pages, title: str) -> Locator:
-    """What Airflow says at the edge of the page."""
-    return pages.page.get_by_role("status").filter(has_text=title)
 
 
 def test_a_connection_is_made_with_the_form(
@@ -70,7 +65,7 @@ def test_a_connection_is_made_with_the_form(
     expect(form.get_by_role("button", name="Save")).to_be_in_viewport(ratio=1)
     pages.picture("connection-extras", form)
     form.get_by_role("button", name="Save").click()
-    expect(toast(pages, "Connection has been successfully created")).to_be_visible()
+    pages.await_said("Connection has been successfully created", "")
 
     saved = airflow.api.call("GET", f"connections/{ID}")
     assert (saved["conn_type"], saved["host"], saved["port"]) == ("veo3", address, int(port))
@@ -84,8 +79,8 @@ def test_the_button_tests_the_connection(pages: Pages, emulator: EmulatorProcess
     page = pages.open("/connections", height=420)
     row = page.get_by_role("row").filter(has_text=ID)
     row.get_by_role("button", name="Test Connection").click()
-    said = toast(pages, "Test Connection Successful")
-    expect(said).to_contain_text(re.compile(rf"Connected to {re.escape(emulator.base_url)}; \d+ models"))
+    connected = rf"Connected to {re.escape(emulator.base_url)}; \d+ models"
+    pages.await_said("Test Connection Successful", connected)
     pages.picture("connection-test")
     assert emulator.ledger()["requests"]["models"]["200"] == asked + 1
     pages.nothing_secret(emulator.api_key)
@@ -99,7 +94,7 @@ def test_the_button_says_what_is_wrong(
     page = pages.open("/connections")
     row = page.get_by_role("row").filter(has_text="veo3_wrong")
     row.get_by_role("button", name="Test Connection").click()
-    expect(toast(pages, "Test Connection Failed")).to_contain_text("Check the API key")
+    pages.await_said("Test Connection Failed", "Check the API key")
     pages.nothing_secret(WRONG_KEY, emulator.api_key)
 
 
