@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FINISHED: Final = frozenset({"success", "failed"})
+
+READS_AGAIN: Final = 5
+"""Times that a question is asked again after a 5xx: one of Airflow's own writers may hold its SQLite file."""
 
 
 class NotReadyError(Exception):
@@ -69,6 +73,11 @@ class AirflowApi:
             token.raise_for_status()
             self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
         answer = self._http.request(method, f"/api/v2/{path}", **kwargs)
+        for _ in range(READS_AGAIN if method == "GET" else 0):
+            if not answer.is_server_error:
+                break
+            time.sleep(1)
+            answer = self._http.request(method, f"/api/v2/{path}", **kwargs)
         if answer.is_error:
             raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
