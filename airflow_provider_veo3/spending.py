@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ALLOWED: Final = "a whole number of credits from 0; no limit is none given"
+_ALLOWED: Final = "a whole number of credits from 0; without a limit, leave it out"
 
 
 def read_max_credits(value: object, *, is_limited: bool) -> int | None:

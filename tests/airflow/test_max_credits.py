@@ -197,6 +197,22 @@ def test_a_task_that_returns_no_limit_lifts_none(emulator: Emulator) -> None:
     assert emulator.ledger()["totals"]["requests"] == 0
 
 
+@pytest.mark.parametrize("from_a_task", [False, True])
+def test_a_row_without_a_limit_is_among_those_with_one(emulator: Emulator, *, from_a_task: bool) -> None:
+    from airflow.sdk import DAG, task
+    from task_runs import Run
+
+    rows = [{"prompt": "A fox", "max_credits": None}, {"prompt": "An owl", "max_credits": 1}]
+    with DAG(f"max_credits_of_rows_{from_a_task}") as dag:
+        given: Any = task(task_id="rows")(lambda: rows)() if from_a_task else rows
+        operators()[0].partial(task_id="make").expand_kwargs(given)
+        operators()[0].partial(task_id="listed", prompt="A boat").expand(max_credits=[None, 1])
+        operators()[0].partial(task_id="all", max_credits=None).expand(prompt=["A kettle"])
+    ended = [end for end in Run(dag).finish().values() if end.task_id != "rows"]
+    assert [end.error_name for end in ended if end.error_name] == ["Veo3CreditLimitError"] * 2
+    assert accepted(emulator) == 3
+
+
 def test_a_native_template_that_gives_none_lifts_no_limit(emulator: Emulator) -> None:
     from airflow.sdk import DAG
     from task_runs import Run
