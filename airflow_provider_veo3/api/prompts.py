@@ -56,9 +56,17 @@ def same_prompt(sent: str, listed: str, longest: Sizes) -> bool:
     beginning = theirs.removesuffix("...")
     if beginning == theirs and not (len(listed) >= SHORTEST_CUT and _is_cut(listed, longest)):
         return False
-    # a cut may go through a character, or through one that is escaped
-    beginning = re.sub(r"&#?\w*$", "", beginning.rstrip().rstrip(TORN)).rstrip()
-    return bool(beginning) and ours.startswith(beginning)
+    beginning = beginning.rstrip().rstrip(TORN).rstrip()  # a cut may go through a character
+    return bool(beginning) and (ours.startswith(beginning) or _is_cut_in_escape(ours, beginning))
+
+
+def _is_cut_in_escape(ours: str, beginning: str) -> bool:
+    """Whether a beginning ends amid what stands for the next character, such as ``&quo`` for a quote."""
+    whole = re.sub(r"&#?\w*$", "", beginning)
+    follows = ours[len(whole) :][:1]
+    # letters, digits and spaces stand for themselves: what an 'R&B' ends is another prompt
+    is_escaped = bool(follows) and not (follows.isascii() and (follows.isalnum() or follows.isspace()))
+    return bool(whole) and whole != beginning and ours.startswith(whole) and is_escaped
 
 
 def _is_cut(listed: str, longest: Sizes) -> bool:
