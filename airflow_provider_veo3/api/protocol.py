@@ -197,7 +197,8 @@ def unreadable(request: ApiRequest, response: ApiResponse, what: str) -> errors.
 
 
 def _says_accepted(response: ApiResponse) -> bool:
-    return response.json_object().get("success", response.status == HTTPStatus.ACCEPTED) is True
+    success = response.json_object().get("success")
+    return success is True or (response.status == HTTPStatus.ACCEPTED and success is not False)
 
 
 def _call_name(request: ApiRequest) -> str:

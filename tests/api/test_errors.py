@@ -13,7 +13,7 @@ from airflow_provider_veo3.api import flows, protocol
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.protocol import NoAnswer
 from airflow_provider_veo3.api.request import GenerationRequest
-from airflow_provider_veo3.api.retries import Retries, is_transient, may_repeat
+from airflow_provider_veo3.api.retries import Retries, is_transient, may_repeat, was_accepted
 from tests.api import samples
 from tests.api.judge import POST, STATUS, answer, end_of, error_of, every_call
 from tests.api.samples import BASE, ID, flat, nested
@@ -188,6 +188,28 @@ def test_what_is_accepted_without_a_status_is_pending() -> None:
     flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, Retries(attempts=1))
     generation = end_of(flow, answer(202, {**told, "creditsCost": 500, "imageInfo": {"size": 1}}))
     assert (generation.id, generation.status, generation.credits_used) == (ID, Status.PENDING, 500)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "accepted"),
+    [
+        (202, b"not JSON", True),
+        (202, {"message": "Video generation started"}, True),
+        (202, {"success": True}, True),
+        (202, {"success": "true"}, True),
+        (202, {"success": None, "message": "x"}, True),
+        (202, {"success": False}, False),
+        (200, {"success": True}, True),
+        (200, {"success": "true"}, False),
+        (200, {"message": "x"}, False),
+        (200, b"<html>Welcome</html>", False),
+    ],
+)
+def test_what_says_that_a_submission_was_accepted(status: int, body: Any, accepted: bool) -> None:
+    flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, Retries(attempts=1))
+    error = end_of(flow, answer(status, body))
+    assert isinstance(error, errors.Veo3UnreadableAnswerError)
+    assert was_accepted(error) is accepted
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>", {"detail": "Not Found"}])
