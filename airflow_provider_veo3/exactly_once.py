@@ -280,9 +280,12 @@ class ExactlyOnce:
         try:
             return self._hook.get_conn().run(lookup.find(lost, self._hook.settings.base_url, self._retries))
         except lookup.InconclusiveHistoryError as error:
+            said = f"The answer to a submission was lost, and it cannot be looked up: {error}."
+            if self._on_ambiguous == "resubmit":
+                log.warning("%s", said)
+                return ()
             raise Veo3AmbiguousSubmissionError(
-                f"The answer to a submission was lost, and it cannot be looked up: {error}. "
-                "It was not submitted again."
+                f"{said} It was not submitted again; on_ambiguous_submission='resubmit' pays for another."
             ) from error
 
     def _note(self, record: Record) -> None:

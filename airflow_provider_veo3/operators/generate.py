@@ -79,8 +79,8 @@ class Veo3TextToVideoOperator(BaseOperator):
         Default ``True``. Airflow 3.3 and later remember it; before, the account's history is searched.
     :param on_ambiguous_submission: where the answer to an earlier submission was lost and several generations
         in the history could be it: ``fail`` (default; the error names the ids), ``adopt_newest`` or
-        ``resubmit``, which may pay twice. Where its answer says that it was accepted and none could be it,
-        both others fail.
+        ``resubmit``, which may pay twice. Where it was accepted, or is in the history, under no id that can
+        be used, both others fail.
     :raises Veo3ValidationError: an option is not acceptable; nothing was sent.
     :raises Veo3ConnectionConfigError: the connection cannot be used; nothing was sent.
     :raises Veo3CreditLimitError: it would cost more than ``max_credits``; nothing was sent, no retry.

@@ -93,17 +93,6 @@ def test_one_that_was_accepted_but_is_nowhere_is_paid_again_only_where_that_is_w
     assert submissions(emulator) == 1
 
 
-@needs_task_state
-def test_one_that_was_accepted_but_was_nowhere_is_taken_up_once_it_is_listed(emulator: Emulator) -> None:
-    emulator.configure(history_lag_seconds=3600)
-    emulator.inject(ACCEPTED["unreadable"])
-    run = start()
-    assert run.attempt(TASK).error_name == "Veo3AmbiguousSubmissionError"
-    emulator.configure(history_lag_seconds=0)
-    clear(run)
-    paid_once(emulator, succeed(run.attempt(TASK)))
-
-
 @pytest.mark.parametrize("fault", NOT_ACCEPTED)
 def test_one_that_was_not_accepted_is_submitted_again(fault: str, emulator: Emulator) -> None:
     emulator.inject(NOT_ACCEPTED[fault])

@@ -64,13 +64,6 @@ def test_an_acceptance_without_a_usable_id_is_not_asked_for_again(told: Any, emu
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
-def test_whoever_chooses_resubmit_has_it_asked_for_again(emulator: Emulator) -> None:
-    emulator.configure(history_lag_seconds=3600)
-    emulator.inject({"kind": "accept_then_status", "status": 202, "body": {"success": True}})
-    second = succeed(start(on_ambiguous_submission="resubmit").attempt(TASK))
-    assert accepted(emulator)[1:] == [second]
-
-
 def test_a_page_of_a_proxy_is_no_acceptance(emulator: Emulator) -> None:
     emulator.inject({"kind": "html_instead", "endpoint": "text-to-video"})
     answer(emulator, "text-to-video", {"success": False, "error": "QUEUE_FULL"}, times=1)
@@ -89,6 +82,13 @@ def test_what_is_listed_under_no_usable_id_is_not_paid_for_again(told: Any, emul
     emulator.clear_faults()
     clear(run)
     paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+def test_whoever_chooses_resubmit_has_it_paid_for_again(emulator: Emulator) -> None:
+    run = lost(emulator, on_ambiguous_submission="resubmit")
+    answer(emulator, "history", listed(emulator, taskId=17))
+    second = succeed(run.attempt(TASK))
+    assert accepted(emulator)[1:] == [second]
 
 
 def test_another_one_without_a_usable_id_is_in_nobody_s_way(emulator: Emulator) -> None:
