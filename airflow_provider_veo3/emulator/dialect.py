@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from airflow_provider_veo3.emulator.catalog import MODEL_IDS, PREVIEW_IDS
-from airflow_provider_veo3.emulator.options import option
+from airflow_provider_veo3.emulator.options import YEAR, option
 
 REQUESTS = "what requests may say (the vendor's pages differ or are silent)"
 ANSWERS = "how answers look (the vendor's pages differ or are silent)"
@@ -132,7 +132,7 @@ class Dialect:
         ANSWERS,
         "seconds after its end at which a task is unknown (divided by the time scale); or 'off'",
         minimum=0,
-        maximum=31_622_400,
+        maximum=YEAR,
     )
     frames_type: str = option(
         "first-last-frame",

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 OFF = "off"
+# The longest that an option lets pass: slowed down a thousand times it still ends before the year 9999, which
+# is the last that dates can tell.
+YEAR = 366 * 86_400
 
 
 @dataclasses.dataclass(frozen=True)

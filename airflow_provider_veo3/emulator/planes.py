@@ -11,7 +11,6 @@ import av
 from PIL import Image
 
 PIXEL_FORMAT = "yuv420p"
-NEUTRAL = 128
 
 
 class Planes(NamedTuple):

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.emulator.dialect import Dialect
-from airflow_provider_veo3.emulator.options import checked, option, options_of, read_changes
+from airflow_provider_veo3.emulator.options import YEAR, checked, option, options_of, read_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,6 @@ GENERATION = "how generations go"
 FILES = "the video files"
 
 TYPICAL = "typical"
-# Slowed down a thousand times it still ends before the year 9999, which is the last that dates can tell.
-YEAR = 366 * 86_400
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 
 

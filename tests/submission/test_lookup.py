@@ -328,8 +328,8 @@ def test_a_prompt_is_known_although_a_character_that_is_escaped_was_cut() -> Non
         assert same_prompt(sent, escape(sent)[:end] + "...", sizes_of(["x" * 500]))
 
 
-@pytest.mark.parametrize("others", ["An advert for H&M", "An advert for H&", "An advert for H&more", "An advert &c"])
+@pytest.mark.parametrize("listed", ["An advert for H&M", "An advert for H&", "An advert for H&more"])
 @pytest.mark.parametrize("sent", ["An advert for Hugo", "An advert for H1", "An advert for H"])
-def test_an_ampersand_that_a_prompt_has_of_its_own_is_no_cut(sent: str, others: str) -> None:
-    """The history of an account that lists the one, whole, as its longest."""
-    assert not same_prompt(sent, others, sizes_of([others]))
+def test_an_ampersand_that_a_prompt_has_of_its_own_is_no_cut(sent: str, listed: str) -> None:
+    """It is listed whole, as the longest of its page."""
+    assert not same_prompt(sent, listed, sizes_of([listed]))
