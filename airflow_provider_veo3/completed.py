@@ -50,8 +50,8 @@ class Seen:
 class Cursor:
     """How far somebody has been told of completed generations.
 
-    :param began: Unix seconds, our clock: what completed before is not told. To a second, as the API tells
-        its time: rather one that is older is told than one missed that is not.
+    :param began: Unix seconds, our clock: what completed before is not told. The API tells its time in whole
+        seconds, so that one which is up to a second older may be told; none that is newer is missed.
     """
 
     def __init__(self, began: float) -> None:
