@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Literal
 
 from airflow_provider_veo3.exceptions import Veo3ValidationError
@@ -187,9 +187,6 @@ WIRE_NAMES: Final = {
     "person_generation": "personGeneration",
 }
 """Our name of each option, and the API's."""
-
-OPTION_NAMES: Final = tuple(f.name for f in fields(GenerationRequest) if f.name in WIRE_NAMES)
-"""The documented options in the order the API documents them."""
 
 
 def _text(field: str, value: object, longest: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import protocol
 from airflow_provider_veo3.api.answers import parse_generation, parse_history_page, parse_models
-from airflow_provider_veo3.api.request import DEFAULT_MODEL, OPTION_NAMES, GenerationRequest, Image
+from airflow_provider_veo3.api.request import DEFAULT_MODEL, WIRE_NAMES, GenerationRequest, Image
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.api import samples
@@ -150,7 +150,7 @@ def test_d14_the_seventh_endpoint_is_there_with_field_names_of_one_s_choice() ->
 
 
 def test_d15_there_are_nine_optional_parameters() -> None:
-    assert [name for name in OPTION_NAMES if name != "prompt"] == [
+    assert [name for name in WIRE_NAMES if name != "prompt"] == [
         "model",
         "sample_count",
         "duration_seconds",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_veo3.api import protocol
-from airflow_provider_veo3.api.request import IMAGE_ROLES, OPTION_NAMES, GenerationRequest, Image
+from airflow_provider_veo3.api.request import IMAGE_ROLES, WIRE_NAMES, GenerationRequest, Image
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 20
@@ -85,7 +85,7 @@ ANYTHING = st.recursive(
 )
 
 
-@given(st.sampled_from([*OPTION_NAMES, "extra_options", "images", "type"]), ANYTHING)
+@given(st.sampled_from([*WIRE_NAMES, "extra_options", "images", "type"]), ANYTHING)
 def test_any_value_of_any_option_makes_a_sendable_request_or_is_refused(option: str, value: Any) -> None:
     try:
         built = GenerationRequest(**{"type": "text-to-video", "prompt": "x", option: value})
