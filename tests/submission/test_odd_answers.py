@@ -127,6 +127,20 @@ def test_the_status_of_an_answer_is_not_that_of_a_generation(label: str, emulato
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
+@needs_task_state
+def test_an_error_that_tells_of_a_failure_is_asked_about_again_before_anything_is_paid(
+    emulator: Emulator,
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    body = {"success": False, "error": {"code": "GENERATION_FAILED", "message": "Try again"}}
+    emulator.inject({"kind": "status", "status": 500, "endpoint": "status", "times": 1, "body": body})
+    run = start(wait_for_completion=True, timeout=0.05)
+    assert run.attempt(TASK).error_name == "Veo3GenerationFailedError"
+    emulator.force(accepted(emulator)[0], "complete")
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert submissions(emulator) == 1
+
+
 CAFE = 'A "café" at night, Tom & Léa dance\x00 \U0001f57a\U0001f57a until the sun rises over the harbour'
 FORMS = {
     "escaped": html.escape(CAFE),
