@@ -70,7 +70,7 @@ def settings_from_connection(
     kind = CONNECTION_TYPE["connection-type"]
     if connection.conn_type not in (kind, "generic", None, ""):
         # its password is another service's, and would be sent to this one as the key
-        raise _unusable(conn_id, "its type", repr(connection.conn_type), kind)
+        raise _unusable(conn_id, "its type", repr(connection.conn_type), f"{kind}, or generic")
     if not isinstance(extra, Mapping):
         raise _unusable(conn_id, "extra", f"a {type(extra).__name__}", "a JSON object")
     base_url = _base_url(conn_id, connection.host, connection.schema, connection.port)
