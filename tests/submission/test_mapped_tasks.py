@@ -72,6 +72,14 @@ def test_one_whose_claim_was_wiped_gives_way_to_who_took_its_generation(
     each_its_own(emulator, succeed(run.attempt(TASK, 0)), second)
 
 
+def held_by_the_second(run: Run, generation_id: str) -> None:
+    """Let the second of the mapped tasks claim a generation."""
+    claim = {"holder": [TASK, 1], "wanted": "x", "id": generation_id, "held": True}
+    of = {"dag_id": run.dag.dag_id, "task_id": TASK, "run_id": run.run_id, "map_index": 1}
+    with create_session() as session:
+        set_xcom(session, CLAIM_KEY, claim, **of)
+
+
 def test_an_acceptance_that_another_took_for_its_own_is_replaced(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,10 +92,7 @@ def test_an_acceptance_that_another_took_for_its_own_is_replaced(
     def slow(hook: Veo3Hook, *args: Any) -> Any:
         generation = submit(hook, *args)
         if len(accepted(emulator)) == 1:
-            claim = {"holder": [TASK, 1], "wanted": "x", "id": generation.id, "held": True}
-            of = {"dag_id": run.dag.dag_id, "task_id": TASK, "run_id": run.run_id, "map_index": 1}
-            with create_session() as session:
-                set_xcom(session, CLAIM_KEY, claim, **of)
+            held_by_the_second(run, generation.id)
         return generation
 
     monkeypatch.setattr(Veo3Hook, "submit", slow)
@@ -108,10 +113,7 @@ def test_one_whose_acceptance_another_took_takes_what_that_one_has_paid_for(
     def slow(hook: Veo3Hook, *args: Any) -> Any:
         submit(hook, *args)  # the twin's, whose answer is lost
         generation = submit(hook, *args)
-        claim = {"holder": [TASK, 1], "wanted": "x", "id": generation.id, "held": True}
-        of = {"dag_id": run.dag.dag_id, "task_id": TASK, "run_id": run.run_id, "map_index": 1}
-        with create_session() as session:
-            set_xcom(session, CLAIM_KEY, claim, **of)
+        held_by_the_second(run, generation.id)
         return generation
 
     monkeypatch.setattr(Veo3Hook, "submit", slow)
