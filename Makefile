@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 # In a process for each core, but four at most; a file's tests stay together. One at a time: make test WORKERS=0
 WORKERS ?= auto
 PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadfile
-TYPED := airflow_provider_veo3 example_dags demo chaos benchmarks
+TYPED := airflow_provider_veo3 example_dags testbed demo chaos benchmarks
 
 # Airflow and Python of each leg of `make test-matrix`: all that Airflow supports (3.0 knows no Python 3.13). A part of
 # it: make test-matrix MATRIX="3.0-3.11 3.3-3.13"
@@ -53,10 +53,10 @@ typecheck: $(STAMP)  ## mypy --strict
 	$(PY) -m mypy --strict $(TYPED)
 
 unit: $(STAMP)  ## the tests without a scheduler: the quick ones
-	$(PYTEST) -q --ignore=tests/e2e --ignore=tests/test_packaging.py --ignore=tests/test_example_dags.py
+	$(PYTEST) -q --ignore=tests/e2e --ignore=tests/test_packaging.py --ignore=tests/example_dags
 
 dags: $(STAMP)  ## the example DAGs with dag.test() against the emulator
-	$(PY) -m pytest tests/test_example_dags.py
+	$(PY) -m pytest tests/example_dags
 
 e2e: $(STAMP)  ## the example DAGs under a real scheduler, workers and triggerer
 	$(PY) -m pytest tests/e2e

@@ -1,24 +1,22 @@
 """Apache Airflow provider for the VEO3 video generation API.
 
-Where what is; imports run downward::
+The house, top floor first; imports run downward only::
 
-    operators/ sensors/ decorators/    what a DAG file names: parameters, templates, deferral, XComs
-    retry_policy                       ... and for its retries
-    attempt returned                   an attempt of a generating task: let in, or deferred
-    triggers/ resuming                 what a triggerer runs, and how a task goes on from it
-    exactly_once submission memory     one generation for each task, paid for once
-    claims admission                   ... though others want the same, or the API refuses for now
-    watching completed history         what an account completes, and has completed
-    assets lineage links               what Airflow is told and shows
-    poller schedule questions seat     one look for everyone who waits on a connection
-    listing waiting pace cancelling    ... which pages it reads, what they mean for each, when it is worth it
-    images storage/                    files: where they are read from and stored
-    hooks/                             an Airflow connection becomes a transport
-    spending metrics                   what a generation may cost; what is counted
-    api/                               the protocol: knows nothing of Airflow
-    arguments templated                what DAG files are read with: no HTTP, no API
-    connection_form exceptions         ... and everyone: the fields of a connection, the error tree
-    emulator/                          a local VEO3: imports none of the above, nor they it
+    decorators/                   ``@task.veo3_text_to_video``
+    operators/ sensors/           tasks: parameters, templates, deferral, XComs, asset events, lineage
+    retry_policy                  retries that come when the API says, or not at all
+    triggers/                     what a triggerer runs, and the events that bring a task back
+    submission/                   one generation per task, paid for once: record, reconcile, claim, back off
+    polling/                      one poller for every task that waits on a connection
+    history/                      one reader of the account's history: lost answers, lists, completions
+    storage/                      files: streamed, resumed, checked, visible only when whole
+    hooks/                        an Airflow connection becomes a transport
+    metrics links                 numbers for Airflow's metrics; XComs and links for its UI
+    api/                          the protocol; knows nothing of Airflow
+    parameters                    types and checks of parameters that a DAG file sets
+    exceptions                    the error tree
+
+``emulator/`` is a local VEO3 API: it imports none of the above, nor they it.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ __version__ = "0.1.0"
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider to Airflow (entry point ``apache_airflow_provider``)."""
-    from airflow_provider_veo3.connection_form import CONNECTION_TYPE
+    from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 
     package = __name__
     integration = "VEO3"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_veo3.arguments import LONGEST_WAIT
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error, Veo3ValidationError
+from airflow_provider_veo3.parameters import LONGEST_WAIT
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy

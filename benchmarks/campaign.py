@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.measuring import median, say, table
 
 if TYPE_CHECKING:
-    from demo.local_airflow import LocalAirflow
+    from testbed.local_airflow import LocalAirflow
 
 TITLE: Final = "A campaign on a real Airflow"
 
@@ -33,9 +33,9 @@ LONGEST: Final = 3600.0
 
 def run() -> str:
     """Run one campaign on a scheduler, a triggerer and a LocalExecutor of this machine."""
-    from demo.emulator import EmulatorProcess
-    from demo.local_airflow import LocalAirflow
-    from demo.watch import follow
+    from testbed.emulator import EmulatorProcess
+    from testbed.local_airflow import LocalAirflow
+    from testbed.watch import follow
 
     options: dict[str, str | float] = {
         "time_scale": SPEED,

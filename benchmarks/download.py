@@ -84,7 +84,7 @@ def run() -> str:
 def _plan(megabytes: int, files: int, repeat: int, folder: Path, s3: dict[str, str]) -> list[object]:
     import httpx
 
-    from demo.emulator import EmulatorProcess
+    from testbed.emulator import EmulatorProcess
 
     options = {"file_size": megabytes * MEGABYTE, "processing_seconds": 0, "pending_seconds": 0}
     taken: dict[str, list[dict[str, Any]]] = {"ours": [], "curl": [], "boto3": [], "copy": []}

@@ -34,7 +34,7 @@ INTERVAL: Final = 10.0
 
 def run() -> str:
     """Let so many wait in one event loop, each kind in processes of its own."""
-    from demo.emulator import EmulatorProcess
+    from testbed.emulator import EmulatorProcess
 
     off = ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
     limits = dict.fromkeys(off, "off")

@@ -80,7 +80,7 @@ def _row(how: str, interval: float, tasks: int, in_flight: int, speed: float) ->
 
 
 def _measure(how: str, interval: float, tasks: int, in_flight: int, speed: float) -> dict[str, Any]:
-    from demo.emulator import EmulatorProcess
+    from testbed.emulator import EmulatorProcess
 
     off = "off"
     limits = dict.fromkeys(

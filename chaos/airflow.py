@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import psutil
 
-from demo.airflow_api import AirflowApiError
-from demo.local_airflow import AirflowDidNotStartError, LocalAirflow, tail
+from testbed.airflow_api import AirflowApiError
+from testbed.local_airflow import AirflowDidNotStartError, LocalAirflow, tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

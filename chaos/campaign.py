@@ -22,9 +22,9 @@ from chaos.hunter import Hunter
 from chaos.observer import observing, read_findings
 from chaos.plan import make_plan
 from chaos.verdict import Facts, Verdict, judge, read_accepted
-from demo.airflow_api import FINISHED, AirflowApiError
-from demo.emulator import EmulatorProcess
-from demo.watch import Clock
+from testbed.airflow_api import FINISHED, AirflowApiError
+from testbed.emulator import EmulatorProcess
+from testbed.watch import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from chaos.airflow import as_env
 from chaos.servers import Postgres, Redis
-from demo.local_airflow import free_ports
+from testbed.local_airflow import free_ports
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ import httpx
 
 from chaos.airflow import DAG_ID
 from chaos.verdict import COMPLETED, Content, Delivered
-from demo.airflow_api import AirflowApiError
+from testbed.airflow_api import AirflowApiError
 
 RESCUES: Final = {
     "found in the history": "whose acceptance was lost",
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from chaos.airflow import ChaosAirflow
     from chaos.plan import Wanted
-    from demo.emulator import EmulatorProcess
+    from testbed.emulator import EmulatorProcess
 
 
 def collect_truth(emulator: EmulatorProcess, ledger: Mapping[str, Any]) -> dict[str, Content]:

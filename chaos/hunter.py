@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from chaos.airflow import ChaosAirflow
     from chaos.plan import Kill
-    from demo.emulator import EmulatorProcess
+    from testbed.emulator import EmulatorProcess
 
 RESTART: Final = 1.5
 """Seconds after which a dead component is started again."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from chaos.verdict import Content, Sighting
-from demo.local_airflow import CHECKOUT
+from testbed.local_airflow import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

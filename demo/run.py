@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from demo.airflow_api import AirflowApiError, RunTimeoutError
-from demo.emulator import EmulatorDidNotStartError, EmulatorProcess
-from demo.local_airflow import CHECKOUT, AirflowDidNotStartError, LocalAirflow
 from demo.videos import decode, human_size, table
-from demo.watch import SAYINGS, Clock, follow, task_log, task_name
+from testbed.airflow_api import AirflowApiError, RunTimeoutError
+from testbed.emulator import EmulatorDidNotStartError, EmulatorProcess
+from testbed.local_airflow import CHECKOUT, AirflowDidNotStartError, LocalAirflow
+from testbed.watch import SAYINGS, Clock, follow, task_log, task_name
 
 QUICKSTART: Final = "example_veo3_quickstart"
 PAYING_TASK: Final = {

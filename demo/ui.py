@@ -10,10 +10,10 @@ import sys
 import time
 from contextlib import ExitStack
 
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import LocalAirflow
 from demo.run import QUICKSTART, destination, given
-from demo.watch import Clock
+from testbed.emulator import EmulatorProcess
+from testbed.local_airflow import LocalAirflow
+from testbed.watch import Clock
 
 
 def main() -> None:

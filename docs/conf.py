@@ -46,9 +46,9 @@ def describe_tables(
     _app: Sphinx, _what: str, name: str, _documented: object, _options: object, lines: list[str]
 ) -> None:
     """Say in the reference what the emulator's tables of options and faults hold."""
-    from airflow_provider_veo3.emulator.faults import EVERYWHERE, KINDS
-    from airflow_provider_veo3.emulator.options import options_of
-    from airflow_provider_veo3.emulator.settings import Settings
+    from airflow_provider_veo3.emulator.config.options import options_of
+    from airflow_provider_veo3.emulator.config.settings import Settings
+    from airflow_provider_veo3.emulator.service.faults import EVERYWHERE, KINDS
 
     if name.endswith(".Settings"):
         for field, (rules, _, default) in options_of(Settings).items():

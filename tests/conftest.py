@@ -11,8 +11,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from airflow_versions import AIRFLOW, LIBRARY_WARNINGS
 from hypothesis import HealthCheck, settings
+
+from tests.support.airflow_versions import AIRFLOW, LIBRARY_WARNINGS
+
+pytest_plugins = ["tests.support.fixtures", "tests.support.holding"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

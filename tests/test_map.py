@@ -1,4 +1,4 @@
-"""The map in the docstring of the package is of this package."""
+"""The house map in the package's docstring matches the package's folders and imports."""
 
 from __future__ import annotations
 
@@ -14,48 +14,66 @@ if TYPE_CHECKING:
 
 NAME = airflow_provider_veo3.__name__
 ROOT = Path(airflow_provider_veo3.__path__[0])
+ALONE = "emulator"
 
 
-def lines() -> list[list[str]]:
-    """The modules and folders of each line of the map, from top to bottom."""
+def floors() -> list[list[str]]:
+    """Return the rooms of each floor of the map, from top to bottom."""
     drawn = re.findall(r"^    ((?:\w+/? )+)", airflow_provider_veo3.__doc__ or "", re.MULTILINE)
-    return [line.split() for line in drawn]
+    return [line.replace("/", "").split() for line in drawn]
 
 
 def imports(file: Path) -> Iterator[str]:
-    """What a file imports of the package, wherever it does; not what only type checkers read."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for_types = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and id(node) not in for_types and node.module:
-            package, _, inside = node.module.partition(".")
-            if package == NAME:
-                yield from [inside.partition(".")[0]] if inside else [alias.name for alias in node.names]
+    """Yield the modules of the package that a file imports, wherever and for whatever."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == NAME)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == NAME:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                is_module = (ROOT.parent / f"{whole.replace('.', '/')}.py").exists()
+                is_package = (ROOT.parent / whole.replace(".", "/") / "__init__.py").exists()
+                yield whole if is_module or is_package else node.module
 
 
-def test_it_has_every_module() -> None:
+def name_of(file: Path) -> str:
+    return ".".join([NAME, *file.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    """Return the folder or top-level module that a module is in; of the package itself, its name."""
+    return module.split(".")[1] if "." in module else module
+
+
+FILES = {name_of(file): file for file in ROOT.rglob("*.py")}
+GRAPH = {module: set(imports(file)) for module, file in FILES.items()}
+
+
+def test_the_map_shows_every_room() -> None:
     there = {
-        f"{path.name}/" if path.is_dir() else path.stem
+        path.name if path.is_dir() else path.stem
         for path in ROOT.iterdir()
         if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    assert sorted(name for line in lines() for name in line) == sorted(there - {"__init__"})
+    assert sorted(room for floor in floors() for room in floor) == sorted(there - {"__init__", ALONE})
 
 
 def test_imports_run_downward() -> None:
-    height = {name.rstrip("/"): -number for number, line in enumerate(lines()) for name in line}
-    upward = set()
-    for file in ROOT.rglob("*.py"):
-        importer = file.relative_to(ROOT).parts[0].removesuffix(".py")
-        if importer not in ("__init__", "emulator"):
-            upward |= {
-                f"{importer} imports {name}"
-                for name in imports(file)
-                if name in height and height[name] > height[importer]
-            }
+    height = {room: -number for number, floor in enumerate(floors()) for room in floor}
+    height[NAME] = -len(floors())
+    upward = {
+        f"{importer} imports {imported}"
+        for importer, found in GRAPH.items()
+        for imported in found
+        if ALONE not in (room_of(importer), room_of(imported))
+        and height[room_of(imported)] >= height[room_of(importer)]
+        and room_of(imported) != room_of(importer)
+    }
     assert upward == set()
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    left = {module: found - {module} for module, found in GRAPH.items()}
+    while free := {module for module, found in left.items() if not found & left.keys()}:
+        left = {module: found for module, found in left.items() if module not in free}
+    assert left == {}

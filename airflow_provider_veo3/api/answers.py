@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_veo3.api.models import Generation, HistoryPage, Status, Video, VideoModel
-from airflow_provider_veo3.api.reading import (
+from airflow_provider_veo3.api.json_values import (
     UnusableError,
     read_count,
     read_error,
@@ -20,6 +19,7 @@ from airflow_provider_veo3.api.reading import (
     read_text,
     read_time,
 )
+from airflow_provider_veo3.api.models import Generation, HistoryPage, Status, Video, VideoModel
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import check_generation_id
 from airflow_provider_veo3.api.urls import safe_join

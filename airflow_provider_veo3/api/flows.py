@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_veo3.api import answers, models, protocol
+from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
-from airflow_provider_veo3.api.reading import UnusableError
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoVideosError
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api.hints import http_time, retry_after
-from airflow_provider_veo3.api.reading import read_count, read_detail, read_error
+from airflow_provider_veo3.api.json_values import read_count, read_detail, read_error
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import IMAGE_ROLES, GenerationRequest, check_generation_id
+from airflow_provider_veo3.api.retry_after import http_time, retry_after
 
 HISTORY_PAGE_LIMIT: Final = 100
 """Most generations the API lists on a page."""

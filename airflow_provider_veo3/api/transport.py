@@ -18,13 +18,12 @@ import urllib3.exceptions
 
 from airflow_provider_veo3 import __version__
 from airflow_provider_veo3.api.flows import Flow, Pause
-from airflow_provider_veo3.api.hints import used_up
-from airflow_provider_veo3.api.limits import TokenBucket
+from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
-from airflow_provider_veo3.api.quiet import queries_kept_from_log
-from airflow_provider_veo3.api.reading import UnusableError
-from airflow_provider_veo3.api.redact import redact_text, redact_url
+from airflow_provider_veo3.api.redact import queries_kept_from_log, redact_text, redact_url
 from airflow_provider_veo3.api.request import SHORTEST_SECRET
+from airflow_provider_veo3.api.retry_after import used_up
+from airflow_provider_veo3.api.throttle import TokenBucket
 from airflow_provider_veo3.api.urls import safe_join
 from airflow_provider_veo3.exceptions import Veo3NoAnswerError, Veo3StorageError
 

@@ -7,7 +7,7 @@ import socket
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urljoin, urlsplit
 
-from airflow_provider_veo3.api.reading import UnusableError
+from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.redact import redact_url
 
 _AMBIGUOUS = re.compile(r"[\s\\\x00-\x1f\x7f]")

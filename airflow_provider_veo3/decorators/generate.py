@@ -18,9 +18,9 @@ from airflow_provider_veo3.operators.generate import OPTIONS, Veo3TextToVideoOpe
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-    from airflow_provider_veo3.admission import Admission
-    from airflow_provider_veo3.returned import Returned
-    from airflow_provider_veo3.waiting import WaitResult
+    from airflow_provider_veo3.decorators._remembered import Returned
+    from airflow_provider_veo3.polling.result import WaitResult
+    from airflow_provider_veo3.submission.rate_limit import Admission
 
 _ALLOWED: Final = f"a prompt (text), or a mapping with 'prompt' and any of: {', '.join(OPTIONS[1:])}"
 
@@ -87,7 +87,7 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
             raise
 
     def _memory(self, context: Context) -> Returned:
-        from airflow_provider_veo3.returned import Returned
+        from airflow_provider_veo3.decorators._remembered import Returned
 
         return Returned(context, self.python_callable, self.op_args, self.op_kwargs, durable=self.durable)
 

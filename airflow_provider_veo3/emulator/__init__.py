@@ -11,19 +11,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.emulator.clock import Clock, FrozenClock
+    from airflow_provider_veo3.emulator.config.settings import Settings
     from airflow_provider_veo3.emulator.emulator import Emulator
-    from airflow_provider_veo3.emulator.faults import Fault
-    from airflow_provider_veo3.emulator.settings import Settings
+    from airflow_provider_veo3.emulator.service.clock import Clock, FrozenClock
+    from airflow_provider_veo3.emulator.service.faults import Fault
 
 __all__ = ["Clock", "Emulator", "Fault", "FrozenClock", "Settings"]
 
 _HOMES = {
-    "Clock": "clock",
+    "Clock": "service.clock",
     "Emulator": "emulator",
-    "Fault": "faults",
-    "FrozenClock": "clock",
-    "Settings": "settings",
+    "Fault": "service.faults",
+    "FrozenClock": "service.clock",
+    "Settings": "config.settings",
 }
 _EXTRA = {"av", "PIL", "multipart", "python_multipart", "starlette", "uvicorn", "h11"}
 

@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_veo3.emulator.options import add_arguments
-from airflow_provider_veo3.emulator.settings import Settings
+from airflow_provider_veo3.emulator.config.options import add_arguments
+from airflow_provider_veo3.emulator.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3.emulator.clock import iso
-from airflow_provider_veo3.emulator.faults import Fault
-from airflow_provider_veo3.emulator.settings import check_key
+from airflow_provider_veo3.emulator.config.settings import check_key
+from airflow_provider_veo3.emulator.service.clock import iso
+from airflow_provider_veo3.emulator.service.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_veo3.emulator.settings import Settings
-    from airflow_provider_veo3.emulator.world import World
+    from airflow_provider_veo3.emulator.config.settings import Settings
+    from airflow_provider_veo3.emulator.service.world import World
 
 
 class Controls:

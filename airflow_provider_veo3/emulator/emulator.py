@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Self
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from airflow_provider_veo3.emulator.api_app import Api
-from airflow_provider_veo3.emulator.clock import Clock
-from airflow_provider_veo3.emulator.control_app import control_routes, refuse
+from airflow_provider_veo3.emulator.config.settings import Settings
 from airflow_provider_veo3.emulator.controls import Controls
-from airflow_provider_veo3.emulator.files_app import Files
-from airflow_provider_veo3.emulator.server import Servers, listen, origin
-from airflow_provider_veo3.emulator.settings import Settings
-from airflow_provider_veo3.emulator.videos import Videos
-from airflow_provider_veo3.emulator.wire import Wire
-from airflow_provider_veo3.emulator.world import World
+from airflow_provider_veo3.emulator.http.api_app import Api
+from airflow_provider_veo3.emulator.http.control_app import control_routes, refuse
+from airflow_provider_veo3.emulator.http.files_app import Files
+from airflow_provider_veo3.emulator.http.server import Servers, listen, origin
+from airflow_provider_veo3.emulator.http.wire import Wire
+from airflow_provider_veo3.emulator.service.clock import Clock
+from airflow_provider_veo3.emulator.service.world import World
+from airflow_provider_veo3.emulator.video.videos import Videos
 
 if TYPE_CHECKING:
     from types import TracebackType

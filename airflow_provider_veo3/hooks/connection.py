@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_veo3.api.urls import is_loopback_url
-from airflow_provider_veo3.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError
+from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 
 DEFAULT_CONN_ID: Final = "veo3_default"
 DEFAULT_BASE_URL: Final = "https://api.veo3gen.co"

@@ -10,17 +10,17 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 
 from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.pricing import price_of
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import Retries
-from airflow_provider_veo3.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 from airflow_provider_veo3.hooks.connection import (
     ConnectionSettings,
     settings_from_connection,
     settings_from_environment,
 )
-from airflow_provider_veo3.spending import price_of
+from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ from airflow_provider_veo3.links import Veo3StoredVideoLink, publish_stored
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_veo3.parameters import Text
     from airflow_provider_veo3.storage.source import StoppableClock
     from airflow_provider_veo3.storage.store import StoredVideo
-    from airflow_provider_veo3.templated import Text
 
 
 class Veo3DownloadOperator(BaseOperator):
@@ -108,14 +108,14 @@ class Veo3DownloadOperator(BaseOperator):
         self._stored = videos = store.store(generation_ids)
         publish_stored(context, [video.uri for video in videos])
         if self.outlets:
-            from airflow_provider_veo3.assets import publish_events
+            from airflow_provider_veo3.operators._asset_events import publish_events
 
             publish_events(context, self.outlets, videos, hook.get_generation)
         return [video.as_json() for video in videos]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's
         """Return the generations as inputs and the stored files as outputs; of a failed task the former."""
-        from airflow_provider_veo3.lineage import lineage_of_stored
+        from airflow_provider_veo3.operators._lineage import lineage_of_stored
 
         return lineage_of_stored(self._base_url, self._asked, self._stored, self._azure_account)
 

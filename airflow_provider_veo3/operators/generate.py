@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_veo3.arguments import check_choice, check_seconds
 from airflow_provider_veo3.links import Veo3GenerationLink, publish_manifest
+from airflow_provider_veo3.parameters import check_choice, check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_provider_veo3.admission import Admission
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.submission import OnAmbiguous
-    from airflow_provider_veo3.templated import Flag, Number, Text
-    from airflow_provider_veo3.waiting import WaitResult
+    from airflow_provider_veo3.parameters import Flag, Number, Text
+    from airflow_provider_veo3.polling.result import WaitResult
+    from airflow_provider_veo3.submission.rate_limit import Admission
+    from airflow_provider_veo3.submission.record import OnAmbiguous
 
 ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
 
@@ -156,21 +156,27 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Submit, and wait where that is asked for."""
-        from airflow_provider_veo3.admission import Admission
+        from airflow_provider_veo3.submission.rate_limit import Admission
 
         return self._execute(context, Admission(give_up_at=time.time() + self.timeout))
 
     def execute_again(self, context: Context, event: Any = None) -> str:
         """Go on where the API had refused for now, with what the trigger's event remembers of that."""
-        from airflow_provider_veo3.admission import Admission
+        from airflow_provider_veo3.submission.rate_limit import Admission
 
         return self._execute(context, Admission.from_event(event))
 
     def _execute(self, context: Context, admission: Admission) -> str:
-        from airflow_provider_veo3.attempt import naming_what_was_paid_for, obtain, tell_accepted, wait_here
-        from airflow_provider_veo3.spending import read_max_credits
+        from airflow_provider_veo3.operators._generating import (
+            naming_what_was_paid_for,
+            obtain,
+            tell_accepted,
+            wait_here,
+        )
+        from airflow_provider_veo3.polling.result import ended
+        from airflow_provider_veo3.polling.wait import accepted_at
+        from airflow_provider_veo3.submission.budget import read_max_credits
         from airflow_provider_veo3.triggers.generation import defer_until_done
-        from airflow_provider_veo3.waiting import accepted_at, ended
 
         with naming_what_was_paid_for(self, context):
             request = self._request()
@@ -199,7 +205,7 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take up the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
-        from airflow_provider_veo3.resuming import is_stale
+        from airflow_provider_veo3.triggers.events import is_stale
 
         if is_stale(next_kwargs, context):
             return self.execute(context)
@@ -207,14 +213,14 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""
-        from airflow_provider_veo3.attempt import as_accepted
-        from airflow_provider_veo3.waiting import WaitResult
+        from airflow_provider_veo3.operators._generating import as_accepted
+        from airflow_provider_veo3.polling.result import WaitResult
 
         return self._finish(context, WaitResult.from_event(event, as_accepted(context).get("id")))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's
         """Return the images as inputs and the generation as output."""
-        from airflow_provider_veo3.lineage import lineage_of_generating
+        from airflow_provider_veo3.operators._lineage import lineage_of_generating
 
         return lineage_of_generating(self)
 
@@ -235,19 +241,19 @@ class Veo3TextToVideoOperator(BaseOperator):
 
     def _request(self) -> GenerationRequest:
         """Read the images and check every option."""
-        from airflow_provider_veo3.attempt import request_of
+        from airflow_provider_veo3.operators._generating import request_of
 
         options = {name: getattr(self, name) for name in OPTIONS}
         return request_of(self, options, self._hook.settings.api_key)
 
     def _mark_delivered(self, context: Context, generation_id: str) -> None:
-        from airflow_provider_veo3.memory import context_memory, context_task, mark_delivered
+        from airflow_provider_veo3.submission.store import context_memory, context_task, mark_delivered
 
         mark_delivered(context_memory(context, durable=self.durable), context_task(context), generation_id)
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation, fail on any other end."""
-        from airflow_provider_veo3.attempt import as_accepted
+        from airflow_provider_veo3.operators._generating import as_accepted
 
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()

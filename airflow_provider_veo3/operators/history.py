@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_veo3.templated import Number, Text
+    from airflow_provider_veo3.parameters import Number, Text
 
 
 class Veo3ListGenerationsOperator(BaseOperator):
@@ -67,7 +67,7 @@ class Veo3ListGenerationsOperator(BaseOperator):
         """Read the history as far as it is needed."""
         from datetime import UTC, datetime
 
-        from airflow_provider_veo3.history import read_wanted, select
+        from airflow_provider_veo3.history.query import read_wanted, select
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
         wanted = read_wanted(

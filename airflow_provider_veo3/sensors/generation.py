@@ -17,8 +17,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_veo3.connection_form import DEFAULT_POLL_INTERVAL
 from airflow_provider_veo3.exceptions import Veo3SensorTimeoutError
+from airflow_provider_veo3.hooks.connection_form import DEFAULT_POLL_INTERVAL
 from airflow_provider_veo3.links import Veo3GenerationLink, publish_link, publish_manifest
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.templated import Text
-    from airflow_provider_veo3.waiting import Wait, WaitResult
+    from airflow_provider_veo3.parameters import Text
+    from airflow_provider_veo3.polling.result import WaitResult
+    from airflow_provider_veo3.polling.wait import Wait
 
 
 class Veo3GenerationSensor(BaseSensorOperator):
@@ -102,8 +103,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """Look once; then wait in the triggerer, or as ``mode`` says."""
+        from airflow_provider_veo3.polling.result import WaitResult
         from airflow_provider_veo3.triggers.generation import defer_until_done
-        from airflow_provider_veo3.waiting import WaitResult
 
         if self.start_from_trigger and context["ti"].map_index not in (None, -1):
             self.log.warning("start_from_trigger does not work in mapped tasks: a worker starts the wait.")
@@ -134,7 +135,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; trouble that passes means not yet."""
-        from airflow_provider_veo3.waiting import WaitResult
+        from airflow_provider_veo3.polling.result import WaitResult
 
         verdict = self._look()
         if isinstance(verdict, WaitResult):
@@ -149,7 +150,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take up the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
-        from airflow_provider_veo3.resuming import is_stale
+        from airflow_provider_veo3.triggers.events import is_stale
 
         if is_stale(next_kwargs, context):
             return self.execute(context)
@@ -158,8 +159,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Take up the trigger's event."""
         from airflow_provider_veo3.api.request import check_generation_id
+        from airflow_provider_veo3.polling.result import WaitResult
         from airflow_provider_veo3.triggers.sensor import IN_WORKER
-        from airflow_provider_veo3.waiting import WaitResult
 
         if isinstance(event, Mapping) and IN_WORKER in event:
             self.log.warning("start_from_trigger: %s; a worker starts the wait.", event[IN_WORKER])
@@ -179,14 +180,14 @@ class Veo3GenerationSensor(BaseSensorOperator):
     def _wait(self) -> Wait:
         """The wait of this process; Airflow keeps the time where it is not deferred."""
         from airflow_provider_veo3.api.request import check_generation_id
-        from airflow_provider_veo3.waiting import Wait
+        from airflow_provider_veo3.polling.wait import Wait
 
         return Wait(check_generation_id(self.generation_id), time.time() + self.timeout, self.poke_interval)
 
     def _look(self) -> WaitResult | float:
-        from airflow_provider_veo3.poller import look
+        from airflow_provider_veo3.polling.blocking import poll_once
 
-        return look(self._hook, self._wait)
+        return poll_once(self._hook, self._wait)
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation; fail, or skip where the user asked for that, on any other end."""

@@ -14,9 +14,9 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.path import SERVED, check_holds_no_password, path_of
+from airflow_provider_veo3.storage.multipart import BLOCK, PARTS, STAGED, Outbox, StagedSink
 from airflow_provider_veo3.storage.sink import LocalSink, RenamedSink, Sink
-from airflow_provider_veo3.storage.staged import BLOCK, PARTS, STAGED, Outbox, StagedSink
+from airflow_provider_veo3.storage.uri import SERVED, check_holds_no_password, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from airflow_provider_veo3.storage.staged import BLOCK
+from airflow_provider_veo3.storage.multipart import BLOCK
 
 if TYPE_CHECKING:
     from pathlib import Path

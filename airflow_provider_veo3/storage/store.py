@@ -22,8 +22,8 @@ from airflow_provider_veo3.exceptions import (
     Veo3StorageError,
     Veo3ValidationError,
 )
-from airflow_provider_veo3.storage.answer import clean_mime_type
-from airflow_provider_veo3.storage.name import FILENAME, name_file
+from airflow_provider_veo3.storage.filename import FILENAME, name_file
+from airflow_provider_veo3.storage.response import clean_mime_type
 from airflow_provider_veo3.storage.source import Fetch, Link, StoppableClock, Stopped
 from airflow_provider_veo3.storage.transfer import Fetched, Transfer
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3CorruptVideoError, Veo3NoAnswerError, Veo3StorageError
-from airflow_provider_veo3.storage.answer import (
+from airflow_provider_veo3.storage.destination import CHUNK
+from airflow_provider_veo3.storage.mp4 import ENOUGH, BoxWalk, begins_as_mp4
+from airflow_provider_veo3.storage.response import (
     Cure,
     Have,
     Problem,
@@ -23,8 +25,6 @@ from airflow_provider_veo3.storage.answer import (
     media_type,
     pause_after,
 )
-from airflow_provider_veo3.storage.destination import CHUNK
-from airflow_provider_veo3.storage.mp4 import ENOUGH, BoxWalk, begins_as_mp4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_veo3.arguments import check_seconds
+from airflow_provider_veo3.parameters import check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_provider_veo3.completed import Cursor
+    from airflow_provider_veo3.history.completed import Cursor
 
 COMMIT_DELAY = 5.0
 """Seconds after an event at which the cursor is stored: by then Airflow has stored the event."""
@@ -66,8 +66,8 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each; never ends by itself."""
-        from airflow_provider_veo3.completed import Cursor
-        from airflow_provider_veo3.watching import watching
+        from airflow_provider_veo3.history.completed import Cursor
+        from airflow_provider_veo3.polling.account import watching
 
         began = time.time()
         cursor = await self._load() or Cursor(began)
@@ -107,7 +107,7 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
 
     async def _load(self) -> Cursor | None:
         """Read the furthest cursor; that it cannot be read does not mean that there is none."""
-        from airflow_provider_veo3.completed import Cursor
+        from airflow_provider_veo3.history.completed import Cursor
 
         pauses = list(STATE_PAUSES)
         while True:

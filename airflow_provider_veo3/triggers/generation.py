@@ -69,8 +69,8 @@ class Veo3GenerationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield exactly one event."""
-        from airflow_provider_veo3.poller import wait_for_generation
-        from airflow_provider_veo3.resuming import of_try
+        from airflow_provider_veo3.polling.shared import wait_for_generation
+        from airflow_provider_veo3.triggers.events import of_try
 
         result = await wait_for_generation(
             self.veo3_conn_id,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+    from airflow_provider_veo3.polling.result import WaitResult
     from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
-    from airflow_provider_veo3.waiting import WaitResult
 
 IN_WORKER: Final = "go_on_in_worker"
 """Key of an event that sends the task to a worker, to wait in the ordinary way; its value says why."""
@@ -90,7 +90,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         """Yield exactly one event."""
         from airflow_provider_veo3.api.request import check_generation_id
         from airflow_provider_veo3.exceptions import Veo3ValidationError
-        from airflow_provider_veo3.poller import wait_for_generation
+        from airflow_provider_veo3.polling.shared import wait_for_generation
 
         if self._unrendered is not None:
             self.log.warning("A template cannot be rendered here (%s); a worker goes on.", self._unrendered)
@@ -121,7 +121,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
 
         from airflow_provider_veo3 import metrics
         from airflow_provider_veo3.links import MANIFEST_KEY
-        from airflow_provider_veo3.waiting import Ending
+        from airflow_provider_veo3.polling.result import Ending
 
         done = result.ending is Ending.COMPLETED
         try:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.drive import Clock, Driver
-from tests.api.raw_server import RawServer, running_server
+from tests.support.drive import Clock, Driver
+from tests.support.raw_server import RawServer, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,17 +15,17 @@ from airflow_provider_veo3.api.answers import (
     parse_models,
     parse_videos,
 )
+from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
-from airflow_provider_veo3.api.reading import UnusableError
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
     Veo3Error,
     Veo3NoVideosError,
     Veo3UnreadableAnswerError,
 )
-from tests.api import samples
-from tests.api.judge import answer, end_of, every_call
-from tests.api.samples import BASE, ID
+from tests.support import samples
+from tests.support.judge import answer, end_of, every_call
+from tests.support.samples import BASE, ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable

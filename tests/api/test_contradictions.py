@@ -10,9 +10,9 @@ from airflow_provider_veo3.api.answers import parse_generation, parse_history_pa
 from airflow_provider_veo3.api.request import DEFAULT_MODEL, WIRE_NAMES, GenerationRequest, Image
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-from tests.api import samples
-from tests.api.judge import POST, STATUS, answer, error_of
-from tests.api.samples import BASE, flat, nested
+from tests.support import samples
+from tests.support.judge import POST, STATUS, answer, error_of
+from tests.support.samples import BASE, flat, nested
 
 PNG = b"\x89PNG\r\n\x1a\n...."
 FIVE_MODELS = (

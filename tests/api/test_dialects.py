@@ -12,18 +12,18 @@ import pytest
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.pricing import price_of
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
-from airflow_provider_veo3.emulator.dialect import Dialect
-from airflow_provider_veo3.emulator.options import options_of
-from airflow_provider_veo3.spending import price_of
-from tests.api.drive import Driver
+from airflow_provider_veo3.emulator.config.dialect import Dialect
+from airflow_provider_veo3.emulator.config.options import options_of
+from tests.support.drive import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.api.drive import Clock
+    from tests.support.drive import Clock
 
 STRICTER: dict[str, dict[str, Any]] = {
     "fast_refuses_images": {"model": "veo-3.1-generate-001"},

@@ -14,9 +14,9 @@ from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.protocol import NoAnswer
 from airflow_provider_veo3.api.request import GenerationRequest
 from airflow_provider_veo3.api.retries import Retries, is_transient, may_repeat, was_accepted
-from tests.api import samples
-from tests.api.judge import POST, STATUS, answer, end_of, error_of, every_call
-from tests.api.samples import BASE, ID, flat, nested
+from tests.support import samples
+from tests.support.judge import POST, STATUS, answer, end_of, error_of, every_call
+from tests.support.samples import BASE, ID, flat, nested
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.protocol import ApiRequest

@@ -15,15 +15,15 @@ from airflow_provider_veo3.api.answers import (
     parse_videos,
     read_status,
 )
+from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.models import (
     Generation,
     Status,
     Video,
     VideoModel,
 )
-from airflow_provider_veo3.api.reading import UnusableError
-from tests.api import samples
-from tests.api.samples import BASE, ID
+from tests.support import samples
+from tests.support.samples import BASE, ID
 
 LINK = "https://storage.googleapis.com/veo3gen-gen-video/videos/task-id/sample_0.mp4"
 DONE = datetime(2023, 12, 20, 10, 32, 15, 456_000, UTC)

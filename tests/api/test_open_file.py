@@ -9,8 +9,8 @@ import pytest
 
 from airflow_provider_veo3.api.transport import MAX_FILE_REDIRECTS, USER_AGENT, open_file
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoAnswerError, Veo3StorageError
-from tests.api.drive import KEY
-from tests.api.raw_server import HANG_UP, RawServer, deaf_port, reply, running_server
+from tests.support.drive import KEY
+from tests.support.raw_server import HANG_UP, RawServer, deaf_port, reply, running_server
 
 VIDEO = bytes(range(256)) * 40
 QUERY = "X-Goog-Date=1&X-Goog-Signature=cafe%2Fbabe"

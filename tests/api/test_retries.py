@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.flows import Pause
-from airflow_provider_veo3.api.hints import RATE_LIMIT_FALLBACK, retry_after
 from airflow_provider_veo3.api.protocol import NoAnswer
 from airflow_provider_veo3.api.request import GenerationRequest
 from airflow_provider_veo3.api.retries import Retries, is_transient
-from tests.api import samples
-from tests.api.judge import NOW, POST, STATUS, answer
-from tests.api.samples import BASE, ID
+from airflow_provider_veo3.api.retry_after import RATE_LIMIT_FALLBACK, retry_after
+from tests.support import samples
+from tests.support.judge import NOW, POST, STATUS, answer
+from tests.support.samples import BASE, ID
 
 SOON = email.utils.formatdate(NOW + 30, usegmt=True)
 PAST = email.utils.formatdate(NOW - 30, usegmt=True)

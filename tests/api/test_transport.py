@@ -15,10 +15,10 @@ from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import Retries
-from tests.api import samples
-from tests.api.drive import KEY, Clock, Driver
-from tests.api.raw_server import HANG_UP, Action, RawServer, deaf_port, reply, running_server
-from tests.api.samples import ID, flat
+from tests.support import samples
+from tests.support.drive import KEY, Clock, Driver
+from tests.support.raw_server import HANG_UP, Action, RawServer, deaf_port, reply, running_server
+from tests.support.samples import ID, flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,15 +18,15 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.request import GenerationRequest
 from airflow_provider_veo3.api.retries import Retries
-from tests.api import samples
-from tests.api.raw_server import RawServer, reply, running_server
-from tests.api.samples import ID
+from tests.support import samples
+from tests.support.raw_server import RawServer, reply, running_server
+from tests.support.samples import ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.api.drive import Clock, Driver
+    from tests.support.drive import Clock, Driver
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_veo3.api.reading import UnusableError, read_count, read_number, read_text, read_time
+from airflow_provider_veo3.api.json_values import UnusableError, read_count, read_number, read_text, read_time
 from airflow_provider_veo3.api.redact import BODY_LIMIT, redact_text, redact_url
 from airflow_provider_veo3.api.urls import is_loopback_url, safe_join
 

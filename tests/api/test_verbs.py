@@ -21,7 +21,7 @@ from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.api.drive import Clock, Driver
+    from tests.support.drive import Clock, Driver
 
 
 def picture(kind: str) -> bytes:

@@ -7,12 +7,12 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_pages import CAMPAIGN, QUICKSTART, SAID, Pages, Runs
 from playwright.sync_api import expect, sync_playwright
 
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import CHECKOUT, LocalAirflow
-from demo.watch import follow
+from testbed.emulator import EmulatorProcess
+from testbed.local_airflow import CHECKOUT, LocalAirflow
+from testbed.watch import follow
+from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, SAID, Pages, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

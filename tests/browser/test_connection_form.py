@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from airflow_provider_veo3.connection_form import CONNECTION_TYPE
+from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 
 if TYPE_CHECKING:
-    from airflow_pages import Pages
-
-    from demo.emulator import EmulatorProcess
-    from demo.local_airflow import LocalAirflow
+    from testbed.emulator import EmulatorProcess
+    from testbed.local_airflow import LocalAirflow
+    from tests.support.airflow_pages import Pages
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 

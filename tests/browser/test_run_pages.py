@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow_pages import CAMPAIGN, QUICKSTART, Pages, Runs, task_path
 from playwright.sync_api import Locator, expect
 
 from airflow_provider_veo3.links import MANIFEST_KEY, Veo3GenerationLink, status_url
-from demo.watch import follow
+from testbed.watch import follow
+from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, Pages, Runs, task_path
 
 if TYPE_CHECKING:
-    from demo.emulator import EmulatorProcess
-    from demo.local_airflow import LocalAirflow
+    from testbed.emulator import EmulatorProcess
+    from testbed.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from airflow_provider_veo3 import exactly_once
+from airflow_provider_veo3.submission import submitter as exactly_once
 from chaos.facts import RESCUES, rescues
 
 if TYPE_CHECKING:

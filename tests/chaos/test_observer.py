@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chaos.observer import Observer, read_findings
 from chaos.verdict import Content
-from demo.local_airflow import CHECKOUT
+from testbed.local_airflow import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_veo3.emulator.faults import Fault
-from airflow_provider_veo3.emulator.settings import Settings
+from airflow_provider_veo3.emulator.config.settings import Settings
+from airflow_provider_veo3.emulator.service.faults import Fault
 from chaos.campaign import VICTIMS
 from chaos.plan import HANG, Plan, make_plan
 

@@ -1,18 +1,15 @@
-"""What the tests of tests/airflow run on, and the data that the snippets of the docs name."""
+"""Connections and files that the snippets of the docs name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow_fixtures import _one_emulator, airflow_bundles, emulator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_veo3.emulator import Emulator
-
-__all__ = ["_one_emulator", "airflow_bundles", "emulator"]
 
 PROMPTS = 'prompt,seed\n"A kite over dunes",1\n"A kite over the sea",\n'
 
@@ -20,7 +17,7 @@ PROMPTS = 'prompt,seed\n"A kite over dunes",1\n"A kite over the sea",\n'
 @pytest.fixture
 def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """An emulator that the connections which the docs name lead to."""
-    from connections import use_connection
+    from tests.support.connections import use_connection
 
     use_connection(monkeypatch, emulator, "veo3_second")
     return emulator

@@ -11,10 +11,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW
-from pages import CHECKOUT, PAGES, anchors, code_spans, links
 
 import airflow_provider_veo3
+from tests.support.airflow_versions import AIRFLOW
+from tests.support.pages import CHECKOUT, PAGES, anchors, code_spans, links
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def test_parameters(page: Path) -> None:
 
 @each_page
 def test_make_targets(page: Path) -> None:
-    from shell import MAKEFILE
+    from tests.support.shell import MAKEFILE
 
     targets = [words.split()[1] for words in code_spans(page) if words.startswith("make ")]
     assert [name for name in targets if not re.search(rf"^{name}:", MAKEFILE, re.MULTILINE)] == []
@@ -140,7 +140,7 @@ def test_the_reference_has_every_public_class() -> None:
 
 
 def test_the_control_api_is_listed_whole() -> None:
-    from airflow_provider_veo3.emulator.control_app import PATHS, PREFIX
+    from airflow_provider_veo3.emulator.http.control_app import PATHS, PREFIX
 
     text = next(page.read_text(encoding="utf-8") for page in PAGES if page.name == "testing.md")
     listed = re.findall(r"^\| `(/\S*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)

@@ -10,16 +10,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW
-from pages import BUILT, Block, blocks
+
+from tests.support.airflow_versions import AIRFLOW
+from tests.support.pages import BUILT, Block, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.sdk import DAG
-    from task_runs import Run
 
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Run
 
 pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="the docs show what the newest Airflow can do")
 
@@ -66,9 +67,8 @@ def read(file: Path) -> list[DAG]:
 
 def run(dag: DAG) -> None:
     """Run a DAG in an account that holds a generation, which parameters and events of the DAG name."""
-    from task_runs import Run
-
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from tests.support.task_runs import Run
 
     hook = Veo3Hook()
     made = hook.text_to_video("A kite").id
@@ -113,14 +113,14 @@ def run_as_test(file: Path) -> None:
 
 @of("bash")
 def test_bash(block: Block, account: Emulator) -> None:
-    from shell import check
+    from tests.support.shell import check
 
     assert check(block.text, account) > 0
 
 
 @of("json")
 def test_json(block: Block) -> None:
-    from shell import check_connection
+    from tests.support.shell import check_connection
 
     value = json.loads(block.text)
     if "conn_type" in value:

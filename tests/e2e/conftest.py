@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from testbed.emulator import EmulatorProcess
+from testbed.local_airflow import EXAMPLE_DAGS, LocalAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW, needs_sensor_in_triggerer
-from until import WAIT, until
 
-from demo.airflow_api import AirflowApiError
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import COMPONENTS, LocalAirflow
-from demo.watch import follow, task_log
+from testbed.airflow_api import AirflowApiError
+from testbed.emulator import EmulatorProcess
+from testbed.local_airflow import COMPONENTS, LocalAirflow
+from testbed.watch import follow, task_log
+from tests.support.airflow_versions import AIRFLOW, needs_sensor_in_triggerer
+from tests.support.until import WAIT, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

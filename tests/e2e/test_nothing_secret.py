@@ -7,11 +7,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from until import WAIT
 
-from demo.emulator import EmulatorProcess
-from demo.local_airflow import LocalAirflow
-from demo.watch import follow
+from testbed.emulator import EmulatorProcess
+from testbed.local_airflow import LocalAirflow
+from testbed.watch import follow
+from tests.support.until import WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

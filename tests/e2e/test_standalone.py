@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from until import WAIT, until
 
-from demo.local_airflow import EXAMPLE_DAGS, POOL
 from demo.videos import decode
-from demo.watch import follow, task_log
+from testbed.local_airflow import EXAMPLE_DAGS, POOL
+from testbed.watch import follow, task_log
+from tests.support.until import WAIT, until
 
 if TYPE_CHECKING:
-    from demo.emulator import EmulatorProcess
-    from demo.local_airflow import LocalAirflow
+    from testbed.emulator import EmulatorProcess
+    from testbed.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
-from airflow_versions import AIRFLOW
-from until import until
+
+from tests.support.airflow_versions import AIRFLOW
+from tests.support.until import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.emulator import EmulatorProcess
-    from demo.local_airflow import LocalAirflow
+    from testbed.emulator import EmulatorProcess
+    from testbed.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_veo3.emulator import Settings
 from airflow_provider_veo3.emulator.__main__ import read_arguments
-from airflow_provider_veo3.emulator.options import options_of
+from airflow_provider_veo3.emulator.config.options import options_of
 
 COMMAND = [sys.executable, "-W", "error", "-m", "airflow_provider_veo3.emulator"]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
-from airflow_provider_veo3.emulator.server import listen
+from airflow_provider_veo3.emulator.http.server import listen
 
 
 @pytest.fixture

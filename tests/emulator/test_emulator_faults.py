@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from airflow_provider_veo3.emulator import Fault
-from airflow_provider_veo3.emulator.faults import KINDS
+from airflow_provider_veo3.emulator.service.faults import KINDS
 
 FILE_SIZE = 10_000
 

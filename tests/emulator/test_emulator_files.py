@@ -8,7 +8,7 @@ import tracemalloc
 import httpx
 import pytest
 
-from airflow_provider_veo3.emulator.bodies import NoiseBody
+from airflow_provider_veo3.emulator.http.bodies import NoiseBody
 
 SIZE = 5000
 

@@ -10,9 +10,9 @@ import av
 import pytest
 from PIL import Image, ImageStat
 
-from airflow_provider_veo3.emulator.render import Cancelled, render
-from airflow_provider_veo3.emulator.scene import Script, frames, reduce_upload
-from airflow_provider_veo3.emulator.videos import Videos
+from airflow_provider_veo3.emulator.video.render import Cancelled, render
+from airflow_provider_veo3.emulator.video.scene import Script, frames, reduce_upload
+from airflow_provider_veo3.emulator.video.videos import Videos
 
 if TYPE_CHECKING:
     from collections.abc import Callable

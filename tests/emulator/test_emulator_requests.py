@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_veo3.emulator import Settings
-from airflow_provider_veo3.emulator.options import options_of
+from airflow_provider_veo3.emulator.config.options import options_of
 
 
 @pytest.mark.parametrize("model", ["veo-3.0-generate-preview", "veo-3.1-lite-generate-001"])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
-from tests.api import samples
 from tests.emulator.conftest import Client, picture
+from tests.support import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -43,7 +43,7 @@ OTHERS = [path for path in FILES if path not in OURS]
 
 
 def test_the_imports_are_seen():
-    assert f"{EMULATOR}.settings.Settings" in imports(ROOT / "emulator" / "emulator.py")
+    assert f"{EMULATOR}.config.settings.Settings" in imports(ROOT / "emulator" / "emulator.py")
     assert len(OURS) > 20
     assert len(OTHERS) > 5
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from world import FAST, START, World
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
-from airflow_provider_veo3.listing import Page
-from airflow_provider_veo3.waiting import Ending
+from airflow_provider_veo3.history.pages import Page
+from airflow_provider_veo3.polling.result import Ending
+from tests.support.world import FAST, START, World
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.questions import Question
+    from airflow_provider_veo3.polling.questions import Question
 
 
 @dataclass

@@ -7,14 +7,14 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3 import poller
 from airflow_provider_veo3.api.models import Generation, Status
-from airflow_provider_veo3.waiting import Ending
+from airflow_provider_veo3.polling import shared as poller
+from airflow_provider_veo3.polling.result import Ending
 
 if TYPE_CHECKING:
     import pytest
 
-    from airflow_provider_veo3.waiting import WaitResult
+    from airflow_provider_veo3.polling.result import WaitResult
 
 ID = "veo_1703123456789_abc123def"
 

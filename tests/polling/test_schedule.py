@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import DAY, FAST, START, World
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.models import Generation, Status
-from airflow_provider_veo3.listing import Page
-from airflow_provider_veo3.pace import Pace
-from airflow_provider_veo3.questions import One, Question
-from airflow_provider_veo3.waiting import Ending
+from airflow_provider_veo3.history.pages import Page
+from airflow_provider_veo3.polling.durations import Pace
+from airflow_provider_veo3.polling.questions import One, Question
+from airflow_provider_veo3.polling.result import Ending
+from tests.support.world import DAY, FAST, START, World
 
 LISTINGS: dict[str, dict[str, Any]] = {
     "new to old": {},

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk.io.store import _STORE_CACHE, attach
-from file_host import running_file_host
-from holding import hold
-from object_store import Bucket, BucketFileSystem
-from place import Place
+
+from tests.support.file_host import running_file_host
+from tests.support.object_store import Bucket, BucketFileSystem
+from tests.support.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["bucket", "hold", "place"]
 
 
 @pytest.fixture

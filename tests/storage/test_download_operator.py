@@ -31,7 +31,7 @@ from airflow_provider_veo3.storage.source import StoppableClock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from holding import Hold
+    from tests.support.holding import Hold
 
 SIZE = 3_000_000
 CONN_ID = "veo3_under_test"

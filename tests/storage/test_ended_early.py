@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from place import BIG, Api, FakeClock, Place
 
 from airflow_provider_veo3.exceptions import Veo3StorageError
 from airflow_provider_veo3.storage.destination import CHUNK
+from tests.support.place import BIG, Api, FakeClock, Place
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Video
@@ -86,7 +86,7 @@ KILLED = """
 import sys
 from airflow_provider_veo3.storage.destination import Destination
 sys.path.insert(0, sys.argv[3])
-from file_host import fetch
+from tests.support.file_host import fetch
 from airflow_provider_veo3.api.models import Video
 from airflow_provider_veo3.storage.store import VideoStore
 from airflow_provider_veo3.storage.source import StoppableClock
@@ -100,7 +100,7 @@ VideoStore(
 
 def test_a_worker_killed_in_the_middle_leaves_nothing_to_be_seen_and_a_retry_succeeds(place: Place) -> None:
     place.offer(BIG)
-    arguments = [str(place.folder), place.host.link("one.mp4"), str(Path(__file__).parent)]
+    arguments = [str(place.folder), place.host.link("one.mp4"), str(Path(__file__).parents[2])]
     half, dead = threading.Event(), threading.Event()
 
     def hold(sent: int) -> None:

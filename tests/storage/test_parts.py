@@ -11,21 +11,20 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from file_host import FileHost, fetch, mp4, running_file_host
 
 from airflow_provider_veo3.api.models import Video
 from airflow_provider_veo3.exceptions import Veo3StorageError
 from airflow_provider_veo3.storage.destination import Destination
+from airflow_provider_veo3.storage.multipart import BLOCK, PARTS, SENDERS
 from airflow_provider_veo3.storage.source import StoppableClock
-from airflow_provider_veo3.storage.staged import BLOCK, PARTS, SENDERS
 from airflow_provider_veo3.storage.store import VideoStore
+from tests.support.file_host import FileHost, fetch, mp4, running_file_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from object_store import Bucket
-
     from airflow_provider_veo3.storage.sink import Sink
+    from tests.support.object_store import Bucket
 
 MIME = "video/mp4"
 

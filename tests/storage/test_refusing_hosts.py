@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from file_host import Reply
-from place import BIG, NOW, ONE, Place
 
 from airflow_provider_veo3.exceptions import (
     Veo3CorruptVideoError,
@@ -16,6 +14,8 @@ from airflow_provider_veo3.exceptions import (
 )
 from airflow_provider_veo3.storage.destination import CHUNK
 from airflow_provider_veo3.storage.transfer import FRESH_LINKS, TRIES
+from tests.support.file_host import Reply
+from tests.support.place import BIG, NOW, ONE, Place
 
 if TYPE_CHECKING:
     from pathlib import Path

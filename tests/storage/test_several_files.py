@@ -6,8 +6,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from file_host import Reply, mp4
-from place import BIG, ONE, Place
 
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
@@ -21,6 +19,8 @@ from airflow_provider_veo3.exceptions import (
 )
 from airflow_provider_veo3.storage.destination import CHUNK
 from airflow_provider_veo3.storage.transfer import FRESH_LINKS
+from tests.support.file_host import Reply, mp4
+from tests.support.place import BIG, ONE, Place
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.storage.store import StoredVideo

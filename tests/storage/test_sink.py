@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io.store import _STORE_CACHE, attach
-from airflow_versions import AIRFLOW, filesystems
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
 from airflow_provider_veo3.storage.destination import Destination
 from airflow_provider_veo3.storage.sink import STALE_SECONDS
+from tests.support.airflow_versions import AIRFLOW, filesystems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from file_host import Reply, mp4
-from place import BIG, ONE, Place
+from tests.support.file_host import Reply, mp4
+from tests.support.place import BIG, ONE, Place
 
 if TYPE_CHECKING:
     import pytest

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk.io.store import attach
-from object_store import Bucket, BucketFileSystem, StagedFile
 
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
 from airflow_provider_veo3.storage.destination import Destination
-from airflow_provider_veo3.storage.staged import BLOCK, PARTS
+from airflow_provider_veo3.storage.multipart import BLOCK, PARTS
+from tests.support.object_store import Bucket, BucketFileSystem, StagedFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,12 +6,12 @@ import hashlib
 import logging
 
 import pytest
-from file_host import Reply, mp4
-from place import BIG, ONE, Place
 
 from airflow_provider_veo3.exceptions import Veo3CorruptVideoError
 from airflow_provider_veo3.storage.destination import CHUNK
 from airflow_provider_veo3.storage.transfer import TRIES
+from tests.support.file_host import Reply, mp4
+from tests.support.place import BIG, ONE, Place
 
 
 def test_a_video_is_stored_and_told(place: Place, caplog: pytest.LogCaptureFixture) -> None:

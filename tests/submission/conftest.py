@@ -1,4 +1,4 @@
-"""What the tests of tests/airflow run on, the times that production waits cut short, and workers that die."""
+"""Short waits, and workers that die."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow_fixtures import _one_emulator, airflow_bundles, emulator, pictures
-from holding import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workers import Workers
-
-__all__ = ["_one_emulator", "airflow_bundles", "emulator", "hold", "pictures"]
+    from tests.support.workers import Workers
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes become fractions of a second: what is waited for does not take longer here."""
-    from airflow_provider_veo3 import exactly_once, submission
-    from airflow_provider_veo3.admission import BriefRetries
     from airflow_provider_veo3.api.retries import Retries
+    from airflow_provider_veo3.submission import record as submission
+    from airflow_provider_veo3.submission import submitter as exactly_once
+    from airflow_provider_veo3.submission.rate_limit import BriefRetries
 
     monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
     monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
@@ -33,7 +30,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def workers(airflow_bundles: None) -> Iterator[Workers]:
     """Worker processes of their own, which can be killed at any point."""
-    from workers import Workers
+    from tests.support.workers import Workers
 
     with Workers() as workers:
         yield workers

@@ -8,11 +8,23 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from connections import use_connection
-from runs import TASK, accepted, change, clear, generating, paid_once, start, start_anew, succeed
-from test_lost_answers import DEFER, WAIT, twice_lost
 
-from airflow_provider_veo3.memory import context_memory
+from airflow_provider_veo3.submission.store import context_memory
+from tests.support.connections import use_connection
+from tests.support.runs import (
+    DEFER,
+    TASK,
+    WAIT,
+    accepted,
+    change,
+    clear,
+    generating,
+    paid_once,
+    start,
+    start_anew,
+    succeed,
+    twice_lost,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 def test_a_quick_retry_has_not_waited_for_the_answer_yet(
     retry_delay: int, passed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 180.0)
+    monkeypatch.setattr("airflow_provider_veo3.submission.record.ACCEPTANCE_SPAN", 180.0)
     generate = generating(retry_delay=timedelta(seconds=retry_delay)).get_task(TASK)
     run = SimpleNamespace(clear_number=0, start_date=datetime.now(UTC))
     ti = SimpleNamespace(try_number=2, max_tries=2)

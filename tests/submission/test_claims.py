@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from greenlet import greenlet
 
-from airflow_provider_veo3 import claims as claims_module
-from airflow_provider_veo3.claims import STANDOFF, RunClaims, Survey
+from airflow_provider_veo3.submission import claims as claims_module
+from airflow_provider_veo3.submission.claims import STANDOFF, RunClaims, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

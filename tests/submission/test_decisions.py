@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3 import submission
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import was_not_accepted
 from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError, Veo3StateError
-from airflow_provider_veo3.submission import Phase, Record, Step
+from airflow_provider_veo3.submission import record as submission
+from airflow_provider_veo3.submission.record import Phase, Record, Step
 
 OURS, THEIRS = "ours", "theirs"
 INTENT = Record(Phase.INTENT, OURS, 100.0, 100.0, 2, superseded=("veo_0",))

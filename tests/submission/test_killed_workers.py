@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from runs import DRAGON, TASK, accepted, lose_worker, paid_once, start, submissions, succeed
+
+from tests.support.runs import DRAGON, TASK, accepted, lose_worker, paid_once, start, submissions, succeed
 
 if TYPE_CHECKING:
-    from workers import Workers
-
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.workers import Workers
 
 SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
 WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False}

@@ -7,11 +7,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import needs_task_state
-from connections import use_connection
-from runs import (
+
+from testbed.local_airflow import free_ports
+from tests.support.airflow_versions import needs_task_state
+from tests.support.connections import use_connection
+from tests.support.runs import (
+    CUT_AFTER,
+    CUT_BEFORE,
+    DEFER,
     DRAGON,
+    NO_HISTORY,
+    SUBMIT_ONLY,
     TASK,
+    WAIT,
     accepted,
     change,
     clear,
@@ -19,23 +27,15 @@ from runs import (
     start,
     submissions,
     succeed,
+    twice_lost,
 )
 
-from demo.local_airflow import free_ports
-
 if TYPE_CHECKING:
-    from holding import Hold
-
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.holding import Hold
 
-SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
-WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False}
-DEFER: dict[str, Any] = {"wait_for_completion": True, "deferrable": True}
 SHAPES = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
 
-CUT_AFTER = {"kind": "accept_then_disconnect"}
-CUT_BEFORE = {"kind": "disconnect_before", "endpoint": "text-to-video"}
-NO_HISTORY = {"kind": "status", "status": 503, "endpoint": "history", "times": 4}
 HINT_0 = {"X-RateLimit-Retry-After": "0"}
 
 ACCEPTED = {
@@ -69,7 +69,7 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
     if fault == "read timeout":
         use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
         # a look finds it as soon as the API has come to it, however late that is
-        monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 60.0)
+        monkeypatch.setattr("airflow_provider_veo3.submission.record.ACCEPTANCE_SPAN", 60.0)
     rule = emulator.inject(ACCEPTED[fault])
     ended = start().attempt(TASK)
     paid_once(emulator, succeed(ended))
@@ -104,7 +104,7 @@ def test_one_that_a_slow_api_accepts_late_is_waited_for(
     emulator: Emulator, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
-    monkeypatch.setattr("airflow_provider_veo3.submission.ACCEPTANCE_SPAN", 60.0)
+    monkeypatch.setattr("airflow_provider_veo3.submission.record.ACCEPTANCE_SPAN", 60.0)
     emulator.inject({"kind": "delay", "endpoint": "text-to-video"})
 
     def accept_when_it_was_looked_for_in_vain() -> None:
@@ -177,8 +177,8 @@ HISTORIES = {
 def test_it_is_found_among_hundreds(
     history: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow_provider_veo3 import submission
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.submission import record as submission
 
     hook = Veo3Hook()
     for number in range(40 if history == "shortened" else 120):
@@ -322,18 +322,6 @@ def test_a_connection_to_another_account_pays_nothing_and_says_so(
     assert generation_id in str(ended.error)
     assert "nothing was submitted now" in str(ended.error)
     assert "veo3_submission" in str(ended.error)
-
-
-def twice_lost(emulator: Emulator, **options: Any) -> tuple[Any, list[str]]:
-    """A task whose answer was lost in an account that somebody else asks for the same."""
-    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-
-    emulator.inject(CUT_AFTER)
-    emulator.inject(NO_HISTORY)
-    run = start(**options)
-    assert run.attempt(TASK).state == "up_for_retry"
-    Veo3Hook().text_to_video(DRAGON)
-    return run, accepted(emulator)
 
 
 def test_of_several_a_person_chooses(emulator: Emulator) -> None:

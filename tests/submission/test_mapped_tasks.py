@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
-from airflow_versions import needs_task_state, set_xcom
-from connections import use_connection
-from runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
 from sqlalchemy import delete
 
-from airflow_provider_veo3.claims import CLAIM_KEY
+from airflow_provider_veo3.submission.claims import CLAIM_KEY
+from tests.support.airflow_versions import needs_task_state, set_xcom
+from tests.support.connections import use_connection
+from tests.support.runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
 
 if TYPE_CHECKING:
-    from task_runs import Run
-    from workers import Workers
-
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Run
+    from tests.support.workers import Workers
 
 TWICE = [DRAGON, DRAGON]
 CUT_AFTER = {"kind": "accept_then_disconnect"}

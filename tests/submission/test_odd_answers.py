@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import needs_task_state
-from runs import DRAGON, TASK, accepted, change, clear, paid_once, start, submissions, succeed
+
+from tests.support.airflow_versions import needs_task_state
+from tests.support.runs import DRAGON, TASK, accepted, change, clear, paid_once, start, submissions, succeed
 
 if TYPE_CHECKING:
-    from task_runs import Run
-
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Run
 
 CUT_AFTER = {"kind": "accept_then_disconnect"}
 NO_HISTORY = {"kind": "status", "status": 503, "endpoint": "history", "times": 4}

@@ -8,12 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW, needs_task_state
-from connections import use_connection
-from refusals import BACKOFF, Jumps, record_of, try_number
-from runs import TASK, accepted, change, clear, paid_once, start, submissions, succeed
 
 from airflow_provider_veo3.emulator import Emulator, Settings
+from tests.support.airflow_versions import AIRFLOW, needs_task_state
+from tests.support.connections import use_connection
+from tests.support.refusals import BACKOFF, Jumps, record_of, try_number
+from tests.support.runs import TASK, accepted, change, clear, paid_once, start, submissions, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

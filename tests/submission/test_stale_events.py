@@ -6,17 +6,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from refusals import BACKOFF, Jumps
-from runs import TASK, accepted, paid_once, start, submissions, succeed
-from test_lost_answers import DEFER
-from waits import submit
 
-from airflow_provider_veo3.resuming import is_stale
+from airflow_provider_veo3.triggers.events import is_stale
+from tests.support.refusals import BACKOFF, Jumps
+from tests.support.runs import DEFER, TASK, accepted, paid_once, start, submissions, succeed
+from tests.support.waits import submit
 
 if TYPE_CHECKING:
-    from task_runs import Ended, Run
-
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Ended, Run
 
 HINT = {"X-RateLimit-Retry-After": "60"}
 
@@ -86,9 +84,9 @@ def test_an_attempt_after_a_refusal_has_patience_of_its_own(
 
 def test_a_sensor_looks_anew(emulator: Emulator) -> None:
     from airflow.sdk import DAG
-    from task_runs import Run
 
     from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
+    from tests.support.task_runs import Run
 
     emulator.configure(processing_seconds=3600)
     generation_id = submit()

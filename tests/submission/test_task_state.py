@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_versions import AIRFLOW
-from runs import TASK, accepted, clear, paid_once, start, submissions, succeed
+
+from tests.support.airflow_versions import AIRFLOW
+from tests.support.runs import TASK, accepted, clear, paid_once, start, submissions, succeed
 
 if AIRFLOW < (3, 3):
     pytest.skip("task state store: Airflow 3.3; else see test_before_task_state", allow_module_level=True)

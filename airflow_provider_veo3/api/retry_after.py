@@ -1,0 +1,75 @@
+"""How long the API asks to wait, wherever it says so."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_veo3.api.json_values import read_detail, read_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RATE_LIMIT_FALLBACK: Final = 60.0
+"""Seconds to wait after a 429 that does not say how long: the length of the vendor's window."""
+
+
+def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any], now: float) -> float | None:
+    """Return the seconds the API asks to wait, ``None`` where it asks for nothing.
+
+    For a 429 the vendor's own header first, then the standard one, the body, the end of the rate window;
+    for any other answer the standard header alone, since the vendor sends his own on every answer.
+
+    :param headers: names in lower case.
+    :param now: Unix seconds when the answer came.
+    """
+    told_now = http_time(headers.get("date"))
+    now = now if told_now is None else told_now  # both are times of the API's clock
+    standard = read_number(_delay(headers.get("retry-after"), now))
+    if status != HTTPStatus.TOO_MANY_REQUESTS:
+        return standard if standard is not None and standard >= 0 else None
+    own = read_number(headers.get("x-ratelimit-retry-after"))
+    for seconds in (own, standard, read_number(read_detail(body, "retry_after"))):
+        if seconds is not None and seconds >= 0:
+            return seconds
+    reset = read_number(headers.get("x-ratelimit-reset")) or read_number(read_detail(body, "reset"))
+    left = reset - now if reset is not None else RATE_LIMIT_FALLBACK
+    # a reset that is past, or far off, is a clock that differs from ours, or another unit
+    return left if 0 <= left <= 24 * 3600 else RATE_LIMIT_FALLBACK
+
+
+def used_up(headers: Mapping[str, str]) -> float:
+    """Return the seconds until the rate window opens again, where an answer says that nothing is left of it.
+
+    The end of the window is a time of the API's clock, so that it counts only beside the API's date.
+
+    :param headers: names in lower case.
+    """
+    remaining = read_number(headers.get("x-ratelimit-remaining"))
+    if remaining is None or remaining > 0:
+        return 0.0
+    left = read_number(headers.get("x-ratelimit-retry-after"))
+    reset, date = read_number(headers.get("x-ratelimit-reset")), http_time(headers.get("date"))
+    if left is None and reset is not None and date is not None:
+        left = reset - date
+    # what lies beyond a window is the end of the day, or another unit
+    return left if left is not None and 0 <= left <= RATE_LIMIT_FALLBACK else 0.0
+
+
+def _delay(header: str | None, now: float) -> float | str | None:
+    """Turn the date form of ``Retry-After`` into seconds; leave the number form."""
+    if header is None or read_number(header) is not None:
+        return header
+    told = http_time(header)
+    return None if told is None else max(0.0, told - now)
+
+
+def http_time(header: str | None) -> float | None:
+    """Read the date of an HTTP header, in Unix seconds."""
+    try:
+        time = parsedate_to_datetime(header or "")
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None

@@ -1,0 +1,3 @@
+"""The emulated service: accounts, credits, generations, limits, faults."""
+
+from __future__ import annotations

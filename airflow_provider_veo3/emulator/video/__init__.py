@@ -1,0 +1,3 @@
+"""The videos that the emulator renders."""
+
+from __future__ import annotations

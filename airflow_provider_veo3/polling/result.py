@@ -1,0 +1,125 @@
+"""The end of a wait, and the event that carries it from the triggerer to the task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3 import metrics
+from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.request import check_generation_id
+
+CONTENT_POLICY: Final = "CONTENT_POLICY_VIOLATION"
+
+
+class Ending(StrEnum):
+    """How a wait ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+_ERRORS: Final = {
+    kind.__name__: kind
+    for kind in (
+        errors.Veo3BadRequestError,
+        errors.Veo3AuthenticationError,
+        errors.Veo3InsufficientCreditsError,
+        errors.Veo3GenerationNotFoundError,
+        errors.Veo3ConnectionConfigError,
+        errors.Veo3ValidationError,
+        errors.Veo3Error,
+    )
+}
+"""What an ``ERROR`` can be, by the name that travels in the event."""
+
+
+@dataclass(frozen=True)
+class WaitResult:
+    """The end of a wait; travels from the triggerer to the task as an event.
+
+    :param generation_id: what was waited for.
+    :param ending: how it ended.
+    :param message: the sentence for the task's log or error.
+    :param reason: name of the error class for ``ERROR``, the vendor's code for ``FAILED``.
+    :param manifest: what the API last said of the generation; empty when it said nothing.
+    """
+
+    generation_id: str
+    ending: Ending
+    message: str
+    reason: str | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_event(self) -> dict[str, Any]:
+        """Return the event's payload: plain JSON, nothing secret."""
+        return {"version": 1, **asdict(self), "ending": self.ending.value}
+
+    @classmethod
+    def from_event(cls, event: object, expected_id: str | None = None) -> WaitResult:
+        """Read an event as the untrusted input it is.
+
+        :param expected_id: the generation that was waited for, where the task knows.
+        :raises Veo3GenerationError: the event is not one of ours, or tells of another generation.
+        """
+        payload = event if isinstance(event, Mapping) else {}
+        try:
+            generation_id = check_generation_id(payload.get("generation_id"))
+            ending = Ending(payload.get("ending", ""))
+        except ValueError:
+            raise _bad_event(event) from None
+        message, reason, manifest = (payload.get(name) for name in ("message", "reason", "manifest"))
+        if not isinstance(message, str) or not isinstance(manifest, Mapping) or payload.get("version") != 1:
+            raise _bad_event(event)
+        if expected_id not in (None, generation_id) or manifest.get("id", generation_id) != generation_id:
+            raise _bad_event(event)
+        return cls(generation_id, ending, message, reason if isinstance(reason, str) else None, manifest)
+
+    def manifest_or_raise(self, *, sensor: bool = False) -> dict[str, Any]:
+        """Return the manifest of a completed generation, else raise what the ending means.
+
+        :param sensor: raise what Airflow does not retry, since asking again about a failed or timed out
+            generation changes nothing, while a generating task can submit anew.
+        """
+        metrics.ended(self.ending.value, self.reason, self.manifest)  # here, once, the task learns of it
+        about: dict[str, Any] = {"generation_id": self.generation_id, "manifest": self.manifest}
+        match self.ending:
+            case Ending.COMPLETED:
+                return dict(self.manifest)
+            case Ending.TIMEOUT:
+                timeout = errors.Veo3SensorTimeoutError if sensor else errors.Veo3GenerationTimeoutError
+                raise timeout(self.message, **about)
+            case Ending.FAILED:
+                failed = errors.Veo3SensorFailedError if sensor else errors.Veo3GenerationFailedError
+                raise (errors.Veo3GenerationRefusedError if self.reason == CONTENT_POLICY else failed)(
+                    self.message, **about
+                )
+            case Ending.ERROR:
+                raise _ERRORS.get(self.reason or "", errors.Veo3PermanentApiError)(self.message)
+
+
+def _bad_event(event: object) -> errors.Veo3GenerationError:
+    shown = repr(event)[:200]
+    return errors.Veo3GenerationError(
+        f"The trigger's event cannot be used: {shown}. The generation, if any, goes on and stays paid for."
+    )
+
+
+def ended(generation: Generation) -> WaitResult:
+    """Return the result for a generation that is completed or failed."""
+    manifest = generation.manifest()
+    if generation.status is Status.COMPLETED:
+        message = f"Generation {generation.id} is completed."
+        return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
+    why = generation.error or generation.error_code or "the API gives no reason"
+    message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
+    # the vendor documents the code for a refused request only; of a failed generation only a text is known
+    refused = generation.error_code == CONTENT_POLICY or re.search(r"\bpolic(y|ies)\b", why, re.IGNORECASE)
+    reason = CONTENT_POLICY if refused else generation.error_code
+    return WaitResult(generation.id, Ending.FAILED, message, reason, manifest)

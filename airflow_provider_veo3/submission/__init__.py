@@ -1,0 +1,3 @@
+"""One generation per task, paid for once: submit, remember, reconcile."""
+
+from __future__ import annotations

@@ -1,0 +1,167 @@
+"""The example that asks a person first: what is approved is made, what is rejected costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.airflow_versions import AIRFLOW, read_dags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Ended, Run
+
+FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_veo3_approval.py"
+SIGN = "An owl on a sign: {{ conn.veo3_default.password }}"
+LIST = f"prompt,sample_count,generate_audio,seed\nA fox,,,7\nA hare,2,false,\n{SIGN},2,,\n"
+COSTS = [65, 70, 130]
+
+
+def read() -> DAG:
+    return read_dags(FILE)["example_veo3_approval"]
+
+
+asks_a_person = pytest.mark.skipif(
+    AIRFLOW < (3, 1), reason="Airflow 3.0 cannot ask: see test_where_airflow_cannot_ask_a_person"
+)
+
+
+@pytest.fixture
+def waiting(emulator: Emulator, tmp_path: Path) -> Run:
+    """A run that waits for a person's answer."""
+    from tests.support.task_runs import Run
+
+    (tmp_path / "list.csv").write_text(LIST, encoding="utf-8")
+    run = Run(read(), {"prompts": str(tmp_path / "list.csv"), "destination": str(tmp_path / "videos")})
+    assert run.attempt("estimate").state == "success"
+    # before Airflow 3.3 it waits in the triggerer, which asks the database for the answer
+    assert run.start("approve").state == ("awaiting_input" if AIRFLOW >= (3, 3) else "deferred")
+    assert emulator.ledger()["totals"]["accepted"] == 0
+    assert emulator.ledger()["requests"] == {"models": {"200": 3}}
+    return run
+
+
+def detail(run: Run, answer: str | None = None) -> Any:
+    """What a person is shown; answer it as the API server does for the UI."""
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public import hitl
+    from airflow.utils.session import create_session
+
+    where = {"dag_id": run.dag.dag_id, "dag_run_id": run.run_id, "task_id": "approve", "map_index": -1}
+    with create_session() as session:
+        if answer is not None:
+            person = SimpleNamespace(get_id=lambda: "7", get_name=lambda: "Pat")
+            payload = UpdateHITLDetailPayload(chosen_options=[answer], params_input={})
+            hitl.update_hitl_detail(**where, update_hitl_detail_payload=payload, user=person, session=session)
+        return hitl.get_hitl_detail(**where, session=session)
+
+
+def answer(run: Run, option: str) -> Ended:
+    """Answer, and resume the task that asked."""
+    detail(run, option)
+    if AIRFLOW >= (3, 3):
+        return run._resumed("approve")
+    sent = {
+        "chosen_options": [option],
+        "params_input": {},
+        "responded_by_user": {"id": "7", "name": "Pat"},
+        "responded_at": datetime.now(UTC),
+        "timedout": False,
+    }
+    return run.resume("approve", sent)
+
+
+@asks_a_person
+def test_what_is_approved_is_made(emulator: Emulator, waiting: Run, tmp_path: Path) -> None:
+    shown = detail(waiting)
+    assert shown.subject == f"Spend {sum(COSTS)} credits on videos?"
+    assert [line for line in shown.body.splitlines() if line] == [
+        "- 65 credits: A fox",
+        "- 70 credits: A hare",
+        f"- 130 credits: {SIGN}",
+    ]
+    assert shown.options == ["Approve", "Reject"]
+    assert answer(waiting, "Approve").state == "success"
+    ended = waiting.finish()
+    assert {end.state for end in ended.values()} == {"success"}, ended
+    assert set(ended) == {f"video.{task}[{index}]" for task in ("generate", "download") for index in range(3)}
+    made = emulator.ledger()["tasks"]
+    assert sorted(task["charged"] for task in made) == COSTS
+    assert {task["prompt"] for task in made} == {"A fox", "A hare", SIGN}, "what was approved is no template"
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 5
+
+
+@asks_a_person
+def test_what_is_rejected_costs_nothing(emulator: Emulator, waiting: Run) -> None:
+    assert answer(waiting, "Reject").state == "success"
+    assert waiting.finish() == {}
+    assert {waiting.state(f"video.{task}") for task in ("generate", "download")} == {"skipped"}
+    assert emulator.ledger()["totals"]["accepted"] == 0
+
+
+@asks_a_person
+def test_a_price_that_rose_after_the_approval_is_not_paid(emulator: Emulator, waiting: Run) -> None:
+    body = {
+        "success": True,
+        "models": [
+            {
+                "id": "veo-3.1-lite-generate-001",
+                "pricing": {"creditsPerVideo": 66, "creditsPerVideoNoAudio": 35},
+            }
+        ],
+    }
+    emulator.inject({"kind": "status", "status": 200, "endpoint": "models", "body": body, "times": None})
+    answer(waiting, "Approve")
+    ended = waiting.finish()
+    assert ended["video.generate[1]"].state == "success"
+    for index in (0, 2):
+        assert ended[f"video.generate[{index}]"].error_name == "Veo3CreditLimitError"
+    assert [task["charged"] for task in emulator.ledger()["tasks"]] == [70]
+
+
+def test_a_column_that_sets_nothing_is_refused_before_anyone_is_asked(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    from tests.support.task_runs import Run
+
+    (tmp_path / "list.csv").write_text("prompt,modle\nA fox,veo-3.1-lite-generate-001\n", encoding="utf-8")
+    ended = Run(read(), {"prompts": str(tmp_path / "list.csv")}).finish()
+    assert "['modle']; allowed are prompt, model" in str(ended["estimate"].error)
+    assert emulator.ledger()["totals"]["requests"] == 0
+
+
+@pytest.fixture(params=["no such module", "a module that needs a later Airflow"])
+def _airflow_3_0(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import sys
+
+    name = "airflow.providers.standard.operators.hitl"
+    with monkeypatch.context() as patch:
+        if request.param == "no such module":
+            patch.setitem(sys.modules, name, None)
+        else:
+            version = importlib.import_module("airflow.providers.standard.version_compat")
+            patch.setattr(version, "AIRFLOW_V_3_1_PLUS", False, raising=False)
+            patch.delitem(sys.modules, name, raising=False)
+        yield
+
+
+@pytest.mark.usefixtures("_airflow_3_0")
+def test_where_airflow_cannot_ask_a_person_nothing_is_submitted(emulator: Emulator, tmp_path: Path) -> None:
+    from tests.support.task_runs import Run
+
+    run = Run(read(), {"destination": str(tmp_path)})
+    ended = run.finish()
+    assert ended["estimate"].state == "success"
+    assert ended["approve"].state == "failed"
+    assert "needs Airflow 3.1 or later" in str(ended["approve"].error)
+    assert run.state("video.generate") == "upstream_failed"
+    assert emulator.ledger()["totals"]["accepted"] == 0

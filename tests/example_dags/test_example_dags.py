@@ -1,0 +1,249 @@
+"""Every example DAG, read as Airflow reads it and run with ``dag.test()`` against the emulator."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_veo3.emulator import Emulator, Settings
+from demo.videos import Video, decode
+from tests.support.airflow_versions import read_dags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+CREDITS = 10_000
+FAST, FAST_SILENT = 190, 120  # credits of a video of the default model
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator that the connection ``veo3_default`` leads to."""
+    settings = Settings(
+        credits=CREDITS, processing_seconds=0.5, pending_seconds=0.1, height=90, requests_per_minute=None
+    )
+    with Emulator(settings) as emulator:
+        connection = {"conn_type": "veo3", "host": emulator.base_url, "password": emulator.api_key}
+        monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps(connection))
+        yield emulator
+
+
+@pytest.fixture
+def dags(airflow_db: None) -> dict[str, DAG]:
+    """The example DAGs, with their looks at the API closer together than a person would want them."""
+    dags = read_dags(EXAMPLES)
+    for dag in dags.values():
+        for task in dag.tasks:
+            for name in ("poll_interval", "poke_interval"):
+                if hasattr(task, name):
+                    setattr(task, name, 0.25)
+    return dags
+
+
+def run(dag: DAG, destination: Path, **conf: str) -> DagRun:
+    """Run a DAG to its end; it must succeed."""
+    done = dag.test(run_conf={"destination": f"file://{destination}", **conf})
+    states = {f"{ti.task_id}[{ti.map_index}]": ti.state for ti in done.get_task_instances()}
+    assert done.state == "success", states
+    assert set(states.values()) == {"success"}, states
+    return done
+
+
+def xcom(done: DagRun, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+    ti = done.get_task_instance(task_id, map_index=map_index)
+    assert ti is not None
+    return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
+
+
+def check_stored(stored: dict[str, Any], generation_id: str, destination: Path) -> Video:
+    """Check one entry of a download's result against the file, and give what the file holds."""
+    from hashlib import sha256
+
+    assert set(stored) == {"generation_id", "index", "uri", "size", "sha256", "mime_type"}
+    assert stored["generation_id"] == generation_id
+    assert stored["mime_type"] == "video/mp4"
+    path = Path(stored["uri"].removeprefix("file://"))
+    assert path == destination / f"{generation_id}_{stored['index']}.mp4"
+    assert path.stat().st_size == stored["size"]
+    assert sha256(path.read_bytes()).hexdigest() == stored["sha256"]
+    video = decode(path)
+    assert video.codec == "h264"
+    return video
+
+
+def check_ledger(emulator: Emulator, *charges: int) -> list[dict[str, Any]]:
+    """Check that exactly these charges were made and nothing was given back; give the generations."""
+    ledger = emulator.ledger()
+    assert Counter(task["charged"] for task in ledger["tasks"]) == Counter(charges)
+    assert ledger["totals"]["refunded"] == 0
+    assert ledger["totals"]["completed"] == ledger["totals"]["fetched_files"] == len(charges)
+    assert [account["credits"] for account in ledger["accounts"]] == [CREDITS - sum(charges)]
+    assert ledger["api_key_leaks"] == []
+    tasks: list[dict[str, Any]] = ledger["tasks"]
+    return tasks
+
+
+def test_reading_the_dag_files_warns_of_nothing_and_is_quick(airflow_db: None) -> None:
+    dags = read_dags(EXAMPLES)
+    assert set(dags) == {path.stem for path in EXAMPLES.glob("*.py")}
+    for dag in dags.values():
+        assert {"veo3", "example"} <= set(dag.tags)
+        # one that runs by itself spends nothing, and waits to be switched on
+        assert dag.timetable.can_be_scheduled is (dag.dag_id == "example_veo3_recover")
+        assert dag.catchup is False
+        assert dag.doc_md is not None
+        assert "credits" in dag.doc_md
+        assert all(getattr(task, "deferrable", True) for task in dag.tasks)
+
+
+def test_quickstart(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
+    done = run(dags["example_veo3_quickstart"], tmp_path, prompt="A paper boat in a gutter, after rain")
+    (accepted,) = check_ledger(emulator, FAST)
+    assert accepted["type"] == "text-to-video"
+    assert accepted["model"] == "veo-3.1-fast-generate-001"
+    assert accepted["prompt"] == "A paper boat in a gutter, after rain"
+
+    generation_id = xcom(done, "submit")
+    assert generation_id == xcom(done, "wait") == accepted["id"]
+    submitted, waited = xcom(done, "submit", "generation"), xcom(done, "wait", "generation")
+    assert submitted["credits_used"] == waited["credits_used"] == FAST
+    assert submitted["credits_remaining"] == CREDITS - FAST
+    assert waited["status"] == "completed"
+
+    (stored,) = xcom(done, "download")
+    video = check_stored(stored, generation_id, tmp_path)
+    assert video.seconds == 8
+    assert video.width * 9 == video.height * 16
+    assert video.audio
+
+
+def test_quickstart_takes_the_model_and_a_destination_with_blanks(
+    dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my videos"
+    done = run(dags["example_veo3_quickstart"], folder, model="veo-3.1-lite-generate-001")
+    check_ledger(emulator, 65)
+    (stored,) = xcom(done, "download")
+    check_stored(stored, xcom(done, "submit"), folder)
+
+
+def test_image_to_video(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
+    done = run(dags["example_veo3_image_to_video"], tmp_path)
+    (accepted,) = check_ledger(emulator, FAST)
+    assert accepted["type"] == "image-to-video"
+    (image,) = accepted["images"]
+    assert image["size"] == (EXAMPLES / "inputs" / "balloons.jpg").stat().st_size
+    assert image["mime_type"] == "image/jpeg"
+    assert xcom(done, "animate", "generation")["status"] == "completed"
+    (stored,) = xcom(done, "download")
+    assert check_stored(stored, accepted["id"], tmp_path).seconds == 8
+
+
+def test_first_last_frame(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
+    done = run(dags["example_veo3_first_last_frame"], tmp_path)
+    (accepted,) = check_ledger(emulator, FAST_SILENT)
+    assert accepted["type"] == "first-last-frame"
+    sizes = [(EXAMPLES / "inputs" / f"lake_at_{time}.png").stat().st_size for time in ("sunrise", "night")]
+    assert [image["size"] for image in accepted["images"]] == sizes
+    (stored,) = xcom(done, "download")
+    video = check_stored(stored, accepted["id"], tmp_path)
+    assert video.seconds == 6
+    assert not video.audio
+
+
+def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    dag = dags["example_veo3_recover"]
+    assert (dag.max_active_runs, dag.is_paused_upon_creation) == (1, True)
+    assert dag.schedule == "0 */6 * * *"
+    done = run(dag, tmp_path)
+    assert (xcom(done, "list"), xcom(done, "store")) == ([], []), "an account that has made nothing"
+
+    hook = Veo3Hook()
+    emulator.configure(processing_seconds=3600)
+    lost = [hook.text_to_video(f"A boat, {count} of them", sample_count=count).id for count in (1, 2)]
+    hook.text_to_video("Still on its way")
+    for generation_id in lost:
+        emulator.force(generation_id, "complete")
+    done = run(dag, tmp_path)
+    assert xcom(done, "list") == lost
+    stored = xcom(done, "store")
+    assert [(video["generation_id"], video["index"]) for video in stored] == [
+        (lost[0], 0),
+        (lost[1], 0),
+        (lost[1], 1),
+    ]
+    for video in stored:
+        check_stored(video, video["generation_id"], tmp_path)
+
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")}
+    assert len(written) == 3
+    assert xcom(run(dag, tmp_path), "store") == stored
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == written, "passed over"
+    ledger = emulator.ledger()
+    assert len(ledger["tasks"]) == 3, "it submits nothing"
+
+
+def test_recover_does_not_ask_for_everything_again_where_one_has_no_file(
+    dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
+) -> None:
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    hook = Veo3Hook()
+    emulator.inject({"kind": "no_videos", "prompt_contains": "nothing"})
+    made = [hook.text_to_video(prompt).id for prompt in ("A boat", "Like nothing before", "A bridge")]
+    for generation_id in made:
+        emulator.force(generation_id, "complete")
+    dag = dags["example_veo3_recover"]
+    assert dag.get_task("store").retries == 0  # else the run waits for them, and asks again
+    done = dag.test(run_conf={"destination": f"file://{tmp_path}"})
+    states = {ti.task_id: ti.state for ti in done.get_task_instances()}
+    assert states == {"list": "success", "store": "failed"}
+    assert len(list(tmp_path.glob("*.mp4"))) == 2
+    assert emulator.ledger()["requests"]["download"] == {"200": 2, "404": 4}, "not three times as many"
+
+
+def test_campaign(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
+    with (EXAMPLES / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) >= 6
+    done = run(dags["example_veo3_campaign"], tmp_path)
+    accepted = {task["id"]: task for task in check_ledger(emulator, *[FAST] * len(lines))}
+
+    for index, line in enumerate(lines):
+        generation_id = xcom(done, "video.generate", map_index=index)
+        assert accepted[generation_id]["prompt"] == line["prompt"]
+        (stored,) = xcom(done, "video.download", map_index=index)
+        video = check_stored(stored, generation_id, tmp_path)
+        assert video.seconds == int(line["duration_seconds"])
+        across, down = map(int, line["aspect_ratio"].split(":"))
+        assert video.width * down == video.height * across
+        sent = accepted[generation_id]["options"]
+        assert sent.get("seed") == (int(line["seed"]) if line["seed"] else None)
+        assert sent.get("negativePrompt") == (line["negative_prompt"] or None)
+    assert len(list(tmp_path.glob("*.mp4"))) == len(lines)
+
+
+def test_campaign_reads_another_list_with_empty_cells(
+    dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
+) -> None:
+    prompts = tmp_path / "mine.csv"
+    prompts.write_text(
+        "prompt,aspect_ratio,duration_seconds,seed,negative_prompt\nA lighthouse in a storm,,,,\n",
+        encoding="utf-8",
+    )
+    done = run(dags["example_veo3_campaign"], tmp_path, prompts=str(prompts))
+    (accepted,) = check_ledger(emulator, FAST)
+    (stored,) = xcom(done, "video.download", map_index=0)
+    video = check_stored(stored, accepted["id"], tmp_path)
+    assert (video.seconds, video.width * 9) == (8, video.height * 16)

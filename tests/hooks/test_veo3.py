@@ -1,0 +1,319 @@
+"""The hook's own work: the connection test, prices, paging, and the form for older Airflows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3ValidationError
+from airflow_provider_veo3.hooks.connection import settings_from_environment
+from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
+from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+from tests.support import samples
+from tests.support.airflow_versions import AIRFLOW
+from tests.support.raw_server import HANG_UP, RawServer, deaf_port, reply, running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY = "veo3_thesecretkey"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
+    """An API that the default connection leads to."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    with running_server() as server:
+        fields = {"conn_type": "veo3", "password": KEY, "host": server.url}
+        monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps(fields))
+        yield server
+
+
+def test_a_good_connection_is_tested_with_one_question_that_costs_nothing(server: RawServer) -> None:
+    server.script = [reply(200, samples.MODELS)]
+    assert Veo3Hook().test_connection() == (True, f"Connected to {server.url}; 5 models are offered.")
+    assert [(got.method, got.target) for got in server.received] == [("GET", "/api/veo/models")]
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (reply(401, samples.flat("INVALID_API_KEY")), "401 INVALID_API_KEY"),
+        (reply(503, b"<html>"), "answered 503"),
+        (reply(429, samples.RATE_LIMIT), "429 RATE_LIMIT_EXCEEDED"),
+        (reply(200, b"<html>a portal</html>"), "no JSON object"),
+        (reply(200, {"models": []}), "lists no model"),
+        (reply(302, b"", {"Location": "http://elsewhere.example"}), "answered 302"),
+        (HANG_UP, "no answer"),
+    ],
+)
+def test_a_bad_connection_is_told_at_once(server: RawServer, action: Any, said: str) -> None:
+    server.script = [action]
+    good, message = Veo3Hook().test_connection()
+    assert good is False
+    assert said in message
+    assert KEY not in message
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"host": "where nobody listens", "password": KEY}, "never sent"),
+        ({"host": "http://api.example.com", "password": KEY}, "plain http only to this machine"),
+        ({}, "password is empty"),
+    ],
+)
+def test_a_connection_that_leads_nowhere_is_told(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with deaf_port() as (deaf, _):
+        if fields.get("host") == "where nobody listens":
+            fields = {**fields, "host": deaf}
+        monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps({"conn_type": "veo3", **fields}))
+        good, message = Veo3Hook().test_connection()
+    assert good is False
+    assert said in message
+
+
+def test_no_connection_at_all_is_told() -> None:
+    good, message = Veo3Hook("veo3_team").test_connection()
+    assert good is False
+    assert "'veo3_team' is not defined" in message
+
+
+def test_prices_are_the_api_s(server: RawServer) -> None:
+    server.script = [reply(200, samples.MODELS)]
+    hook = Veo3Hook()
+    fast = "veo-3.1-fast-generate-001"
+    assert hook.estimate_credits(fast) == 190
+    assert hook.estimate_credits("veo-3.1-lite-generate-001", sample_count=2, generate_audio=False) == 70
+    as_templates_give_them: dict[str, Any] = {"sample_count": "2", "generate_audio": "false"}
+    assert hook.estimate_credits("veo-3.0-generate-001", **as_templates_give_them) == 500
+    assert {got.target for got in server.received} == {"/api/veo/models"}
+
+
+@pytest.mark.parametrize("asked", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
+@pytest.mark.parametrize("listed", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
+def test_a_price_is_found_under_either_spelling(server: RawServer, asked: str, listed: str) -> None:
+    *others, lite = samples.MODELS["models"]
+    server.script = [reply(200, {"models": [*others, {**lite, "id": listed}]})]
+    assert Veo3Hook().estimate_credits(asked) == 65
+
+
+def test_the_very_spelling_goes_before_the_other(server: RawServer) -> None:
+    lite = samples.MODELS["models"][-1]
+    dear = {**lite, "id": "veo-3.1-lite-generate-preview", "pricing": {"creditsPerVideo": 66}}
+    server.script = [reply(200, {"models": [dear, lite]})]
+    assert Veo3Hook().estimate_credits("veo-3.1-lite-generate-001") == 65
+    assert Veo3Hook().estimate_credits("veo-3.1-lite-generate-preview") == 66
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"model": "veo-9"}, "model"),
+        ({"model": ""}, "model"),
+        ({"model": None}, "model"),
+        ({"model": "unpriced"}, "model"),
+        ({"model": "unpriced", "sample_count": 3}, "sample_count"),
+        ({"model": "unpriced", "generate_audio": "maybe"}, "generate_audio"),
+    ],
+)
+def test_what_has_no_price_is_refused(server: RawServer, options: dict[str, Any], field: str) -> None:
+    server.script = [reply(200, {"models": [*samples.MODELS["models"], {"id": "unpriced", "pricing": None}]})]
+    with pytest.raises(Veo3ValidationError) as caught:
+        Veo3Hook().estimate_credits(**options)
+    assert caught.value.field == field
+
+
+def items(*numbers: int) -> list[dict[str, Any]]:
+    return [{"taskId": f"veo_{number}", "status": "completed"} for number in numbers]
+
+
+def page(*numbers: int, more: bool | None = None, total: int | None = None) -> Any:
+    return reply(200, {"videos": items(*numbers), "pagination": {"hasMore": more, "total": total}})
+
+
+def history(status: str | None = None) -> list[str]:
+    return [generation.id.removeprefix("veo_") for generation in Veo3Hook().iter_history(status)]
+
+
+def test_the_history_is_read_page_by_page_only_as_far_as_it_is_needed(server: RawServer) -> None:
+    server.script = [page(1, 2, more=True), page(3, more=False)]
+    listing = Veo3Hook().iter_history("completed")
+    assert [next(listing).id, next(listing).id] == ["veo_1", "veo_2"]
+    assert len(server.received) == 1
+    assert [generation.status for generation in listing] == [Status.COMPLETED]
+    assert [got.target for got in server.received] == [
+        "/api/veo/history?limit=100&skip=0&status=completed",
+        "/api/veo/history?limit=100&skip=2&status=completed",
+    ]
+
+
+def test_a_generation_that_moved_to_the_next_page_comes_once(server: RawServer) -> None:
+    server.script = [page(1, 2, more=True), page(2, 3, more=True), page(3, 4, more=False)]
+    assert history() == ["1", "2", "3", "4"]
+
+
+def test_a_history_that_repeats_its_first_page_for_ever_ends(server: RawServer) -> None:
+    server.script = [page(1, 2, more=True, total=1_000_000)]
+    assert history() == ["1", "2"]
+    assert len(server.received) == 2
+
+
+def test_a_history_that_says_more_where_there_is_none_ends(server: RawServer) -> None:
+    server.script = [page(1, more=True), page(more=True)]
+    assert history() == ["1"]
+    assert len(server.received) == 2
+
+
+def test_an_empty_history(server: RawServer) -> None:
+    server.script = [page(total=0)]
+    assert history() == []
+
+
+def test_an_upload_that_is_no_bytes_is_refused_before_anything_is_sent(server: RawServer) -> None:
+    server.script = [reply(202, samples.ACCEPTED)]
+    path: Any = "cat.png"
+    for call in (
+        lambda: Veo3Hook().image_to_video("x", path),
+        lambda: Veo3Hook().first_last_frame("x", path, path),
+        lambda: Veo3Hook().text_to_video("x" * 1001),
+        lambda: Veo3Hook().get_generation("../models"),
+        lambda: Veo3Hook().get_videos(""),
+    ):
+        with pytest.raises(Veo3ValidationError):
+            call()
+    assert server.connections == 0
+
+
+def test_the_triggerer_reads_the_same_connection(server: RawServer) -> None:
+    server.script = [reply(200, samples.COMPLETED)]
+
+    async def ask() -> Status:
+        hook = Veo3Hook()
+        transport = await hook.aget_conn()
+        try:
+            asked = flows.get_generation(samples.ID, hook.settings.base_url, Retries(attempts=1))
+            return (await transport.run(asked)).status
+        finally:
+            await transport.close()
+
+    assert asyncio.run(ask()) is Status.COMPLETED
+    assert server.received[0].headers["x-api-key"] == KEY
+
+
+def test_the_triggerer_takes_the_environment_too(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
+    with pytest.raises(AirflowNotFoundException):
+        asyncio.run(Veo3Hook().aget_conn())
+    monkeypatch.setenv("VEO3_API_KEY", KEY)
+    monkeypatch.setenv("VEO3_BASE_URL", server.url)
+    hook = Veo3Hook()
+
+    async def connect() -> None:
+        await (await hook.aget_conn()).close()
+
+    asyncio.run(connect())
+    assert hook.settings.base_url == server.url
+
+
+@pytest.mark.parametrize("extra", ["[1]", '"x"'])
+def test_the_triggerer_refuses_extras_that_are_no_object(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    fields = {"conn_type": "veo3", "password": KEY, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps(fields))
+    refused: tuple[type[Exception], str] = (Veo3ConnectionConfigError, "a JSON object")
+    if AIRFLOW < (3, 2):  # Airflow itself logs that they are none, and has no such connection
+        refused = (AirflowNotFoundException, "is not defined")
+    with pytest.raises(refused[0], match=refused[1]):
+        asyncio.run(Veo3Hook().aget_conn())
+
+
+def test_the_environment_serves_where_the_default_connection_is_not_defined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VEO3_API_KEY", KEY)
+    monkeypatch.setenv("VEO3_BASE_URL", "http://127.0.0.1:8000/")
+    settings = Veo3Hook().settings
+    assert (settings.api_key, settings.base_url) == (KEY, "http://127.0.0.1:8000")
+    assert (settings.conn_id, settings.poll_interval) == ("veo3_default", 10.0)
+    monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", '{"conn_type": "veo3", "password": "veo3_connection"}')
+    assert Veo3Hook().settings.api_key == "veo3_connection"
+    assert Veo3Hook().settings.base_url == "https://api.veo3gen.co"
+
+
+def test_a_named_connection_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_API_KEY", KEY)
+    with pytest.raises(AirflowNotFoundException, match=r"'veo3_team' is not defined. Add one of type 'veo3'"):
+        _ = Veo3Hook("veo3_team").settings
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_a_connection_or_a_key_both_ways_are_named(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("VEO3_API_KEY", value)
+    with pytest.raises(AirflowNotFoundException, match=r"VEO3_API_KEY serves as well. Nothing was sent"):
+        _ = Veo3Hook().settings
+
+
+def test_a_blank_key_or_a_bad_address_in_the_environment_is_refused() -> None:
+    with pytest.raises(Veo3ConnectionConfigError, match="password is empty"):
+        settings_from_environment({"VEO3_API_KEY": "  "})
+    with pytest.raises(Veo3ConnectionConfigError, match="host is"):
+        settings_from_environment({"VEO3_API_KEY": KEY, "VEO3_BASE_URL": "http://api.example.com"})
+    assert settings_from_environment({"VEO3_BASE_URL": "https://api.example.com"}) is None
+
+
+def test_the_labels_for_older_airflows_are_the_form_s() -> None:
+    behaviour = Veo3Hook.get_ui_field_behaviour()
+    assert behaviour == {
+        "hidden_fields": ["login"],
+        "relabeling": {"password": "API key", "host": "Base URL", "schema": "Scheme"},
+        "placeholders": {
+            "password": "veo3_...",
+            "host": "https://api.veo3gen.co",
+            "schema": "https",
+            "port": "443",
+        },
+    }
+    assert (Veo3Hook.conn_type, Veo3Hook.hook_name) == ("veo3", "VEO3")
+
+
+class Field:
+    """What wtforms would draw a text field with."""
+
+    def __init__(self, label: str, *, description: str, widget: object, default: object) -> None:
+        self.label, self.description, self.widget, self.default = label, description, widget, default
+
+
+class Widget:
+    """What Flask-AppBuilder would draw it as."""
+
+
+def test_the_fields_for_older_airflows_are_the_form_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    wtforms, builder, widgets = (
+        ModuleType(n) for n in ("wtforms", "flask_appbuilder", "flask_appbuilder.fieldwidgets")
+    )
+    vars(wtforms)["StringField"] = Field
+    vars(widgets)["BS3TextFieldWidget"] = Widget
+    for module in (wtforms, builder, widgets):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    drawn = Veo3Hook.get_connection_form_widgets()
+    assert {name: (field.label, field.description, field.default) for name, field in drawn.items()} == {
+        name: (spec["label"], spec["description"], spec["schema"]["default"])
+        for name, spec in CONNECTION_TYPE["conn-fields"].items()
+    }
+    assert all(isinstance(field.widget, Widget) for field in drawn.values())

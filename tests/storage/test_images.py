@@ -1,0 +1,139 @@
+"""Reading the images a generation starts from, from real files and object stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.io.store import _STORE_CACHE, attach
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_veo3.api.request import MAX_IMAGE_BYTES
+from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
+from airflow_provider_veo3.storage.images import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 20
+JPEG = b"\xff\xd8\xff\xe0" + b"j" * 20
+
+
+@pytest.mark.parametrize(("data", "mime"), [(PNG, "image/png"), (JPEG, "image/jpeg")])
+@pytest.mark.parametrize("as_uri", [False, True])
+def test_a_local_file_is_read_whatever_its_name(tmp_path: Path, data: bytes, mime: str, as_uri: bool) -> None:
+    path = tmp_path / "my cat.gif"
+    path.write_bytes(data)
+    image = read_image("image", path.as_uri().replace("%20", " ") if as_uri else str(path))
+    assert (image.field, image.data, image.mime_type) == ("image", data, mime)
+
+
+@pytest.mark.parametrize("source", [None, "", "  ", 5, b"x", ["a.png"], {"path": "a"}])
+def test_what_is_no_path_is_refused(source: Any) -> None:
+    with pytest.raises(Veo3ValidationError, match=r"^first_frame=.*path or object storage URI"):
+        read_image("first_frame", source)
+
+
+@pytest.mark.parametrize(
+    "source", ["{tmp}/none.png", "{tmp}", "{tmp}/cat.png/x", "{tmp}/\x00.png", "nosuch://b/k.png"]
+)
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, source: str) -> None:
+    (tmp_path / "cat.png").write_bytes(PNG)
+    with pytest.raises(Veo3ValidationError, match=r"^image=.*a JPEG or PNG file that exists"):
+        read_image("image", source.format(tmp=tmp_path))
+
+
+@pytest.mark.parametrize("source", ["s3://AKIA:s3cr3t@bucket/k.png", "s3://AKIA:s3cr3t@[bucket/k.png"])
+def test_credentials_in_a_uri_are_refused_and_not_shown(source: str) -> None:
+    with pytest.raises(Veo3ValidationError, match=r"^image=.*bucket/k.png") as caught:
+        read_image("image", source)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "s3cr3t" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", r"1 to 20971520 bytes \(this one has 0\)"),
+        (b"GIF89a", "starts with 47 49 46 38 39 61"),
+        (b"\x89", "starts with 89"),
+    ],
+)
+def test_a_file_that_is_no_image_is_refused(
+    tmp_path: Path, data: bytes, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the message cuts a long path
+    (tmp_path / "cat.png").write_bytes(data)
+    with pytest.raises(Veo3ValidationError, match=why) as caught:
+        read_image("last_frame", "cat.png")
+    assert caught.value.field == "last_frame"
+    assert "cat.png" in str(caught.value)
+
+
+def test_a_file_of_20_mib_is_read_and_a_larger_one_is_not_even_opened(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(PNG + bytes(MAX_IMAGE_BYTES - len(PNG)))
+    assert len(read_image("image", str(path)).data) == MAX_IMAGE_BYTES
+    with path.open("r+b") as file:
+        file.truncate(50 * 2**30)  # sparse: reading it would take the machine's memory
+    with pytest.raises(Veo3ValidationError, match=r"this one has 53687091200\)"):
+        read_image("image", str(path))
+
+
+class Store(MemoryFileSystem):  # type: ignore[misc]
+    """An object store that may be out of order, or tell a size that is out of date."""
+
+    protocol = "s3"
+    cachable = False
+    store: dict[str, Any] = {}  # noqa: RUF012 - the base class shares it too
+    pseudo_dirs = [""]  # noqa: RUF012
+    trouble: Exception | None = None
+    told_size: int | None = None
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        if self.trouble is not None:
+            raise self.trouble
+        told: dict[str, Any] = super().info(path, **kwargs)
+        return told if self.told_size is None else {**told, "size": self.told_size}
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store()
+    attach("s3", fs=store)
+    yield store
+    store.store.clear()
+    _STORE_CACHE.clear()
+
+
+def test_an_object_is_read(store: Store) -> None:
+    store.pipe("/bucket/cat.png", PNG)
+    assert read_image("image", "s3://bucket/cat.png").data == PNG
+
+
+def test_a_mistyped_connection_is_refused_before_the_store_is_asked(store: Store, airflow_db: None) -> None:
+    store.pipe("/bucket/cat.png", PNG)
+    attach("s3", conn_id="mistyped", fs=store)  # serves without a connection, as Amazon's does
+    with pytest.raises(Veo3ValidationError, match=r"^image='s3://mistyped@bucket/cat.png'.*mistyped"):
+        read_image("image", "s3://mistyped@bucket/cat.png")
+
+
+@pytest.mark.parametrize(
+    "trouble", [PermissionError("denied"), OSError("down"), RuntimeError("odd"), TimeoutError()]
+)
+def test_a_store_in_trouble_is_no_fault_of_the_value(store: Store, trouble: Exception) -> None:
+    store.trouble = trouble
+    with pytest.raises(Veo3StorageError, match=r"^image='s3://bucket/cat.png' cannot be read now") as caught:
+        read_image("image", "s3://bucket/cat.png")
+    assert "Nothing was submitted or spent" in str(caught.value)
+    assert caught.value.__cause__ is trouble
+
+
+def test_an_object_that_grew_is_read_no_further_than_the_limit(store: Store) -> None:
+    store.pipe("/bucket/cat.png", PNG + bytes(MAX_IMAGE_BYTES))
+    store.told_size = 100
+    with pytest.raises(Veo3ValidationError, match=f"this one has {MAX_IMAGE_BYTES + 1}"):
+        read_image("image", "s3://bucket/cat.png")

@@ -1,0 +1,91 @@
+"""Fixtures of every test that runs operators: an Airflow database, a VEO3 emulator, small images."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.connections import use_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_veo3.emulator import Emulator
+
+
+@pytest.fixture(scope="session")
+def airflow_bundles(airflow_db: None) -> None:
+    """Airflow's tables, and the bundle that DAGs are registered in."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    with warnings.catch_warnings():
+        # Airflow's in-process API server imports it, which Starlette 1.x has something to say about
+        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+        import starlette.testclient  # noqa: F401
+
+    DagBundlesManager().sync_bundles_to_db()
+
+
+@pytest.fixture(scope="session")
+def _one_emulator() -> Iterator[Emulator]:
+    from airflow_provider_veo3.emulator import Emulator, Settings
+
+    unlimited = dict.fromkeys(
+        ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
+    )
+    # a stand-in of fixed size for each file: what the videos show is tested elsewhere
+    with Emulator(
+        Settings(processing_seconds=0, pending_seconds=0, credits=10**6, file_size=4096, **unlimited)
+    ) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(
+    _one_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, airflow_bundles: None
+) -> Iterator[Emulator]:
+    """An emulator as new that finishes at once; ``veo3_default`` leads to it."""
+    from airflow_provider_veo3.polling import shared as poller
+
+    _one_emulator.reset()
+    # how long the generations of other tests took
+    poller._paces.clear()
+    use_connection(monkeypatch, _one_emulator)
+    yield _one_emulator
+    assert _one_emulator.ledger()["api_key_leaks"] == []
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two small images, by name."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pictures with spaces")
+    Image.new("RGB", (32, 18), "navy").save(folder / "first.png")
+    Image.new("RGB", (32, 18), "gold").save(folder / "last.jpg")
+    return {"first": str(folder / "first.png"), "last": str(folder / "last.jpg")}
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What production waits minutes for takes no time here."""
+    from airflow_provider_veo3.submission import record as submission
+    from airflow_provider_veo3.triggers import backoff
+
+    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
+    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
+    monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
+
+
+@pytest.fixture
+def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watchers tell, note and look again without the pauses that a real Airflow needs."""
+    from airflow_provider_veo3.triggers import completed
+    from tests.support.watches import Watch
+
+    monkeypatch.setattr(completed, "COMMIT_DELAY", 0.0)
+    monkeypatch.setattr(completed, "RUN_DELAY", 0.0)
+    monkeypatch.setattr(completed, "STATE_PAUSES", (0.01,))
+    Watch.running.clear()

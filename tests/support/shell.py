@@ -1,0 +1,107 @@
+"""Check commands of the docs without what they would do to the machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from typing import TYPE_CHECKING
+
+from tests.support.airflow_versions import connection_class
+from tests.support.pages import CHECKOUT
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.emulator import Emulator
+
+MAKEFILE = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+HERE = "http://127.0.0.1:8765"
+"""Where the docs have the emulator."""
+
+
+def check(script: str, emulator: Emulator) -> int:
+    """Check each command, and return how many there are; one of an unknown kind is an error."""
+    commands = [shlex.split(line, comments=True) for line in script.replace("\\\n", " ").splitlines()]
+    commands = [words for words in commands if words]
+    for words in commands:
+        _check(words, emulator)
+    return len(commands)
+
+
+def _check(words: list[str], emulator: Emulator) -> None:
+    match words:
+        case ["make", *arguments]:
+            _make(arguments)
+        case ["export", assignment]:
+            name, _, value = assignment.partition("=")
+            _variable(name, value)
+        case ["airflow", *arguments]:
+            from airflow.cli.cli_parser import get_parser
+
+            get_parser().parse_args(arguments)
+        case ["pip", "install", *arguments]:
+            _extras(" ".join(arguments))
+        case ["python", "-m", "airflow_provider_veo3.emulator", *arguments]:
+            from airflow_provider_veo3.emulator.__main__ import read_arguments
+
+            read_arguments(arguments)
+        case ["python", "-m", module, *_]:
+            assert importlib.util.find_spec(module) is not None, module
+        case ["curl", *arguments]:
+            _curl(arguments, emulator)
+        case _:
+            raise AssertionError(f"nobody knows how to check {shlex.join(words)!r}")
+
+
+def _make(arguments: list[str]) -> None:
+    for argument in arguments:
+        name, is_variable, _ = argument.partition("=")
+        pattern = rf"^{name} [?:]?=" if is_variable else rf"^{name}:"
+        assert re.search(pattern, MAKEFILE, re.MULTILINE), f"make {argument}"
+
+
+def _variable(name: str, value: str) -> None:
+    if name.startswith("AIRFLOW_CONN_"):
+        check_connection(value)
+    elif name.startswith("AIRFLOW__"):
+        from airflow.configuration import conf
+
+        _, section, option = name.lower().split("__", 2)
+        assert conf.has_option(section, option), name
+    else:
+        from airflow_provider_veo3.hooks.connection import settings_from_environment
+
+        key = {"VEO3_API_KEY": "veo3_key"} if name != "VEO3_API_KEY" else {}
+        settings = settings_from_environment(key | {name: value})
+        assert settings is not None, name
+        assert value in (settings.api_key, settings.base_url), f"{name} does nothing"
+
+
+def check_connection(value: str) -> None:
+    """Make the connection as Airflow does, and let the hook judge it."""
+    from airflow_provider_veo3.hooks.connection import settings_from_connection
+
+    connection = connection_class()
+    if value.startswith("{"):
+        made = connection.from_json(value, conn_id="c")
+    else:
+        made = connection(conn_id="c", uri=value)
+    assert made.conn_type == "veo3"
+    assert settings_from_connection("c", made, made.extra_dejson).api_key.startswith("veo3_")
+
+
+def _extras(arguments: str) -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"(?:\.|airflow-provider-veo3)\[([\w,]+)\]", arguments)
+    for extra in ",".join(named).split(",") if named else []:
+        assert extra in project["optional-dependencies"], extra
+
+
+def _curl(arguments: list[str], emulator: Emulator) -> None:
+    import httpx
+
+    data = arguments[arguments.index("-d") + 1] if "-d" in arguments else None
+    method = arguments[arguments.index("-X") + 1] if "-X" in arguments else "POST" if data else "GET"
+    (url,) = [argument for argument in arguments if argument.startswith(HERE)]
+    answer = httpx.request(method, url.replace(HERE, emulator.base_url), content=data, timeout=60)
+    assert answer.is_success, answer.text

@@ -1,0 +1,318 @@
+"""What a real statsd receives over its socket while tasks run."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_veo3 import metrics
+from tests.support.airflow_versions import (
+    collect_metrics,
+    needs_sensor_in_triggerer,
+    needs_task_state,
+    stats_loggers,
+)
+from tests.support.waits import HOUR, outcome, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_provider_veo3.emulator import Emulator
+
+FAST = "veo-3.1-fast-generate-001"
+ABOUT = f",type=text-to-video,model={FAST}"
+
+
+class Statsd:
+    """A statsd server that only listens."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+
+    def lines(self) -> list[str]:
+        """What came since the last time; a datagram to this machine is there when its sender goes on."""
+        lines: list[str] = []
+        self._server.setblocking(False)
+        while True:
+            try:
+                lines.append(self._server.recv(65536).decode())
+            except BlockingIOError:
+                return [line.removeprefix("airflow.") for line in lines if line.startswith("airflow.veo3.")]
+
+    def counted(self) -> Counter[str]:
+        """Sums of the counters; of gauges and timings how many came."""
+        sums: Counter[str] = Counter()
+        for line in self.lines():
+            name, value, kind = re.split(r"[:|]", line)[:3]
+            sums[name] += int(value) if kind == "c" else 1
+        return sums
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        options = {"statsd_on": True, "statsd_host": "127.0.0.1", "statsd_port": server.getsockname()[1]}
+        for name, value in {**options, "statsd_influxdb_enabled": True}.items():
+            monkeypatch.setenv(f"AIRFLOW__METRICS__{name.upper()}", str(value))
+        loggers: list[Any] = []
+
+        def factory() -> Any:
+            loggers.append(stats_loggers()[1]())
+            return loggers[-1]
+
+        collect_metrics(factory)
+        yield Statsd(server)
+        collect_metrics(None)
+        for logger in loggers:  # a task's process would end here
+            logger.statsd.close()
+
+
+def run(name: str, **options: Any) -> Any:
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+    from tests.support.task_runs import Run
+
+    with DAG(f"metrics_{name}") as dag:
+        Veo3TextToVideoOperator(
+            task_id="generate", prompt="A lighthouse", **{"wait_for_completion": True, **options}
+        )
+    return Run(dag).finish()["generate"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_video_is_counted_once_however_often_it_is_looked_at(
+    emulator: Emulator, statsd: Statsd, deferrable: bool
+) -> None:
+    emulator.inject({"kind": "status", "status": 503, "endpoint": "status", "times": 2})
+    ended = run(f"completed_{deferrable}", deferrable=deferrable, poll_interval=0.05)
+    assert ended.state == "success"
+    assert statsd.counted() == {
+        f"veo3.generations.submitted{ABOUT}": 1,
+        f"veo3.credits.spent{ABOUT}": 190,
+        "veo3.credits.remaining,conn_id=veo3_default": 1,
+        f"veo3.generations.completed{ABOUT}": 1,
+        f"veo3.generation.seconds{ABOUT}": 1,
+        "veo3.requests,endpoint=text-to-video,purpose=call,answer=2xx": 1,
+        "veo3.requests,endpoint=status,purpose=poll,answer=5xx": 2,
+        "veo3.requests,endpoint=status,purpose=poll,answer=2xx": 1,
+    }
+
+
+def test_the_balance_and_the_time_have_their_values(emulator: Emulator, statsd: Statsd) -> None:
+    emulator.configure(processing_seconds=0.5)
+    run("values", poll_interval=0.05)
+    values = dict(line.split(":") for line in statsd.lines())
+    assert values["veo3.credits.remaining,conn_id=veo3_default"] == f"{10**6 - 190}|g"
+    value, kind = values[f"veo3.generation.seconds{ABOUT}"].split("|")
+    assert kind == "ms"
+    assert float(value) == pytest.approx(500, abs=2), "by the API's clock, which tells of milliseconds"
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "reason"),
+    [
+        ({"kind": "fail_generation", "error": "Internal error"}, {}, "vendor"),
+        ({"kind": "fail_generation", "error": "It violates the content policy"}, {}, "content_policy"),
+        (None, {"timeout": 0.1}, "timeout"),
+        ({"kind": "status", "status": 402, "endpoint": "text-to-video"}, {}, "no_credits"),
+        ({"kind": "status", "status": 401, "endpoint": "text-to-video"}, {}, "key"),
+        ({"kind": "status", "status": 422, "endpoint": "text-to-video"}, {}, "refused"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_why_there_is_no_video(
+    emulator: Emulator,
+    statsd: Statsd,
+    *,
+    fault: dict[str, Any] | None,
+    options: dict[str, Any],
+    reason: str,
+    deferrable: bool,
+) -> None:
+    if fault is None:
+        emulator.configure(processing_seconds=HOUR)
+    else:
+        emulator.inject(fault)
+    ended = run(f"{reason}_{deferrable}", deferrable=deferrable, poll_interval=0.05, **options)
+    assert ended.state == "failed"
+    counted = statsd.counted()
+    failures = {name: number for name, number in counted.items() if "generations.failed" in name}
+    assert failures == {f"veo3.generations.failed,reason={reason}{ABOUT}": 1}
+    assert not any("completed" in name for name in counted)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"deferrable": True},
+        pytest.param({"start_from_trigger": True}, marks=needs_sensor_in_triggerer),
+        pytest.param({"start_from_trigger": True, "retries": 1}, marks=needs_sensor_in_triggerer),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize(("end", "reason"), [("success", None), ("failed", "vendor"), ("timeout", "timeout")])
+def test_a_sensor_counts_what_it_learns_with_a_worker_or_without(
+    emulator: Emulator,
+    statsd: Statsd,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    end: str,
+    reason: str | None,
+    skips: bool,
+    options: dict[str, Any],
+) -> None:
+    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+
+    from tests.support.sensor_runs import finish, run_of
+
+    async def asend(comms: InProcessSupervisorComms, message: Any) -> Any:
+        return comms.send(message)
+
+    monkeypatch.setattr(InProcessSupervisorComms, "asend", asend, raising=False)
+    generation_id, more = outcome(end, emulator)
+    statsd.lines()
+    options = {"start_from_trigger": False, **options, **more}
+    runs = run_of(f"metrics_{len(options)}_{end}_{skips}", generation_id, soft_fail=skips, **options)
+    if options["start_from_trigger"]:
+        finish(runs)
+    else:
+        runs.attempt("wait")
+    counted = statsd.counted()
+    ends = {name.partition(",type")[0]: n for name, n in counted.items() if "generations" in name}
+    assert ends == {f"veo3.generations.{f'failed,reason={reason}' if reason else 'completed'}": 1}
+    assert all("purpose=poll" in name for name in counted if "requests" in name)
+
+
+def test_what_is_refused_for_now_is_counted_by_request(emulator: Emulator, statsd: Statsd) -> None:
+    limited = {"kind": "status", "status": 429, "headers": {"Retry-After": "0"}}
+    emulator.inject({**limited, "endpoint": "text-to-video", "times": 2})
+    emulator.inject({**limited, "endpoint": "status", "times": 1})
+    assert run("limited", poll_interval=0.05).state == "success"
+    counted = statsd.counted()
+    assert counted["veo3.rate_limited,endpoint=text-to-video"] == 2
+    assert counted["veo3.rate_limited,endpoint=status"] == 1
+    assert counted["veo3.requests,endpoint=text-to-video,purpose=call,answer=429"] == 2
+    assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
+
+
+def test_a_second_attempt_counts_what_it_took_up(emulator: Emulator, statsd: Statsd) -> None:
+    from datetime import timedelta
+
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+    from tests.support.task_runs import Run
+
+    emulator.configure(processing_seconds=HOUR)
+    with DAG("metrics_again") as dag:
+        Veo3TextToVideoOperator(
+            task_id="generate",
+            prompt="A lighthouse",
+            wait_for_completion=True,
+            timeout=0.1,
+            poll_interval=0.05,
+            retries=1,
+            retry_delay=timedelta(days=1),
+        )
+    attempts = Run(dag)
+    assert attempts.attempt("generate").state == "up_for_retry"
+    assert statsd.counted()[f"veo3.generations.submitted{ABOUT}"] == 1
+    (task,) = emulator.ledger()["tasks"]
+    emulator.force(task["id"], "complete")
+    assert attempts.attempt("generate").state == "success"
+    counted = statsd.counted()
+    assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
+    assert counted[f"veo3.generations.completed{ABOUT}"] == 1
+    assert not any("submitted" in name or "credits" in name for name in counted)
+
+
+@needs_task_state
+@pytest.mark.usefixtures("_soon")
+def test_an_acceptance_that_only_a_later_attempt_learns_of_is_counted_then(
+    emulator: Emulator, statsd: Statsd
+) -> None:
+    from datetime import timedelta
+
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+    from tests.support.task_runs import Run
+
+    emulator.inject({"kind": "accept_then_disconnect"})
+    emulator.inject({"kind": "status", "status": 400, "endpoint": "history"})
+    with DAG("metrics_lost") as dag:
+        Veo3TextToVideoOperator(task_id="make", prompt="A hare", retries=1, retry_delay=timedelta(days=1))
+    attempts = Run(dag)
+    assert attempts.attempt("make").error_name == "Veo3NoAnswerError"
+    assert not any("submitted" in name or "credits" in name for name in statsd.counted())
+    assert attempts.attempt("make").state == "success"
+    counted = statsd.counted()
+    assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
+    assert counted[f"veo3.credits.spent{ABOUT}"] == 190
+    assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
+
+
+def test_a_lost_answer_is_an_acceptance_all_the_same(
+    emulator: Emulator, statsd: Statsd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_veo3.submission.record.LISTING_LAG", 0.02)
+    emulator.inject({"kind": "accept_then_disconnect", "endpoint": "text-to-video"})
+    assert run("lost", poll_interval=0.05).state == "success"
+    counted = statsd.counted()
+    assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
+    assert counted[f"veo3.credits.spent{ABOUT}"] == 190
+    assert counted["veo3.requests,endpoint=text-to-video,purpose=call,answer=none"] == 1
+    assert counted["veo3.requests,endpoint=history,purpose=call,answer=2xx"] >= 1
+
+
+def test_bytes_are_counted_when_they_are_written(emulator: Emulator, statsd: Statsd, tmp_path: Path) -> None:
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+    from tests.support.task_runs import Run
+
+    generation_id = submit()
+    statsd.lines()
+    for number, expected in ((1, 4096), (2, 0)):
+        with DAG(f"metrics_stored_{number}") as dag:
+            Veo3DownloadOperator(task_id="store", generation_id=generation_id, destination=str(tmp_path))
+        assert Run(dag).finish()["store"].state == "success"
+        assert statsd.counted()["veo3.bytes.stored"] == expected
+
+
+def test_trouble_with_metrics_reaches_no_task(emulator: Emulator) -> None:
+    class BrokenLogger(stats_loggers()[0]):  # type: ignore[misc]
+        @classmethod
+        def incr(cls, *args: Any, **kwargs: Any) -> None:
+            if args[0].startswith("veo3"):
+                raise RuntimeError("the collector is on fire")
+
+        timing = gauge = incr  # type: ignore[assignment]
+
+    collect_metrics(BrokenLogger)
+    try:
+        assert run("broken", poll_interval=0.05).state == "success"
+    finally:
+        collect_metrics(None)
+
+
+def test_tags_take_no_value_from_the_network_as_it_comes(statsd: Statsd, airflow_db: None) -> None:
+    strange = {"type": "text,to=video", "model": "m" * 65}
+    metrics.ended("completed", None, {**strange, "created_at": "2026-01-02", "completed_at": "yesterday"})
+    metrics.ended(
+        "completed", None, {"created_at": "2026-01-02T00:00:01+00:00", "completed_at": "2026-01-02"}
+    )
+    assert statsd.lines() == [
+        "veo3.generations.completed,type=other,model=other:1|c",
+        "veo3.generations.completed,type=unknown,model=unknown:1|c",
+    ]
