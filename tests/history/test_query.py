@@ -153,9 +153,9 @@ def test_a_listing_in_the_order_of_completion_loses_none_at_the_edge() -> None:
 def test_what_the_listing_does_not_tell_speaks_for_a_generation() -> None:
     untimed = made(1, None, model=None)
     finished = Generation("veo_0002", Status.COMPLETED, completed_at=NOON - 30 * HOUR)
-    assert History([untimed, finished]).select(HistoryQuery(since=NOON - HOUR, model="veo-3.1-generate-001")) == [
-        untimed
-    ]
+    assert History([untimed, finished]).select(
+        HistoryQuery(since=NOON - HOUR, model="veo-3.1-generate-001")
+    ) == [untimed]
 
 
 @pytest.mark.parametrize(

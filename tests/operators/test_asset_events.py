@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.operators._asset_events import asset_uri
-from tests.support.waits import looks
+from tests.support.waits import status_requests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def test_a_declared_asset_has_one_event_that_lists_the_files(emulator: Emulator,
         assert 0 <= file["seconds"] < 60
         assert file["prompt_sha256"] == hashlib.sha256(PROMPT.encode()).hexdigest()
     assert "Signature" not in str(extra)
-    assert looks(emulator) == 1
+    assert status_requests(emulator) == 1
 
 
 def test_an_alias_has_one_event_per_file_of_the_asset_that_it_is(emulator: Emulator, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_an_alias_has_one_event_per_file_of_the_asset_that_it_is(emulator: Emula
         (ids[1], 1),
     ]
     assert all(set(extra) == FACTS for _, extra in left)
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
 
 
 def test_the_connection_is_no_part_of_what_a_file_is(
@@ -125,7 +125,7 @@ def test_each_instance_of_a_mapped_task_tells_of_its_own(emulator: Emulator, tmp
 
 def test_without_outlets_nothing_more_is_asked(emulator: Emulator, tmp_path: Path) -> None:
     assert download("none", generate(), tmp_path, [])["store"].state == "success"
-    assert (looks(emulator), events("none")) == (0, [])
+    assert (status_requests(emulator), events("none")) == (0, [])
 
 
 def test_no_videos_are_an_event_without_files(emulator: Emulator, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_no_videos_are_an_event_without_files(emulator: Emulator, tmp_path: Path
 
     assert download("empty", [], tmp_path, [Asset("veo3://videos/empty")])["store"].state == "success"
     assert events("empty") == [("veo3://videos/empty", {"files": []})]
-    assert looks(emulator) == 0
+    assert status_requests(emulator) == 0
 
 
 def test_a_stored_video_is_told_of_though_its_status_cannot_be_had(
@@ -160,7 +160,7 @@ def test_an_api_that_refuses_is_not_asked_about_every_generation(emulator: Emula
     assert download("refused", made, tmp_path, [Asset("veo3://videos/refused")])["store"].state == "success"
     ((_, extra),) = events("refused")
     assert [file["credits"] for file in extra["files"]] == [190, None, None, None]
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
 
 
 def test_a_failed_download_is_no_event(emulator: Emulator, tmp_path: Path) -> None:

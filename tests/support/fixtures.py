@@ -51,7 +51,7 @@ def emulator(
 
     _one_emulator.reset()
     # how long the generations of other tests took
-    poller._paces.clear()
+    poller._durations.clear()
     use_connection(monkeypatch, _one_emulator)
     yield _one_emulator
     assert _one_emulator.ledger()["api_key_leaks"] == []
@@ -77,15 +77,3 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
     monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
     monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
-
-
-@pytest.fixture
-def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Watchers tell, note and look again without the pauses that a real Airflow needs."""
-    from airflow_provider_veo3.triggers import completed
-    from tests.support.watches import Watch
-
-    monkeypatch.setattr(completed, "COMMIT_DELAY", 0.0)
-    monkeypatch.setattr(completed, "RUN_DELAY", 0.0)
-    monkeypatch.setattr(completed, "STATE_PAUSES", (0.01,))
-    Watch.running.clear()

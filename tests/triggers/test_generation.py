@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.airflow_versions import carried_by_serde, import_string
 from tests.support.connections import use_connection
-from tests.support.waits import HOUR, drain, events_of, looks, submit, trigger_for, until
+from tests.support.waits import HOUR, drain, events_of, status_requests, submit, trigger_for, until
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -60,7 +60,7 @@ def test_what_will_not_pass_ends_the_wait_with_the_first_answer(
     emulator.inject(fault)
     event = drain(trigger_for(submit()))
     assert (event["ending"], event["reason"]) == (ending, reason)
-    assert looks(emulator) == 1
+    assert status_requests(emulator) == 1
 
 
 @pytest.mark.parametrize(
@@ -84,22 +84,22 @@ def test_what_will_not_pass_ends_the_wait_with_the_first_answer(
 def test_trouble_that_passes_is_waited_out(emulator: Emulator, fault: dict[str, Any]) -> None:
     emulator.inject({**fault, "endpoint": "status", "times": 3})
     assert drain(trigger_for(submit()))["ending"] == "completed"
-    assert looks(emulator) == 4
+    assert status_requests(emulator) == 4
 
 
 def test_a_deadline_that_has_passed_asks_once(emulator: Emulator) -> None:
     """A triggerer that was down for an hour must neither give up a finished video nor start anew."""
     past = time.time() - HOUR
     assert drain(trigger_for(submit(), deadline=past))["ending"] == "completed"
-    assert looks(emulator) == 1
+    assert status_requests(emulator) == 1
     emulator.configure(processing_seconds=HOUR)
     event = drain(trigger_for(submit(), deadline=past))
     assert event["ending"] == "timeout"
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
     assert "is still pro" in event["message"]
     emulator.inject({"kind": "status", "status": 503, "endpoint": "status", "times": None})
     event = drain(trigger_for(submit(), deadline=past))
-    assert (event["ending"], looks(emulator)) == ("timeout", 3)
+    assert (event["ending"], status_requests(emulator)) == ("timeout", 3)
     assert "503" in event["message"]
 
 
@@ -112,7 +112,7 @@ def test_a_trigger_made_again_keeps_its_deadline(emulator: Emulator, monkeypatch
 
     async def interrupted() -> None:
         waiting = asyncio.create_task(events_of(first))
-        await until(lambda: looks(emulator) > 0)
+        await until(lambda: status_requests(emulator) > 0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -133,7 +133,7 @@ def test_the_connections_poll_interval_serves_where_the_task_does_not_say(
     use_connection(monkeypatch, emulator, extra={"poll_interval": 3600})
     soon = time.time() + 0.2
     assert drain(trigger_for(submit(), poll_interval=None, deadline=soon))["ending"] == "timeout"
-    assert looks(emulator) == 1, "it looks after an interval, or at its deadline if that is sooner"
+    assert status_requests(emulator) == 1, "it looks after an interval, or at its deadline if that is sooner"
 
 
 class Blocking:
@@ -173,7 +173,7 @@ def test_the_event_loop_is_never_blocked(
         await until(lambda: emulator.faults()[0]["met"])
         for _ in range(100):
             await asyncio.sleep(0.001)
-        unanswered = looks(emulator) == 0
+        unanswered = status_requests(emulator) == 0
         hold.end()
         return unanswered
 
@@ -188,7 +188,7 @@ def test_the_event_loop_is_never_blocked(
     assert event["ending"] == "completed"
     assert unanswered, "the loop stood still until there was an answer"
     assert blocking.seen == []
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
 
 
 def test_on_kill_names_the_generation_and_asks_nothing(
