@@ -1,21 +1,15 @@
-"""Wall clock that can sleep; tests put another one in its place."""
+"""Clock of everything that waits; tests put another in the place of Python's ``time``."""
 
 from __future__ import annotations
 
-import time
-from typing import Final
+from typing import Protocol
 
 
-class Clock:
-    """The system's clock."""
+class Clock(Protocol):
+    """Wall clock that can sleep, such as the module ``time``."""
 
     def time(self) -> float:
         """Return the time in Unix seconds."""
-        return time.time()
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Block for so many seconds."""
-        time.sleep(seconds)
-
-
-SYSTEM_CLOCK: Final = Clock()

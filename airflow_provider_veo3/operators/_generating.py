@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_veo3.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_veo3.links import MANIFEST_KEY, Veo3GenerationLink, publish_link, publish_manifest
 from airflow_provider_veo3.parameters import check_choice, check_seconds
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.models import Generation
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.exceptions import Veo3RateLimitError
@@ -59,7 +60,7 @@ class GeneratingOperator(BaseOperator):
     operator_extra_links = (Veo3GenerationLink(),)
     ui_color = "#d9cdf5"
 
-    clock: ClassVar[Clock] = SYSTEM_CLOCK
+    clock: ClassVar[Clock] = time
     """Clock of the task's own waits; tests put another one in its place."""
     timings: ClassVar[Timings | None] = None
     """Bounds of a lost response; ``None`` for production's, tests shorten them."""
@@ -254,7 +255,11 @@ class GeneratingOperator(BaseOperator):
     def _publish(self, context: Context, request: GenerationRequest, generation: Generation) -> None:
         """Publish and log a generation that is this task's."""
         # an acceptance does not repeat what was asked for
-        about = {"type": request.type, "model": generation.model or request.model}
+        about = {
+            "type": request.type,
+            "model": generation.model or request.model,
+            "map_index": context["ti"].map_index,
+        }
         publish_manifest(context, generation.manifest() | about)
         publish_link(context, self._hook.settings.base_url, generation.id)
         used, left = (
@@ -335,8 +340,9 @@ class GeneratingOperator(BaseOperator):
 
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()
-        balance = self._published(context).get("credits_remaining")  # only the acceptance reports it
-        publish_manifest(context, manifest | {"credits_remaining": balance})
+        # only the acceptance reports the balance
+        kept = {"credits_remaining": self._published(context).get("credits_remaining")}
+        publish_manifest(context, manifest | kept | {"map_index": context["ti"].map_index})
         mark_delivered(self._store(context), Attempt.of(context, self.clock), result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id

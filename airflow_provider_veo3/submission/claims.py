@@ -1,27 +1,32 @@
 """Claims on generations among the tasks of a DAG run, so that two tasks never share a video.
 
-The XCom ``generation`` says what a task asks for, and then which generation it got. That is enough while no
-response is lost: an id that is published is taken. A task that searches the history for a lost response
-leaves the others time to publish, and claims what it adopts, as does a task that publishes late.
+A task publishes what it asks for, and then the generation it got. That is enough while no response is lost:
+a published id is taken. A task that searches the history for a lost response leaves the others time to
+publish, and claims what it adopts, as does a task that publishes late.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_veo3.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_veo3.links import MANIFEST_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_veo3.api.clock import Clock
+
+REQUEST_KEY: Final = "generation_request"
+"""XCom key of a task's request: its task and map index, and the identities of what it asks for."""
+
 CLAIM_KEY: Final = "generation_claim"
 """XCom key of a claim: its task and map index, the generation, and whether the claim is held."""
 
-_CLAIM: Final = {"holder", "id", "held"}
 _REQUEST: Final = {"holder", "fingerprint", "listed"}
+_CLAIM: Final = {"holder", "id", "held"}
 
 STANDOFF: Final = 20
 """Checks whether a later claimant has given way, before it is taken for dead."""
@@ -55,7 +60,7 @@ class RunClaims:
     :param clock: times the checks of a contested claim.
     """
 
-    def __init__(self, context: Context, operator_class: type, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, context: Context, operator_class: type, clock: Clock = time) -> None:
         self._ti = context["ti"]
         self._clock = clock
         self._task_ids = [
@@ -79,32 +84,28 @@ class RunClaims:
         :param listed: identity of what the history lists of it.
         """
         self._fingerprint, self._listed = fingerprint, listed
-        if self.has_peers:
-            request = {"holder": self._holder, "fingerprint": fingerprint, "listed": listed}
-            self._publish("submitting", request)
+        self._publish_request(fingerprint)
 
     def withdraw(self) -> None:
-        """Publish that the request was not accepted, and that nothing is searched for."""
-        if self.has_peers:
-            self._publish("refused", None)
+        """Publish that the request was not accepted, so that this task has no generation to search for."""
+        self._publish_request(None)
 
     def peers(self) -> Peers:
         """Read the state of the other tasks."""
         if not self.has_peers:
             return Peers(frozenset())
-        # in this order: a task that claims in between is seen to have claimed
-        manifests = list(self._pull(MANIFEST_KEY))
-        claims = {tuple(claim["holder"]): claim["id"] for claim in self._others()}
+        # in this order a task that claims or publishes in between is seen to have done so
+        requests = list(self._pull(REQUEST_KEY, _REQUEST))
+        claimed = [(holder, claim["id"]) for holder, claim in self._pull(CLAIM_KEY, _CLAIM) if claim["id"]]
+        published = [(holder, manifest["id"]) for holder, manifest in self._pull(MANIFEST_KEY, {"id"})]
+        served = {holder for holder, _ in (*claimed, *published)}
         searching = [
             request
-            for manifest in manifests
-            if isinstance(request := manifest.get("request"), Mapping) and request.keys() >= _REQUEST
-            if request["holder"] != self._holder and claims.get(tuple(request["holder"])) is None
+            for holder, request in requests
+            if request["fingerprint"] is not None and holder not in served
         ]
         return Peers(
-            taken=frozenset(
-                [*self._published(manifests), *(str(claim) for claim in claims.values() if claim)]
-            ),
+            taken=frozenset(str(generation_id) for _, generation_id in (*claimed, *published)),
             rivals=sum(request["fingerprint"] == self._fingerprint for request in searching),
             lookalikes=sum(
                 request["fingerprint"] != self._fingerprint and request["listed"] == self._listed
@@ -134,7 +135,7 @@ class RunClaims:
     def _belongs_to_another(self, generation_id: str, *, held: bool) -> bool:
         """Return whether another task wins a generation that this task has claimed, or already holds."""
         for _ in range(STANDOFF):
-            rivals = [claim for claim in self._others() if claim["id"] == generation_id]
+            rivals = [claim for _, claim in self._pull(CLAIM_KEY, _CLAIM) if claim["id"] == generation_id]
             if held:  # those that do not hold the generation yet will see this task's claim
                 rivals = [claim for claim in rivals if claim["held"]]
             if any(claim["holder"] < self._holder or (claim["held"] and not held) for claim in rivals):
@@ -148,30 +149,18 @@ class RunClaims:
         claim = {"holder": self._holder, "id": generation_id, "held": held}
         self._ti.xcom_push(key=CLAIM_KEY, value=claim)
 
-    def _publish(self, status: str, request: Mapping[str, Any] | None) -> None:
-        """Publish a manifest without a generation."""
-        value = {"version": 1, "id": None, "status": status, "request": request}
-        self._ti.xcom_push(key=MANIFEST_KEY, value=value)
+    def _publish_request(self, fingerprint: str | None) -> None:
+        if self.has_peers:
+            request = {"holder": self._holder, "fingerprint": fingerprint, "listed": self._listed}
+            self._ti.xcom_push(key=REQUEST_KEY, value=request)
 
-    def _others(self) -> Iterator[Mapping[str, Any]]:
-        for claim in self._pull(CLAIM_KEY):
-            if claim.keys() >= _CLAIM and claim["holder"] != self._holder:
-                yield claim
-
-    def _published(self, manifests: list[Mapping[str, Any]]) -> list[str]:
-        """Return the ids in the manifests of the other tasks."""
-        ids = [manifest["id"] for manifest in manifests if isinstance(manifest.get("id"), str)]
-        # where Airflow 3.0 resumes a retry, the manifest of this task's earlier attempt is still there
-        ti = self._ti
-        own = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index) if ids else None
-        if isinstance(own, Mapping) and own.get("id") in ids:
-            ids.remove(own["id"])
-        return ids
-
-    def _pull(self, key: str) -> Iterator[Mapping[str, Any]]:
+    def _pull(self, key: str, fields: set[str]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+        """Yield the values of the other tasks, with task id and map index; a value without them is alone."""
         for task_id in self._task_ids:
             # without map_indexes: the values of all instances
             pulled = self._ti.xcom_pull(task_ids=task_id, key=key)
             for value in pulled if isinstance(pulled, list) else [pulled]:
-                if isinstance(value, Mapping):
-                    yield value
+                if isinstance(value, Mapping) and value.keys() >= fields:
+                    _, map_index = value.get("holder") or (task_id, value.get("map_index", -1))
+                    if [task_id, map_index] != self._holder:
+                        yield (task_id, map_index), value

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from airflow_provider_veo3.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_veo3.exceptions import Veo3StateError
 from airflow_provider_veo3.submission.decisions import PRODUCTION, Timings
 from airflow_provider_veo3.submission.record import RECORD_KEY, Phase, Record
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_veo3.api.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Attempt:
     run_started: float
 
     @classmethod
-    def of(cls, context: Context, clock: Clock = SYSTEM_CLOCK) -> Attempt:
+    def of(cls, context: Context, clock: Clock = time) -> Attempt:
         """Return the attempt at hand."""
         ti, run = context["ti"], context["dag_run"]
         # clearing a task of a finished run starts the run anew, after an earlier attempt may have paid
@@ -134,7 +136,7 @@ class NoStore:
 
 
 def record_store(
-    context: Context, *, durable: bool, clock: Clock = SYSTEM_CLOCK, timings: Timings = PRODUCTION
+    context: Context, *, durable: bool, clock: Clock = time, timings: Timings = PRODUCTION
 ) -> RecordStore:
     """Return the record store that the installed Airflow offers to a task instance."""
     if not durable:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
-from airflow_provider_veo3.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.retries import Retries, was_accepted, was_not_accepted
 from airflow_provider_veo3.exceptions import (
@@ -37,6 +37,7 @@ from airflow_provider_veo3.submission.record import RECORD_KEY, Phase, Record, i
 from airflow_provider_veo3.submission.store import Attempt, RecordStore, mark_delivered
 
 if TYPE_CHECKING:
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.submission.claims import RunClaims
@@ -76,7 +77,7 @@ class Submitter:
         on_ambiguous: OnAmbiguous,
         defers: bool = False,
         max_credits: int | None = None,
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock = time,
         timings: Timings = PRODUCTION,
     ) -> None:
         self._hook = hook
