@@ -258,7 +258,6 @@ class GeneratingOperator(BaseOperator):
         about = {
             "type": request.type,
             "model": generation.model or request.model,
-            "map_index": context["ti"].map_index,
         }
         publish_manifest(context, generation.manifest() | about)
         publish_link(context, self._hook.settings.base_url, generation.id)
@@ -342,7 +341,7 @@ class GeneratingOperator(BaseOperator):
         manifest = result.manifest_or_raise()
         # only the acceptance reports the balance
         kept = {"credits_remaining": self._published(context).get("credits_remaining")}
-        publish_manifest(context, manifest | kept | {"map_index": context["ti"].map_index})
+        publish_manifest(context, manifest | kept)
         mark_delivered(self._store(context), Attempt.of(context, self.clock), result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id
