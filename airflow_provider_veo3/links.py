@@ -19,8 +19,9 @@ STORED_URIS_KEY: Final = "stored_video_uris"
 
 
 def publish_manifest(context: Context, manifest: Mapping[str, Any]) -> None:
-    """Push what is known of a generation."""
-    context["ti"].xcom_push(key=MANIFEST_KEY, value=dict(manifest))
+    """Push the manifest of a generation, with the map index of the task that has it."""
+    ti = context["ti"]
+    ti.xcom_push(key=MANIFEST_KEY, value={**manifest, "map_index": ti.map_index})
 
 
 def publish_link(context: Context, base_url: str, generation_id: str) -> None:

@@ -262,10 +262,8 @@ def test_an_acceptance_that_only_a_later_attempt_learns_of_is_counted_then(
     assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
 
 
-def test_a_lost_answer_is_an_acceptance_all_the_same(
-    emulator: Emulator, statsd: Statsd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_veo3.submission.record.LISTING_LAG", 0.02)
+@pytest.mark.usefixtures("_soon")
+def test_a_lost_answer_is_an_acceptance_all_the_same(emulator: Emulator, statsd: Statsd) -> None:
     emulator.inject({"kind": "accept_then_disconnect", "endpoint": "text-to-video"})
     assert run("lost", poll_interval=0.05).state == "success"
     counted = statsd.counted()

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
     from airflow_provider_veo3.storage.store import StoredVideo
 
 AZURE: Final = ("abfs", "abfss")
@@ -42,16 +41,21 @@ def lineage_of_stored(
     return OperatorLineage(inputs=inputs, outputs=outputs)
 
 
-def lineage_of_generating(operator: Veo3TextToVideoOperator) -> Any:
-    """Return the ``OperatorLineage`` of a generating task: images go in, the generation comes out."""
+def lineage_of_generating(*, images: Sequence[Any], base_url: str | None, generation_id: str | None) -> Any:
+    """Return the ``OperatorLineage`` of a generating task: its images and its generation.
+
+    :param images: sources of the images.
+    :param base_url: base URL of the API; ``None`` before there is a generation.
+    :param generation_id: the generation; ``None`` before there is one.
+    """
     from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    names = [_image(getattr(operator, name)) for name in operator.image_fields]
+    names = [_image(source) for source in images]
     inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in filter(None, names)]
     outputs = []
-    if operator._generation_id is not None:
-        namespace, name = generation_of(operator._hook.settings.base_url, operator._generation_id)
+    if base_url is not None and generation_id is not None:
+        namespace, name = generation_of(base_url, generation_id)
         outputs.append(OutputDataset(namespace=namespace, name=name))
     return OperatorLineage(inputs=inputs, outputs=outputs)
 

@@ -127,7 +127,8 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         try:
             xcoms = await self._links(result.generation_id)
             if done:
-                xcoms[MANIFEST_KEY] = dict(result.manifest)
+                ti: Any = self.task_instance
+                xcoms[MANIFEST_KEY] = {**result.manifest, "map_index": ti.map_index}
             if done and self.returns:
                 xcoms["return_value"] = result.generation_id
             await self._push(xcoms)

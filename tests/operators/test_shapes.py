@@ -32,6 +32,7 @@ MANIFEST_KEYS = {
     "status",
     "credits_used",
     "credits_remaining",
+    "map_index",
     "created_at",
     "completed_at",
 }

@@ -111,7 +111,7 @@ def test_what_was_paid_for_is_named_where_the_task_fails_before_it_looks(
     moved = image.rename(tmp_path / "moved.png")
     capfd.readouterr()
     assert run.attempt(TASK).error_name == "Veo3ValidationError"
-    assert f"has paid for generation {generation_id}" in capfd.readouterr().out
+    assert f"An earlier attempt of this task paid for generation {generation_id}" in capfd.readouterr().out
     moved.rename(image)
     emulator.force(generation_id, "complete")
     clear(run)

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
 
 
+def set_timings(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
+    """Let lost responses of all generating tasks be settled within fractions of a second."""
+    from airflow_provider_veo3.operators._generating import GeneratingOperator
+    from airflow_provider_veo3.submission.decisions import Timings
+
+    short = {"listing_lag": 0.02, "acceptance_span": 0.2, "peer_patience": 0.03, "first_pause": 0.01}
+    monkeypatch.setattr(GeneratingOperator, "timings", Timings(**short | changes))
+
+
 @pytest.fixture(scope="session")
 def airflow_bundles(airflow_db: None) -> None:
     """Airflow's tables, and the bundle that DAGs are registered in."""
@@ -71,11 +80,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What production waits minutes for takes no time here."""
-    from airflow_provider_veo3.submission import record as submission
     from airflow_provider_veo3.triggers import backoff
 
-    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
-    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
+    set_timings(monkeypatch)
     monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
 
 

@@ -27,17 +27,16 @@ class Jumps:
 
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         from airflow_provider_veo3.api import transport
-        from airflow_provider_veo3.operators import _generating as attempt
-        from airflow_provider_veo3.operators import generate
+        from airflow_provider_veo3.operators._generating import GeneratingOperator
         from airflow_provider_veo3.polling import shared as poller
-        from airflow_provider_veo3.submission import submitter as exactly_once
         from airflow_provider_veo3.triggers import backoff, generation
 
         self._emulator, self._ahead = emulator, 0.0
         self.in_worker: list[float] = []
         self.deferred: list[float] = []
         clock = SimpleNamespace(time=self.now, sleep=self._sleep)
-        for module in (attempt, exactly_once, generate, backoff, generation, poller):
+        monkeypatch.setattr(GeneratingOperator, "clock", clock)
+        for module in (backoff, generation, poller):
             monkeypatch.setattr(module, "time", clock)
         # which notes when an answer came, to compare the API's clock with ours
         noting = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
