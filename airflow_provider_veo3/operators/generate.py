@@ -222,7 +222,9 @@ class Veo3TextToVideoOperator(BaseOperator):
         """Return the images as inputs and the generation as output."""
         from airflow_provider_veo3.operators._lineage import lineage_of_generating
 
-        return lineage_of_generating(self)
+        images = [getattr(self, name) for name in self.image_fields]
+        base_url = self._hook.settings.base_url if self._generation_id is not None else None
+        return lineage_of_generating(images, base_url, self._generation_id)
 
     def on_kill(self) -> None:
         """Say what a person who ends the task should know."""

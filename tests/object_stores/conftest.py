@@ -56,15 +56,6 @@ def store(_server: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     _STORE_CACHE.clear()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between tries take no time; being stopped works as ever."""
-    from airflow_provider_veo3.storage.source import StoppableClock
-
-    pause = StoppableClock.pause
-    monkeypatch.setattr(StoppableClock, "pause", lambda self, seconds: pause(self, 0))
-
-
 @pytest.fixture
 def files(emulator: Emulator) -> Any:
     """Sets the size of the files that the emulator hands out."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.emulator import Fault
-from airflow_provider_veo3.storage.multipart import BLOCK
+from airflow_provider_veo3.storage.multipart import PART_SIZE
 from tests.support.servers import BUCKET, CONN_ID
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.holding import Hold
     from tests.support.servers import Seen, Store
 
-SIZE = 2 * BLOCK + 2 * 2**20 + 77
+SIZE = 2 * PART_SIZE + 2 * 2**20 + 77
 """Bytes of a file: two whole parts and a short one, which is no multiple of anything."""
 
 
@@ -108,7 +108,7 @@ def polling(look: Callable[[], Any]) -> Iterator[list[Any]]:
         thread.join()
 
 
-@pytest.mark.parametrize("size", [1000, BLOCK, BLOCK + 1, SIZE])
+@pytest.mark.parametrize("size", [1000, PART_SIZE, PART_SIZE + 1, SIZE])
 def test_every_video_goes_from_the_prompt_to_the_bucket(
     size: int, store: Store, emulator: Emulator, files: Callable[[int], None]
 ) -> None:
@@ -177,9 +177,9 @@ def test_a_reader_sees_the_object_before_or_the_one_after(
     ("kind", "at"),
     [
         ("truncate", 100_000),
-        ("truncate", BLOCK),
+        ("truncate", PART_SIZE),
         ("truncate", SIZE - 1),
-        ("disconnect_mid_body", 2 * BLOCK + 12345),  # the reset costs the bytes that were under way
+        ("disconnect_mid_body", 2 * PART_SIZE + 12345),  # the reset costs the bytes that were under way
     ],
 )
 def test_a_connection_that_breaks_is_resumed_where_it_broke(
@@ -205,7 +205,7 @@ def test_a_retry_after_a_failed_attempt_stores_the_rest_once(
     run = pipeline(store, sample_count=2, max_concurrency=1)
     submitted(run)
     # the first file comes whole, of the second two parts, and then the host is down
-    emulator.inject(Fault("truncate", endpoint="file", bytes=2 * BLOCK + 1000, skip=1))
+    emulator.inject(Fault("truncate", endpoint="file", bytes=2 * PART_SIZE + 1000, skip=1))
     emulator.inject(Fault("status", endpoint="file", status=503, skip=2, times=None))
     failed = run.attempt("download")
     assert failed.error_name == "Veo3StorageError"
