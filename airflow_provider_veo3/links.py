@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
 
 MANIFEST_KEY: Final = "generation"
-"""XCom key of the manifest: id, type, model, status, credits, times; never a link or a key."""
+"""XCom key of the manifest, which contains no link and no API key."""
 STATUS_URL_KEY: Final = "generation_status_url"
 """XCom key of the generation's status URL."""
 STORED_URIS_KEY: Final = "stored_video_uris"
@@ -29,7 +29,7 @@ def publish_manifest(context: Context, manifest: Mapping[str, Any]) -> None:
 
 
 def publish_link(context: Context, base_url: str, generation_id: str) -> None:
-    """Push the status URL of a generation: before a deferral, so that the link shows early."""
+    """Push the status URL of a generation, before a deferral if there is one."""
     context["ti"].xcom_push(key=STATUS_URL_KEY, value=status_url(base_url, generation_id))
 
 
@@ -44,7 +44,7 @@ def publish_stored(context: Context, uris: Sequence[str]) -> None:
 
 
 class Veo3GenerationLink(BaseOperatorLink):
-    """Link to the status of the generation, which the API shows only with the account's key."""
+    """Link to the status of the generation, for requests with the account's key."""
 
     name = "VEO3 status"
 
@@ -60,7 +60,7 @@ class Veo3StoredVideoLink(BaseOperatorLink):
     name = "Stored video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's
-        """Return the video's page in the cloud console, or its URI; empty before it is stored."""
+        """Return the video's page or URI, empty before the video is stored."""
         value = XCom.get_value(ti_key=ti_key, key=STORED_URIS_KEY)
         first = value[0] if isinstance(value, list) and value else None
         return console_url(first) if isinstance(first, str) else ""

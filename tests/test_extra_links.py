@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def links(run: Any, task_id: str, map_index: int = -1) -> dict[str, str | None]:
-    """Return the links of a task as the API server does, from the serialized DAG and the XComs."""
+    """Return the links of a task from the serialized DAG, as the API server does."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select

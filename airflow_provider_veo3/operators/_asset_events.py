@@ -58,7 +58,7 @@ def publish_events(
 
 
 def asset_uri(uri: str) -> str:
-    """Return the URI of a stored file as an asset, which is the same for every connection.
+    """Return the asset URI of a stored file, without the connection.
 
     ``?`` and ``#`` in the key are quoted, since Airflow drops them.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 PAGE_SIZE: Final = 1000
-"""Most parts that S3 lists at once; an upload with more, 5 GB, is left alone."""
+"""Most parts that S3 lists at once; a larger upload, over 5 GB, stays."""
 
 log = logging.getLogger(__name__)
 

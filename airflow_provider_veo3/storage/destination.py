@@ -99,7 +99,7 @@ class Destination:
 
     @property
     def max_concurrency(self) -> int | None:
-        """Most files to write at once, each of which holds a part in memory; ``None`` for no limit."""
+        """Most files to write at once, limited by memory; ``None`` for no limit."""
         return MAX_PARTS if self._store else None
 
     @property
@@ -165,7 +165,7 @@ def _check_uri(uri: object) -> None:
 
 @contextlib.contextmanager
 def _storage_errors(uri: str, action: str) -> Iterator[None]:
-    """Raise any error of a storage library as ours, with the URI and the next step."""
+    """Raise the errors of storage libraries as ``Veo3StorageError``."""
     try:
         yield
     except Veo3Error:
@@ -179,7 +179,7 @@ def _storage_errors(uri: str, action: str) -> Iterator[None]:
 
 
 def _free_frames(error: BaseException) -> None:
-    """Clear the frames of an error, which hold a part of the file for as long as the task runs."""
+    """Clear the frames of an error, which would keep a part in memory."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:

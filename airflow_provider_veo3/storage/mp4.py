@@ -25,7 +25,7 @@ def starts_as_mp4(head: bytes) -> bool:
 
 
 class BoxWalk:
-    """Walk from each outermost box to the next, to detect a file that was cut off.
+    """Walk over the outermost boxes, to detect a file that was cut off.
 
     Nothing else reveals a host that announces half a file as the whole, or a proxy that cuts a body without
     a length. An unknown box ends the walk and proves nothing.

@@ -20,21 +20,24 @@ PART_SIZE: Final = 5 * 2**20
 """Bytes of one part of an upload: the least that S3 accepts."""
 
 MAX_PARTS: Final = 3
-"""Parts in memory at once, of all files of one destination: being filled, queued or being sent."""
+"""Most parts in memory, of all files of a destination: filled, queued or sent."""
 
 UPLOAD_THREADS: Final = 2
-"""Parts sent at once, each of which the store's client copies. All together, that is 31 MB, measured."""
+"""Parts sent at once.
+
+The store's client copies each of them: with ``MAX_PARTS``, that is 31 MB of memory, measured.
+"""
 
 CONTENT_TYPE: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "s3": lambda mime_type: {"ContentType": mime_type},
     "gs": lambda mime_type: {"content_type": mime_type},
     "abfs": lambda mime_type: {"content_settings": {"content_type": mime_type}},
 }
-"""Stores that show an upload only once it is completed, and their option for the media type."""
+"""Option for the media type, for each store that hides an upload until its completion."""
 
 
 class PartPool:
-    """Pool of part buffers and of the threads that upload them, shared by the files of a destination.
+    """Pool of part buffers and upload threads, shared by the files of a destination.
 
     At most ``MAX_PARTS`` buffers exist. A buffer is reused: memory that one thread frees and another
     allocates accumulates.
@@ -134,7 +137,7 @@ class MultipartSink:
                 wait([self._upload])  # a part that arrived after the abort would stay
             self._file.discard()
         finally:
-            # else the garbage collector closes it, which begins a new upload (s3fs) or publishes (adlfs)
+            # else the garbage collector closes it, which starts a new upload (s3fs) or publishes (adlfs)
             self._file.closed = True
 
     def _send(self, part: PartBuffer, job: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Judgement of a file host's response: the body to write, or the failure and its remedy."""
+"""Judgement of a file host's response: a body to write, or a failure and its remedy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CONTENT_RANGE: Final = re.compile(r"\s*bytes (?P<start>\d+)-\d+/(?P<total>\d+|\
 
 @dataclass(frozen=True)
 class Progress:
-    """Bytes of a file that are written so far, and the version of the file that they belong to."""
+    """Written part of a file, and the version of the file that it belongs to."""
 
     offset: int = 0
     """Bytes written."""
@@ -71,11 +71,11 @@ class Failure:
     retry_after: float | None = None
     """Seconds that the host asked to wait."""
     corrupt: bool = False
-    """Whether the host sent other bytes than the announced video, rather than none."""
+    """True if the host sent other bytes than the announced video, rather than none."""
 
 
 def judge(status: int, headers: Mapping[str, str], progress: Progress, now: float) -> Progress | Failure:
-    """Return the place in the file where the body of a response starts, or the failure.
+    """Return where in the file the body of a response starts, or the failure.
 
     :param headers: names in lower case.
     :param progress: what is written so far.
@@ -97,7 +97,7 @@ def judge(status: int, headers: Mapping[str, str], progress: Progress, now: floa
 
 
 def _judge_whole_file(headers: Mapping[str, str]) -> Progress:
-    """Read the headers of a body that starts at the first byte, also where only the rest was requested."""
+    """Read the headers of a whole file, which a host may also send instead of the rest."""
     if _is_encoded(headers):  # the length and the tag are those of the encoded bytes
         return Progress()
     length = headers.get("content-length", "").strip()
@@ -145,7 +145,7 @@ def is_expiring(expires_at: datetime | None, now: datetime) -> bool:
 
 
 def video_mime_type(*candidates: str) -> str:
-    """Return the first plain video type, since it comes from the network and goes to XCom."""
+    """Return the first plain video type among untrusted media types."""
     for candidate in candidates:
         mime_type = candidate.partition(";")[0].strip().lower()
         if re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]{0,60}", mime_type):

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_SIZE: Final = 2**16
-"""Bytes read and written at a time; measured: more is not faster, and each file holds two of them."""
+"""Bytes read and written at a time; by measurement, more is not faster."""
 
 STALE_SECONDS: Final = 3600.0
-"""Seconds without a new byte after which a hidden local file has lost its writer: no read waits as long."""
+"""Seconds without a write after which a hidden local file has no writer any more."""
 
 _HIDDEN_PREFIX: Final = ".veo3-"
 _HIDDEN_SUFFIX: Final = ".part"
@@ -51,7 +51,9 @@ class Sink(Protocol):
 
 
 class LocalSink:
-    """Hidden local file that is renamed to its target, so that two writers of one name cannot mix.
+    """Hidden local file that is renamed to its target.
+
+    Each writer has a hidden file of its own, so that two writers of one name cannot mix.
 
     :param path: target.
     """
@@ -68,8 +70,8 @@ class LocalSink:
         self._file.write(data)
 
     def publish(self) -> None:
-        """Flush to disk, then rename: a crash must not leave a short file under the name."""
-        self._file.flush()
+        """Rename the file, once its bytes are on the disk."""
+        self._file.flush()  # before the rename: a crash must not leave a short file under the name
         os.fsync(self._file.fileno())
         self._file.close()
         self._hidden.replace(self._path)

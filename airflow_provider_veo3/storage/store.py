@@ -1,4 +1,4 @@
-"""Storage of the videos of several generations: names, concurrency, and one result or error for all."""
+"""Storage of the videos of several generations: names, concurrency, results and errors."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _collect(transfers: dict[str, Future[StoredVideo]], failed: dict[str, Except
 
 
 def _combined_error(failed: dict[str, Exception], stored: Sequence[StoredVideo]) -> Exception:
-    """Return one error for all failures, which fails the task at once if no retry fixes any of them."""
+    """Return one error for all failures; it is permanent if all of them are."""
     first = next(iter(failed.values()))
     if len(failed) == 1 and not stored:
         return first

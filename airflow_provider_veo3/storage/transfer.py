@@ -51,7 +51,7 @@ MAX_FRESH_LINKS: Final = 2
 
 
 class Stopped(BaseException):
-    """Stop of a task that is being ended; no error, so that nothing handles it as one."""
+    """Signal that the task is being ended; no ``Exception``, so that nothing handles it."""
 
 
 class StoppableClock:
@@ -150,16 +150,18 @@ class Transfer:
                     return None
                 self._recover(failure)
         finally:
-            self._restart()  # discards half a file, whatever ended this; a published one has no sink any more
+            self._discard()  # half a file must not stay, whatever ended this; a published one has no sink
 
     def _attempt(self) -> StoredFile | None:
         """Make one request and write its body; publish the file if that completes it."""
         if self._fresh_links_left and is_expiring(self._video.expires_at, self._clock.now()):
             self._use_fresh_link()
         if not self._video.url:
-            raise _AttemptFailedError(Failure(Remedy.FRESH_LINK, "the API's link to it may not be followed"))
+            raise _AttemptFailedError(
+                Failure(Remedy.FRESH_LINK, "the API's link to the file may not be followed")
+            )
         if not self._progress.resumable:
-            self._restart()
+            self._discard()
         before = self._progress
         with self._open_file(self._video.url, offset=before.offset, if_match=before.etag) as response:
             judged = judge(response.status, response.headers, before, self._clock.now().timestamp())
@@ -168,15 +170,15 @@ class Transfer:
             if judged.total is not None and judged.total == self._existing_size:
                 return None
             if judged.offset < before.offset:
-                self._restart()
+                self._discard()
             self._progress = judged
             mime_type = video_mime_type(media_type(response.headers), self._video.mime_type)
-            self._write(response, mime_type)
+            sink = self._write(response, mime_type)
         self._check_whole()
-        return self._publish(mime_type)
+        return self._publish(sink, mime_type)
 
-    def _write(self, response: FileResponse, mime_type: str) -> None:
-        """Write the body of a response; a sink is opened only for the start of a video."""
+    def _write(self, response: FileResponse, mime_type: str) -> Sink:
+        """Write the body of a response, into a new sink if it starts a video."""
         chunks = response.iter_bytes(CHUNK_SIZE)
         if self._sink is None:
             head = _read_head(chunks, response.headers)
@@ -188,6 +190,7 @@ class Transfer:
             self._clock.pause(0)
             if total is not None and self._progress.offset > total:
                 break
+        return self._sink
 
     def _append(self, data: bytes, sink: Sink) -> None:
         sink.write(data)
@@ -207,22 +210,21 @@ class Transfer:
         if truncation := self._boxes.truncation():
             raise _AttemptFailedError(Failure(Remedy.RESTART, truncation, corrupt=True))
 
-    def _publish(self, mime_type: str) -> StoredFile:
-        assert self._sink is not None  # noqa: S101 - for the type checker
-        self._sink.publish()
+    def _publish(self, sink: Sink, mime_type: str) -> StoredFile:
+        sink.publish()
         self._sink = None
         return StoredFile(self._progress.offset, self._hash.hexdigest(), mime_type)
 
-    def _restart(self) -> None:
-        """Discard what is written."""
+    def _discard(self) -> None:
+        """Discard the written part, so that the next attempt starts from the first byte."""
         if self._sink is not None:
             self._sink.discard()
         self._sink, self._progress, self._hash, self._boxes = None, Progress(), hashlib.sha256(), BoxWalk()
 
     def _keeps_existing(self, failure: Failure) -> bool:
-        """Return whether the links are gone but the file exists, as when an old task is cleared."""
-        gone = failure.remedy is Remedy.FRESH_LINK and not self._fresh_links_left
-        if not gone or self._existing_size is None:
+        """Return whether all links are refused but the file exists, as for a cleared task."""
+        links_refused = failure.remedy is Remedy.FRESH_LINK and not self._fresh_links_left
+        if not links_refused or self._existing_size is None:
             return False
         log.warning("%s: %s; the existing file is kept, unverified", self._label, failure.reason)
         return True
@@ -237,7 +239,7 @@ class Transfer:
         if self._attempts >= MAX_ATTEMPTS:
             raise self._error(failure)
         if failure.remedy is Remedy.RESTART:
-            self._restart()
+            self._discard()
         seconds = 0.0
         if failure.remedy is not Remedy.FRESH_LINK:
             seconds = backoff_seconds(self._attempts, failure.retry_after)

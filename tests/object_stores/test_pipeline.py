@@ -1,4 +1,4 @@
-"""From the prompt to a bucket of S3, Azure or Google Cloud Storage, through Airflow and over the network."""
+"""Pipeline from the prompt to a bucket, through Airflow and over the network."""
 
 from __future__ import annotations
 

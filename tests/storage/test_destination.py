@@ -68,7 +68,7 @@ def test_a_mistyped_connection_is_refused_before_the_store_is_asked(
 
 
 def test_amazons_default_connection_may_be_missing(bucket: Bucket, airflow_db: None) -> None:
-    """As in Amazon's provider, it then stands for the identity of the worker."""
+    """Identity of the worker, as in Amazon's own provider."""
     attach("s3", "aws_default", fs=BucketFileSystem())
     assert Destination("s3://aws_default@bucket/p").uri("a.mp4") == "s3://aws_default@bucket/p/a.mp4"
 

@@ -241,7 +241,7 @@ def test_a_discarded_file_releases_its_memory(bucket: Bucket, full: bool) -> Non
 
 
 def test_a_file_whose_last_part_failed_releases_its_memory(bucket: Bucket) -> None:
-    """The last part is full and fails in the background, so that only publishing reports it."""
+    """Failure of a full last part in the background, which only publishing reports."""
     destination = Destination("s3://my_s3@bucket/prefix/")
     bucket.full = True
     for _ in range(MAX_PARTS):
@@ -258,7 +258,7 @@ def test_a_file_whose_last_part_failed_releases_its_memory(bucket: Bucket) -> No
 
 
 def test_memory_that_an_error_still_exports_is_not_reused(bucket: Bucket) -> None:
-    """The errors of gcsfs hold a view of the part in the frames of their traceback."""
+    """Views of a part in the frames of a traceback, as in the errors of gcsfs."""
     shown: list[memoryview] = []
 
     def fail() -> None:
@@ -281,7 +281,7 @@ def test_memory_that_an_error_still_exports_is_not_reused(bucket: Bucket) -> Non
 
 
 def test_the_errors_of_failed_files_hold_no_memory(bucket: Bucket) -> None:
-    """They are kept until the task reports them all, and their frames had a part each."""
+    """Memory of errors that are kept until the task reports them all."""
 
     def fail() -> None:
         part = bytes(PART_SIZE)

@@ -1,4 +1,4 @@
-"""Object store in memory, which a test can disturb, and which records how it was written to."""
+"""Object store in memory, with faults on demand and a record of its uploads."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Bucket:
         self.log: list[str] = []
         """Order of ``part started``, ``part sent`` and ``discarded``."""
         self.full = False
-        """Whether every part is refused."""
+        """True to refuse every part."""
         self.keeps_rest = False
-        """Whether the writer keeps a part in its buffer, as one that was sent in part."""
+        """True to keep a part in the writer's buffer, as if it was sent incompletely."""
         self.stores_bytes = True
         self.refuses_abort = False
         self.file_class = MultipartFile
@@ -37,7 +37,7 @@ class Bucket:
 
 
 class MultipartFile(AbstractBufferedFile):  # type: ignore[misc]
-    """Upload in parts, as S3's writer makes it; the bucket has the object only once it is committed."""
+    """Upload in parts, like that of S3; the object exists once it is committed."""
 
     parts: list[bytes] | None
     busy = False

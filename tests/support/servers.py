@@ -34,9 +34,9 @@ class Store(Protocol):
 
     scheme: str
     abort_removes_parts: bool
-    """Whether an aborted upload leaves nothing; Azure keeps its invisible parts for a week."""
+    """True if an aborted upload leaves nothing; Azure keeps its parts for a week."""
     retry_removes_leftovers: bool
-    """Whether a retry removes the parts of a killed worker; Google keeps them, invisible, for a week."""
+    """True if a retry removes a killed worker's parts; Google keeps them for a week."""
 
     def connection(self) -> dict[str, Any]:
         """Return the Airflow connection of the store."""

@@ -1,4 +1,4 @@
-"""Rig around a video store: a file host, the API's list of links, and a clock that stands still."""
+"""Rig around a video store: a file host, an API with links, and a clock."""
 
 from __future__ import annotations
 
