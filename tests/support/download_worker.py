@@ -1,4 +1,4 @@
-"""A worker of its own that stores a generation's videos, until it is killed: ``killed.py ID DESTINATION``."""
+"""Worker process that stores the videos of a generation: ``download_worker.py ID DESTINATION``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 
 class _NoXComs:
     def xcom_push(self, key: str, value: object) -> None:
-        raise AssertionError("it was to be killed before")
+        raise AssertionError("the test kills the worker before it publishes anything")
 
 
 if __name__ == "__main__":
