@@ -82,13 +82,13 @@ def time_passes_in_pokes_only(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let a sensor that pokes sleep in no time, on a clock that stands otherwise; gives how long it slept."""
     from airflow.sdk.bases import sensor as base
 
-    from airflow_provider_veo3.polling import shared as poller
+    from airflow_provider_veo3.polling import blocking
     from airflow_provider_veo3.sensors import generation
 
     began, slept = float(int(time.time())), list[float]()
     clock = SimpleNamespace(sleep=slept.append, time=lambda: began + sum(slept))
     clock.monotonic = clock.time
-    for module in (base, generation, poller):
+    for module in (base, generation, blocking):
         monkeypatch.setattr(module, "time", clock)
     return slept
 
