@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STRICT = pydantic.ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+STRICT = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # The longest duration of an option. Slowed down a thousand times it still ends before the year 9999, the last
 # year of Python's dates.
 YEAR = 366 * 86_400

@@ -26,7 +26,7 @@ def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-class Variants(pydantic.BaseModel):
+class Variants(pydantic.BaseModel, frozen=True):
     """Every difference on the wire between two faithful implementations of the vendor's pages."""
 
     model_config = STRICT

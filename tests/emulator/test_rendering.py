@@ -10,9 +10,9 @@ import av
 import pytest
 from PIL import Image, ImageStat
 
-from airflow_provider_veo3.emulator.video.render import Cancelled, render
+from airflow_provider_veo3.emulator.video.encoder import Cancelled, render
 from airflow_provider_veo3.emulator.video.scene import Script, frames, reduce_upload
-from airflow_provider_veo3.emulator.video.videos import Videos
+from airflow_provider_veo3.emulator.video.store import VideoStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,8 +92,8 @@ def colour(picture: Image.Image) -> list[float]:
 def test_a_video_is_what_was_asked_for(start, ratio, size, seconds, audio):
     api = start(height=HEIGHT)
     task_id = api.finished(aspectRatio=ratio, durationSeconds=seconds, generateAudio=audio)
-    answer = api.get(api.urls(task_id)[0])
-    pictures, facts = decode(answer.content)
+    response = api.get(api.urls(task_id)[0])
+    pictures, facts = decode(response.content)
     assert facts == {
         "codec": "h264",
         "format": "yuv420p",
@@ -103,7 +103,7 @@ def test_a_video_is_what_was_asked_for(start, ratio, size, seconds, audio):
         "audio": [("aac", seconds)] if audio else [],
     }
     assert len(pictures) == seconds * 24
-    assert answer.content.index(b"moov") < answer.content.index(b"mdat")
+    assert response.content.index(b"moov") < response.content.index(b"mdat")
 
 
 def test_two_samples_differ(start):
@@ -198,8 +198,8 @@ def test_two_images_are_faded_between(script, tmp_path):
 def test_uploads_become_videos(start, png):
     api = start(height=HEIGHT)
     ids = [
-        answer.json()["taskId"]
-        for answer in (
+        response.json()["taskId"]
+        for response in (
             api.image(png, durationSeconds="5", generateAudio="false"),
             api.frames(png, png, durationSeconds="5", aspectRatio="9:16"),
         )
@@ -235,15 +235,15 @@ def test_rendering_can_be_given_up(script, tmp_path):
 
 
 def test_the_cache_renders_once_and_again_when_files_had_to_go(script):
-    videos = Videos(cache_bytes=1)
+    store = VideoStore(cache_bytes=1)
     try:
-        first = videos.prepare(script())
+        first = store.render(script())
         path = first.result()
         data = path.read_bytes()
-        assert videos.prepare(script()) is first
-        videos.prepare(script(prompt="Another")).result()
+        assert store.render(script()) is first
+        store.render(script(prompt="Another")).result()
         assert not path.exists()
-        assert videos.prepare(script()).result().read_bytes() == data
+        assert store.render(script()).result().read_bytes() == data
     finally:
-        videos.close()
+        store.close()
     assert not path.parent.exists()
