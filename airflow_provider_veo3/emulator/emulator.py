@@ -33,7 +33,9 @@ class Emulator(Service):
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
         super().__init__(settings or Settings(), clock or Clock())
         self.base_url = ""
+        """URL of the API."""
         self.files_url = ""
+        """URL of the file host."""
 
     def start(self) -> None:
         """Open the ports, and serve requests in a background thread."""

@@ -15,7 +15,7 @@ MODELS = {
 }
 
 
-def test_text_to_video_answers_as_documented(api):
+def test_text_to_video_responds_as_documented(api):
     response = api.text("A dragon")
     body = response.json()
     task_id = body["taskId"]
@@ -86,7 +86,7 @@ def test_life_of_a_task(start):
     assert api.emulator.files_url != api.emulator.base_url
 
 
-def test_download_answers_as_documented(api):
+def test_download_responds_as_documented(api):
     task_id = api.finished(sampleCount=2)
     body = api.download(task_id).json()
     assert set(body) == {"success", "taskId", "videos", "totalVideos"}
@@ -133,7 +133,7 @@ def test_history_pages_filters_and_counts(start):
         ({"status": "odd"}, "status"),
     ],
 )
-def test_history_refuses_senseless_queries(api, query, field):
+def test_history_refuses_invalid_queries(api, query, field):
     response = api.history(**query)
     assert (response.status_code, response.json()["error"], response.json()["field"]) == (
         400,
@@ -256,7 +256,7 @@ def test_limits_are_inclusive(api, fields):
         (b"", "application/json", "INVALID_PROMPT"),
     ],
 )
-def test_bodies_that_are_no_json(api, content, media_type, code):
+def test_bodies_that_are_not_json_are_refused(api, content, media_type, code):
     headers = {"Content-Type": media_type}
     response = api.http.post("/api/veo/text-to-video", content=content, headers=headers)
     assert (response.status_code, response.json()["error"]) == (400, code)

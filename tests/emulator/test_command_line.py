@@ -44,7 +44,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_runs_until_it_is_told_to_stop(run, tmp_path, number):
+def test_it_runs_until_a_signal(run, tmp_path, number):
     process, facts = run(
         "--height", "32", "--processing-seconds", "0", "--credits", "500", "--time-scale", "9"
     )
@@ -86,7 +86,7 @@ def test_help_explains_every_option():
         assert " ".join(field.description.split())[:30] in words
 
 
-def test_text_becomes_settings():
+def test_arguments_become_settings():
     settings, ready_file, quiet = read_arguments(
         [
             *("--requests-per-minute", "off", "--queue-limit", "9", "--time-scale", "2.5"),
@@ -137,7 +137,7 @@ def test_text_becomes_settings():
         (["--colour", "1"], "unrecognized arguments"),
     ],
 )
-def test_senseless_options(capsys, arguments, message):
+def test_invalid_options_are_refused(capsys, arguments, message):
     with pytest.raises(SystemExit) as exit_:
         read_arguments(arguments)
     assert exit_.value.code == 2

@@ -1,4 +1,4 @@
-"""The control API over HTTP, and its twins in Python."""
+"""The control API over HTTP, and the same controls in Python."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from airflow_provider_veo3.emulator.http.server import listen
 
 @pytest.fixture
 def control(api):
-    """The control API, asked without a key."""
+    """A client of the control API without a key."""
     with httpx.Client(base_url=f"{api.emulator.base_url}/__emulator__/", timeout=60) as client:
         yield client
 
 
-def test_the_index_lists_what_there_is(api, control):
+def test_the_index_lists_every_path_and_method(api, control):
     paths = control.get("").json()["paths"]
     assert httpx.get(f"{api.emulator.base_url}/__emulator__", trust_env=False).json() == {"paths": paths}
     assert {path for path in paths if "{" not in path} == {
@@ -37,7 +37,7 @@ def test_the_index_lists_what_there_is(api, control):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "nothing", 404), ("PUT", "faults", 405)])
-def test_what_there_is_not_is_refused_with_the_way_to_the_index(control, method, path, status):
+def test_an_unknown_path_or_method_is_refused_with_the_path_of_the_index(control, method, path, status):
     response = control.request(method, path)
     assert response.status_code == status
     message = f"{method} /__emulator__/{path}: no such request; GET /__emulator__/ lists all requests"
@@ -52,7 +52,7 @@ def test_health(api, control):
     }
 
 
-def test_the_ledger_knows_everything_but_the_keys(api, control, png):
+def test_the_ledger_has_everything_except_the_keys(api, control, png):
     task_id = api.submit("A dragon", seed=5)
     api.image(png, "A cat")
     api.text(prompt="")
@@ -199,7 +199,7 @@ def test_keys(api, control, connect):
         ("tasks/veo_0_x", {"outcome": "complete"}, 404),
     ],
 )
-def test_senseless_requests(control, path, body, status):
+def test_invalid_requests_are_refused(control, path, body, status):
     response = control.post(path, json=body)
     assert response.status_code == status
     assert response.json()["error"]
@@ -207,21 +207,21 @@ def test_senseless_requests(control, path, body, status):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"seconds": NaN}', b'{"seconds": -Infinity}'])
 @pytest.mark.parametrize("path", ["advance", "settings", "faults", "keys", "tasks/veo_0_x"])
-def test_a_body_that_is_no_json(control, path, content):
+def test_a_body_that_is_not_json_is_refused(control, path, content):
     response = control.post(path, content=content)
     assert response.status_code == 400
     assert response.json()["error"].startswith("the body must be a JSON object")
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e18])
-def test_a_time_that_is_refused_changes_nothing(api, seconds):
+def test_a_refused_advance_changes_nothing(api, seconds):
     with pytest.raises(ValueError, match="seconds="):
         api.emulator.advance(seconds)
     assert api.emulator.ledger()["now"] == "2026-01-01T00:00:00.000Z"
     assert api.text().status_code == 202
 
 
-def test_time_may_be_advanced_to_its_end(start):
+def test_the_clock_can_be_advanced_to_its_last_year(start):
     api = start(time_scale=0.001, processing_seconds=31_622_400, file_size=64)
     api.emulator.advance(62_000_000_000)
     task_id = api.submit()
@@ -230,7 +230,7 @@ def test_time_may_be_advanced_to_its_end(start):
 
 
 @pytest.mark.parametrize("field", ["seconds", "probability"])
-def test_faults_take_no_endless_numbers(api, field):
+def test_faults_refuse_nan_and_infinity(api, field):
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match=f"{field}={value}: Input should be"):
             api.emulator.inject({"kind": "delay", field: value})
@@ -279,7 +279,7 @@ def test_a_log_line_for_each_request(api, caplog):
     with pytest.raises(httpx.TransportError):
         api.text()
     lost = api.emulator.ledger()["tasks"][1]["id"]
-    # whoever configured logging in this process may have given uvicorn's own log a voice again
+    # other tests may have enabled uvicorn's own log in this process
     ours = [
         record.getMessage() for record in caplog.records if record.name == "airflow_provider_veo3.emulator"
     ]
@@ -299,8 +299,8 @@ def test_a_busy_port_is_an_error(api):
             Emulator(Settings(**{name: port})).start()
 
 
-def test_answers_do_not_wait_to_be_merged():
-    """Asyncio switches Nagle's algorithm off only for sockets that name their protocol."""
+def test_responses_are_sent_without_nagles_delay():
+    """Asyncio turns Nagle's algorithm off only for sockets that name their protocol."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 

@@ -1,4 +1,4 @@
-"""Every kind of fault, seen from the client's side of a real socket."""
+"""Every kind of fault, as the client sees it on a real socket."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_status_with_body_and_headers(api):
     assert api.text().status_code == 202
 
 
-def test_a_fault_without_a_body_still_answers_json(api):
+def test_a_fault_without_a_body_still_sends_json(api):
     api.emulator.inject({"kind": "status", "status": 500})
     assert api.history().json()["success"] is False
 
@@ -151,7 +151,7 @@ def test_clients_notice_half_a_body(api, kind):
         api.http.get("/api/veo/models")
 
 
-def test_truncated_where_the_rule_says(files):
+def test_a_body_is_truncated_at_the_given_position(files):
     url = files.urls(files.finished())[0]
     files.emulator.inject({"kind": "truncate", "endpoint": "file", "bytes": 77})
     received, _ = raw_get(url)
@@ -201,7 +201,7 @@ def test_stall(files):
     assert len(body) == 500
 
 
-def test_a_stall_of_no_time_spoils_nothing(files):
+def test_a_stall_of_zero_seconds_keeps_the_body_whole(files):
     url = files.urls(files.finished())[0]
     whole = files.get(url).content
     files.emulator.inject({"kind": "stall", "seconds": 0})
@@ -289,7 +289,7 @@ def test_drop_sample(api):
     assert api.emulator.ledger()["totals"]["refunded"] == 0
 
 
-def test_who_is_met(api, connect):
+def test_a_fault_meets_only_the_requests_that_match(api, connect):
     emulator = api.emulator
     emulator.add_key("veo3_other", credits=1000)
     other = connect(api, "veo3_other")
@@ -353,7 +353,7 @@ def test_probability_is_seeded(start):
         ({"kind": "delay", "wait": 1}, "wait=1: Unexpected keyword argument"),
     ],
 )
-def test_rules_that_make_no_sense_are_refused(api, rule, message):
+def test_invalid_faults_are_refused(api, rule, message):
     with pytest.raises(ValueError, match=message):
         api.emulator.inject(rule)
     assert api.emulator.faults() == []

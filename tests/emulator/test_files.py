@@ -43,7 +43,7 @@ def test_head(files, url):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "first", "stop"),
+    ("requested", "first", "stop"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=10-19", 10, 20),
@@ -53,24 +53,24 @@ def test_head(files, url):
         ("bytes=-99999", 0, SIZE),
     ],
 )
-def test_ranges(files, url, wanted, first, stop):
+def test_ranges(files, url, requested, first, stop):
     whole = files.get(url).content
-    response = files.get(url, Range=wanted)
+    response = files.get(url, Range=requested)
     assert response.status_code == 206
     assert response.content == whole[first:stop]
     assert response.headers["content-range"] == f"bytes {first}-{stop - 1}/{SIZE}"
     assert response.headers["content-length"] == str(stop - first)
 
 
-@pytest.mark.parametrize("wanted", ["bytes=5-3", "bytes=-", "bytes=0-1,3-4", "pages=1-2", "bytes=a-b"])
-def test_ranges_that_are_none_get_the_whole(files, url, wanted):
-    response = files.get(url, Range=wanted)
+@pytest.mark.parametrize("requested", ["bytes=5-3", "bytes=-", "bytes=0-1,3-4", "pages=1-2", "bytes=a-b"])
+def test_an_invalid_range_gets_the_whole_file(files, url, requested):
+    response = files.get(url, Range=requested)
     assert (response.status_code, len(response.content)) == (200, SIZE)
 
 
-@pytest.mark.parametrize("wanted", ["bytes=5000-", "bytes=9999-10000", "bytes=-0"])
-def test_ranges_beyond_the_end(files, url, wanted):
-    response = files.get(url, Range=wanted)
+@pytest.mark.parametrize("requested", ["bytes=5000-", "bytes=9999-10000", "bytes=-0"])
+def test_ranges_beyond_the_end(files, url, requested):
+    response = files.get(url, Range=requested)
     assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{SIZE}")
     assert response.content == b""
 
@@ -163,7 +163,7 @@ def test_fetches_are_counted(files):
     assert (ledger["totals"]["fetched_files"], ledger["totals"]["fetched_bytes"]) == (2, 2 * SIZE + 10)
 
 
-def test_a_stand_in_is_the_same_from_everywhere():
+def test_a_stand_in_has_the_same_bytes_from_every_start():
     body = NoiseBody(3_000_000)
     whole = b"".join(body.read(0, body.size))
     assert len(whole) == 3_000_000

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 
-def test_every_answer_carries_the_limits(start, connect):
+def test_every_response_has_the_rate_limit_headers(start, connect):
     api = start(requests_per_minute=60)
     responses = [
         api.text(),
@@ -123,22 +123,22 @@ def test_the_queue(start, connect):
     assert (totals["accepted"], totals["completed"]) == (4, 1)
 
 
-@pytest.mark.parametrize(("whose", "statuses"), [("key", [202, 429, 202]), ("account", [202, 429, 429])])
-def test_whose_videos_are_queued(start, connect, whose, statuses):
-    api = start(limits_of=whose, queue_limit=1)
+@pytest.mark.parametrize(("scope", "statuses"), [("key", [202, 429, 202]), ("account", [202, 429, 429])])
+def test_the_scope_of_the_queue_limit(start, connect, scope, statuses):
+    api = start(limits_of=scope, queue_limit=1)
     api.emulator.add_key("veo3_second", account="account-1")
     second = connect(api, "veo3_second")
     assert [client.text().status_code for client in (api, api, second)] == statuses
 
 
-@pytest.mark.parametrize(("whose", "remaining"), [("key", ["2", "2", "1"]), ("account", ["2", "1", "0"])])
-def test_whose_requests_are_counted(start, connect, whose, remaining):
-    api = start(limits_of=whose, requests_per_minute=3)
+@pytest.mark.parametrize(("scope", "remaining"), [("key", ["2", "2", "1"]), ("account", ["2", "1", "0"])])
+def test_the_scope_of_the_request_limit(start, connect, scope, remaining):
+    api = start(limits_of=scope, requests_per_minute=3)
     api.emulator.add_key("veo3_second", account="account-1")
     second = connect(api, "veo3_second")
     responses = [client.history() for client in (api, second, second)]
     assert [response.headers["x-ratelimit-remaining"] for response in responses] == remaining
-    assert second.history().status_code == (200 if whose == "key" else 429)
+    assert second.history().status_code == (200 if scope == "key" else 429)
     api.emulator.configure(limits_of="account")
     assert second.history().status_code == 429
 

@@ -225,7 +225,7 @@ def test_processing_time(start, present):
     assert ("processingTime" in api.history().json()["videos"][0]) is present
 
 
-def test_prompts_are_cut_where_it_is_wanted(start):
+def test_prompts_are_cut_to_the_configured_length(start):
     api = start(status_prompt_length=3, history_prompt_length=5)
     task_id = api.submit("A majestic dragon")
     api.submit("short")

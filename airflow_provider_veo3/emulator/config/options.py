@@ -41,7 +41,7 @@ def extra_of(field: FieldInfo, name: str) -> Any:
 
 
 def choices_of(field: FieldInfo) -> tuple[Any, ...]:
-    """Return the allowed values of an option, or of each member of a list; empty if any value is allowed."""
+    """Return the allowed values of an option or of its members, if it has a list."""
     annotation: Any = field.annotation
     if get_origin(annotation) is tuple:
         annotation = get_args(annotation)[0]

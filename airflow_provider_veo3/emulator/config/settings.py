@@ -71,7 +71,7 @@ def _even(value: int) -> int:
     return value
 
 
-class Settings(Variants):
+class Settings(Variants, frozen=True):
     """All options of the emulator.
 
     The value ``off`` of the command line is ``None`` here.

@@ -231,7 +231,7 @@ def _number(text: str | None, name: str, default: int, *, minimum: int) -> int:
 
 
 def _state(status: str, settings: Settings) -> State:
-    """Return the state of a status filter, in the plain spelling or in that of the settings."""
+    """Return the state of a status filter, in the plain or in the configured spelling."""
     for state in State:
         if status.lower() in (state.name.lower(), label(state, settings).lower()):
             return state

@@ -40,7 +40,7 @@ class Connection:
 
     @property
     def closing(self) -> bool:
-        """Whether the connection accepts no more data."""
+        """Return whether the connection accepts no more data."""
         return self._transport.is_closing()
 
     async def reset(self) -> None:

@@ -47,7 +47,10 @@ Handler = Callable[["Request"], Awaitable[Any]]
 
 
 def control_routes(service: Service, base_url: str, files_url: str) -> list[BaseRoute]:
-    """Return the routes of the control API; they need no key, since the emulator listens on loopback only."""
+    """Return the routes of the control API.
+
+    They need no key, since the emulator listens on loopback only.
+    """
 
     async def index(_: Request) -> Any:
         return {"paths": PATHS}
@@ -102,7 +105,7 @@ def control_routes(service: Service, base_url: str, files_url: str) -> list[Base
 
 
 async def refuse(request: Request, error: Exception) -> JSONResponse:
-    """Return the error of a request to an unknown path, or with a method that the path does not have."""
+    """Return the error of an unknown path or method."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = f"{request.method} {request.url.path}: no such request; GET {PREFIX}/ lists all requests"
     return JSONResponse({"error": message}, status_code=status)
@@ -128,5 +131,5 @@ async def _object(request: Request) -> dict[str, Any]:
 
 
 def _call(control: Callable[..., Any], fields: dict[str, Any]) -> Any:
-    """Call a control with the fields of a body, after a check of their names and types."""
+    """Check the fields of a body, and call a control with them."""
     return validated(pydantic.validate_call(config=STRICT)(control), fields)

@@ -1,4 +1,4 @@
-"""One request from its arrival to its entry in the ledger, for the API and for the file host."""
+"""The processing of a request, common to the API and the file host."""
 
 from __future__ import annotations
 
@@ -112,7 +112,10 @@ class Exchange:
         return fault_response(fault, self.service.settings.expired_url_status)
 
     async def respond(self, handler: Callable[[Exchange], Awaitable[Response]], send: Send) -> None:
-        """Get the response, record it in the ledger, then send it: the ledger is never behind the client."""
+        """Get the response, record it in the ledger, then send it.
+
+        In this order, so that the ledger is never behind the client.
+        """
         connection = Connection.of(self.request.scope)
         try:
             response = await handler(self)

@@ -104,10 +104,10 @@ def _whole_file(task: Task, index: int, body: Body) -> Response:
 def _apply_range(response: Response, headers: Headers) -> None:
     """Reduce a response to the requested range."""
     size = response.body.size
-    wanted = _requested_range(headers.get("range", ""), size)
-    if wanted is None or headers.get("if-range", response.headers["ETag"]) != response.headers["ETag"]:
+    requested = _requested_range(headers.get("range", ""), size)
+    if requested is None or headers.get("if-range", response.headers["ETag"]) != response.headers["ETag"]:
         return
-    start, stop = wanted
+    start, stop = requested
     if start >= size:
         response.status = 416
         response.headers["Content-Range"] = f"bytes */{size}"
@@ -119,7 +119,7 @@ def _apply_range(response: Response, headers: Headers) -> None:
 
 
 def _requested_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return the requested bytes, or None for the whole file: no range, several, or an invalid range."""
+    """Return the requested bytes, or None without a single valid range."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or not (match[1] or match[2]):
         return None

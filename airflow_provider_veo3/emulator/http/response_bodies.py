@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 256 * 1024
-# A prime number of bytes: a download resumed at the wrong place cannot look right by chance.
+# A prime number of bytes: a download resumed at the wrong place cannot be equal by chance.
 NOISE_LENGTH = 1_048_573
 _FTYP = struct.pack(">I4s4sI4s4s4s4s", 32, b"ftyp", b"isom", 512, b"isom", b"iso2", b"avc1", b"mp41")
 
@@ -56,7 +56,7 @@ class FileBody:
 
 
 class NoiseBody:
-    """A stand-in for a video of any size: the header of an MP4 file, then a box of repeated noise."""
+    """A stand-in for a video: the header of an MP4 file, then noise."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -22,7 +22,7 @@ STOP_SECONDS = 5.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket, before the thread starts: a busy port is an error for the caller."""
+    """Open a listening socket, or raise ``OSError`` for a busy port."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     # asyncio turns Nagle's algorithm off only for sockets with a named protocol; it costs 40 ms a response.
     listener = socket.socket(family, kind, protocol)

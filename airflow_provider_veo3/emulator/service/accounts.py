@@ -58,7 +58,7 @@ class KeyRing:
         disabled: bool | None = None,
         account: str | None = None,
     ) -> Key:
-        """Add a key or change one; a new key without an account's name gets its own account."""
+        """Add a key or change one; by default a new key gets a new account."""
         key = self._keys.get(secret)
         if key is None:
             name = account or f"account-{len(self._accounts) + 1}"

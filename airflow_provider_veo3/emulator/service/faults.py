@@ -207,7 +207,7 @@ class ActiveFaults:
             return fault_id
 
     def take(self, stage: str, target: Target) -> Fault | None:
-        """Return the first fault of a stage that the request meets; later faults are not used up."""
+        """Return the first fault of a stage that the request meets."""
         with self._lock:
             for active in self._faults:
                 if active.fault.stage == stage and active.meets(target):

@@ -108,7 +108,7 @@ class RateLimiter:
         self._in_flight -= 1
 
     def headers(self, now: float, settings: Settings) -> dict[str, str]:
-        """Return the rate limit headers: of the minute, or of the day if only the day has a limit."""
+        """Return the rate limit headers of the minute, or else of the day."""
         usages = self._usages(now, settings)
         if not usages or not settings.rate_headers:
             return {}

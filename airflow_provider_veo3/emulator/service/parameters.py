@@ -64,7 +64,7 @@ class Parameters:
 
     @property
     def violates_policy(self) -> bool:
-        """Whether the prompt has prohibited content."""
+        """Return whether the prompt has prohibited content."""
         return PROHIBITED in self.prompt.casefold()
 
 

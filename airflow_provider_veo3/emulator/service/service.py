@@ -1,4 +1,4 @@
-"""The emulated service: its state, what API requests do to it, and how tests control it."""
+"""The emulated service: its state, the effects of API requests, and the controls of tests."""
 
 from __future__ import annotations
 
@@ -86,7 +86,10 @@ class Service:
         return self.settings.model_dump(mode="json", exclude={"api_key"})
 
     def reset(self) -> None:
-        """Delete tasks, faults, keys and requests, and restore the options of the start; the clock stays."""
+        """Delete tasks, faults, keys and requests, and restore the first options.
+
+        The clock stays.
+        """
         with self._lock:
             settings = self.settings = self._initial
             self._faults = ActiveFaults(settings.seed)

@@ -32,7 +32,7 @@ class State(enum.Enum):
 
     @property
     def finished(self) -> bool:
-        """Whether the state is final."""
+        """Return whether the state is final."""
         return self in (State.COMPLETED, State.FAILED)
 
 

@@ -1,6 +1,7 @@
-"""Pictures as H.264 stores them: a plane of brightness, and two planes of colour at half the size.
+"""Pictures in the colour planes that H.264 stores.
 
-Drawing into these planes takes a third of the time of drawing in RGB and converting every frame.
+A picture has one plane of brightness, and two planes of colour at half the size. Drawing into these planes
+takes a third of the time of drawing in RGB and converting every frame.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Planes(NamedTuple):
         )
 
     def zoom(self, box: tuple[float, float, float, float], size: tuple[int, int]) -> Planes:
-        """Return a part of the picture, scaled to a size; the part may begin between pixels."""
+        """Return a part of the picture, which may begin between pixels, scaled to a size."""
         return Planes(
             *(
                 plane.resize(

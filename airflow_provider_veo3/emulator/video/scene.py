@@ -1,4 +1,4 @@
-"""The pictures of a video: drifting colours or the uploaded images, with the prompt as a caption."""
+"""The pictures of a video: colours or uploaded images, with the prompt as a caption."""
 
 from __future__ import annotations
 

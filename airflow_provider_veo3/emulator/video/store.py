@@ -33,7 +33,7 @@ class VideoStore:
         self._files: dict[str, Future[Path]] = {}
 
     def render(self, script: Script) -> Future[Path]:
-        """Return the file of a script, and start to render it unless it is in the cache."""
+        """Return the future file of a script; render it unless it is in the cache."""
         name = script.digest
         future = self._files.pop(name, None)
         if future is None or (future.done() and (future.cancelled() or future.exception())):
