@@ -34,7 +34,7 @@ _MODULES = {
     "FrozenClock": "service.clock",
     "Settings": "config.settings",
 }
-_EXTRA = {"av", "PIL", "multipart", "python_multipart", "starlette", "uvicorn", "h11"}
+_EXTRA = {"av", "PIL", "pydantic", "multipart", "python_multipart", "starlette", "uvicorn", "h11"}
 
 
 def __getattr__(name: str) -> Any:

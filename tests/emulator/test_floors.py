@@ -103,7 +103,7 @@ def test_importing_the_package_loads_nothing_of_the_extra():
     assert run(code) == "[]"
 
 
-@pytest.mark.parametrize("missing", ["av", "PIL", "starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["av", "PIL", "pydantic", "starlette", "uvicorn"])
 def test_a_missing_extra_is_named(missing):
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
