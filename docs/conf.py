@@ -46,16 +46,16 @@ def describe_tables(
     _app: Sphinx, _what: str, name: str, _documented: object, _options: object, lines: list[str]
 ) -> None:
     """Say in the reference what the emulator's tables of options and faults hold."""
-    from airflow_provider_veo3.emulator.config.options import options_of
-    from airflow_provider_veo3.emulator.config.settings import Settings
+    from airflow_provider_veo3.emulator import Settings
+    from airflow_provider_veo3.emulator.config.options import choices_of
     from airflow_provider_veo3.emulator.service.faults import EVERYWHERE, KINDS
 
     if name.endswith(".Settings"):
-        for field, (rules, _, default) in options_of(Settings).items():
-            told = [re.sub(r"([_*])", r"\\\1", rules.help)]  # no markup
-            if rules.choices:
-                told.append(f"one of {', '.join(f'``{choice}``' for choice in rules.choices)}")
-            lines.append(f":param {field}: {'; '.join(told)}. Default ``{default!r}``.")
+        for option, field in Settings.model_fields.items():
+            explained = [re.sub(r"([_*])", r"\\\1", field.description or "")]  # no markup
+            if choices_of(field):
+                explained.append(f"one of {', '.join(f'``{choice}``' for choice in choices_of(field))}")
+            lines.append(f":param {option}: {'; '.join(explained)}. Default ``{field.default!r}``.")
     elif name.endswith(".Fault"):
         for kind, rule in KINDS.items():
             where = "anywhere" if rule.endpoints == EVERYWHERE else ", ".join(rule.endpoints)

@@ -1,47 +1,35 @@
-"""The vendor's published samples come out of the emulator letter by letter, but for ids and the file host."""
+"""The emulator's responses equal the vendor's published samples, except for ids and the file host."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
-from tests.emulator.conftest import Client, picture
 from tests.support import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import httpx
+
+    from tests.support.emulator_client import Client
 
 PROMPT = "A majestic dragon soaring..."
 QUALITY = {"model": "veo-3.0-generate-001"}
 
 
 @pytest.fixture
-def at() -> Iterator[Callable[..., Client]]:
-    """Start an emulator at a time, with these settings."""
-    opened: list[tuple[Emulator, Client]] = []
-
-    def started(moment: str, **settings: Any) -> Client:
-        chosen = {"file_size": 64, "processing_seconds": 90.333, "model_ids_on_read": "preview", **settings}
-        emulator = Emulator(Settings(**chosen), clock=FrozenClock(datetime.fromisoformat(moment).timestamp()))
-        emulator.start()
-        opened.append((emulator, Client(emulator, emulator.api_key)))
-        return opened[-1][1]
-
-    yield started
-    for emulator, client in opened:
-        client.http.close()
-        emulator.stop()
+def at(start: Callable[..., Client]) -> Callable[..., Client]:
+    """Start an emulator at a time, with the settings that the samples show."""
+    shown = {"file_size": 64, "processing_seconds": 90.333, "model_ids_on_read": "preview"}
+    return lambda moment, **settings: start(moment, **{"requests_per_minute": 60, **shown, **settings})
 
 
-def text_of(answer: httpx.Response, api: Client, task_id: str = "") -> str:
-    """The answer as the vendor would print it."""
-    text = json.dumps(answer.json(), ensure_ascii=False)
+def text_of(response: httpx.Response, api: Client, task_id: str = "") -> str:
+    """Return a response as the vendor prints it."""
+    text = json.dumps(response.json(), ensure_ascii=False)
     text = text.replace(api.emulator.files_url, "https://storage.googleapis.com")
     if task_id:
         text = text.replace(f"/videos/{task_id}/", "/videos/task-id/").replace(task_id, samples.ID)
@@ -66,9 +54,9 @@ def test_the_history(at):
     api = at("2023-12-20T10:30:45.123Z", credits=50_000, queue_limit=None)
     task_id = [api.submit(PROMPT, **QUALITY) for _ in range(45)][-1]
     api.emulator.advance(90.333)
-    answer = api.history(limit=20, status="completed")
-    assert len(answer.json()["videos"]) == 20
-    first = {**answer.json(), "videos": answer.json()["videos"][:1]}
+    response = api.history(limit=20, status="completed")
+    assert len(response.json()["videos"]) == 20
+    first = {**response.json(), "videos": response.json()["videos"][:1]}
     assert printed(first).replace(task_id, samples.ID) == printed(samples.HISTORY)
 
 
@@ -77,9 +65,9 @@ def test_the_models(at):
     assert text_of(api.http.get("/api/veo/models"), api) == printed(samples.MODELS)
 
 
-def test_the_acceptance_of_an_image(at):
+def test_the_acceptance_of_an_image(at, png):
     api = at("2023-12-20T10:30:45.123Z")
-    body = api.image(picture()).json()
+    body = api.image(png).json()
     assert list(body) == ["creditsCost" if name == "creditsUsed" else name for name in samples.ACCEPTED] + [
         "imageInfo"
     ]
@@ -97,7 +85,12 @@ def test_a_policy_violation(at):
 
 def test_the_rate_limit(at):
     api = at("2021-12-31T23:59:00Z")
-    answers = [api.history() for _ in range(61)]
-    assert text_of(answers[60], api) == printed(samples.RATE_LIMIT)
+    responses = [api.history() for _ in range(61)]
+    assert text_of(responses[60], api) == printed(samples.RATE_LIMIT)
     names = ("limit", "remaining", "reset", "retry-after")
-    assert [answers[14].headers[f"x-ratelimit-{name}"] for name in names] == ["60", "45", "1640995200", "60"]
+    assert [responses[14].headers[f"x-ratelimit-{name}"] for name in names] == [
+        "60",
+        "45",
+        "1640995200",
+        "60",
+    ]

@@ -1,4 +1,4 @@
-"""Each reading of the vendor's silences shows in what is answered, and nothing else does."""
+"""Variants of responses and errors: each changes what its option names, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_cost_field(start, png, choice, text, image):
 )
 def test_status_labels(start, choice, labels):
     api = start(status_labels=choice)
-    answer = api.text()
-    task_id = answer.json()["taskId"]
-    seen = [answer.json()["status"]]
+    response = api.text()
+    task_id = response.json()["taskId"]
+    seen = [response.json()["status"]]
     for seconds in (2, 200):
         api.emulator.advance(seconds)
         seen.append(api.status(task_id).json()["status"])
@@ -71,10 +71,10 @@ def test_failed_error(start, choice, expected, success):
 def test_failed_status(start, status):
     api = start(failed_status=status)
     task_id = failed(api)
-    answer = api.status(task_id)
-    assert answer.status_code == status
+    response = api.status(task_id)
+    assert response.status_code == status
     if status == 500:
-        assert answer.json() == {"success": False, "error": "GENERATION_FAILED", "message": "Out of luck"}
+        assert response.json() == {"success": False, "error": "GENERATION_FAILED", "message": "Out of luck"}
     assert api.history().json()["videos"][0]["status"] == "failed"
     assert api.status(api.submit()).status_code == 200
 
@@ -84,8 +84,8 @@ def test_failed_status(start, status):
 )
 def test_failed_download(start, choice, code):
     api = start(failed_download=choice)
-    answer = api.download(failed(api))
-    assert (answer.status_code, answer.json()["error"]) == (code, choice)
+    response = api.download(failed(api))
+    assert (response.status_code, response.json()["error"]) == (code, choice)
 
 
 def test_unfinished_fields(start):
@@ -136,25 +136,12 @@ def test_model_ids_on_read(start, choice, model, offered):
 def test_videos_shape(start, choice, path):
     api = start(videos_shape=choice, file_size=64)
     task_id = api.finished()
-    for answer in (api.status(task_id), api.download(task_id)):
-        value = answer.json()
+    for response in (api.status(task_id), api.download(task_id)):
+        value = response.json()
         assert ("videos" in value) == (path[0] == "videos")
         for step in path:
             value = value[step]
         assert api.get(value).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("choice", "names"),
-    [
-        ("originalName", {"originalName", "size", "mimeType"}),
-        ("filename", {"filename", "size", "mimetype"}),
-        ("snake", {"original_name", "file_size", "mime_type"}),
-        ("absent", set()),
-    ],
-)
-def test_image_info(start, png, choice, names):
-    assert set(start(image_info=choice).image(png).json().get("imageInfo", ())) == names
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -217,7 +204,7 @@ def test_task_lifetime(start, lifetime, known):
     api.emulator.advance(30 + 49.9)
     assert api.status(task_id).status_code == 200
     api.emulator.advance(0.1)
-    codes = [answer.status_code for answer in (api.status(task_id), api.download(task_id))]
+    codes = [response.status_code for response in (api.status(task_id), api.download(task_id))]
     assert codes == ([200, 200] if known else [404, 404])
     assert api.history().json()["pagination"]["total"] == (1 if known else 0)
 
@@ -238,7 +225,7 @@ def test_processing_time(start, present):
     assert ("processingTime" in api.history().json()["videos"][0]) is present
 
 
-def test_prompts_are_cut_where_it_is_wanted(start):
+def test_prompts_are_cut_to_the_configured_length(start):
     api = start(status_prompt_length=3, history_prompt_length=5)
     task_id = api.submit("A majestic dragon")
     api.submit("short")
@@ -271,12 +258,10 @@ def test_history_lag(start):
 
 
 def test_history_pages(start):
-    api = start(history_default_limit=7)
-    assert api.history().json()["pagination"]["limit"] == 7
+    api = start()
+    assert api.history().json()["pagination"]["limit"] == 20
     assert api.history(limit=100).json()["pagination"]["limit"] == 100
     assert api.history(limit=101).json()["pagination"]["limit"] == 100
-    answer = start(history_over_limit="refuse").history(limit=101)
-    assert (answer.status_code, answer.json()["field"]) == (400, "limit")
 
 
 @pytest.mark.parametrize("total", [True, False])
@@ -288,8 +273,8 @@ def test_history_totals(start, total, more):
 
 @pytest.mark.parametrize("code", ["INVALID_API_KEY", "UNAUTHORIZED"])
 def test_codes_of_401(start, connect, code):
-    api = start(invalid_key_code=code, missing_key_code=code)
-    assert connect(api, None).history().json()["error"] == code
+    api = start(invalid_key_code=code)
+    assert connect(api, None).history().json()["error"] == "UNAUTHORIZED"
     assert connect(api, "veo3_unknown").history().json()["error"] == code
 
 
@@ -318,11 +303,11 @@ def test_error_envelopes(start):
 def test_retry_hint(start, choice, expected, reset):
     api = start(retry_hint=choice, requests_per_minute=1, rate_headers=reset)
     assert ("x-ratelimit-remaining" in api.history().headers) is reset
-    answer = api.history()
-    assert answer.status_code == 429
-    headers = answer.headers.get("x-ratelimit-retry-after"), answer.headers.get("retry-after")
-    assert (*headers, answer.json()["error"]["details"].get("retry_after")) == expected
-    assert ("x-ratelimit-reset" in answer.headers) is reset
+    response = api.history()
+    assert response.status_code == 429
+    headers = response.headers.get("x-ratelimit-retry-after"), response.headers.get("retry-after")
+    assert (*headers, response.json()["error"]["details"].get("retry_after")) == expected
+    assert ("x-ratelimit-reset" in response.headers) is reset
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
@@ -340,16 +325,14 @@ def test_retry_after_everywhere(start, everywhere, hint):
 def test_date_header(start, sent):
     api = start(date_header=sent, file_size=64, requests_per_minute=None)
     task_id = api.finished()
-    answers = [api.history(), api.status("nothing"), api.http.get("/nowhere"), api.get(api.urls(task_id)[0])]
-    dates = {answer.headers.get("date") for answer in answers}
+    responses = [
+        api.history(),
+        api.status("nothing"),
+        api.http.get("/nowhere"),
+        api.get(api.urls(task_id)[0]),
+    ]
+    dates = {response.headers.get("date") for response in responses}
     assert dates == {"Thu, 01 Jan 2026 00:03:20 GMT" if sent else None}
-
-
-@pytest.mark.parametrize("code", ["RATE_LIMIT_EXCEEDED", "DAILY_LIMIT_EXCEEDED"])
-def test_daily_limit_code(start, code):
-    api = start(daily_limit_code=code, requests_per_day=1)
-    api.history()
-    assert api.history().json()["error"]["code"] == code
 
 
 @pytest.mark.parametrize(
@@ -363,8 +346,8 @@ def test_daily_limit_code(start, code):
 def test_queue_full(start, choice, status, code):
     api = start(queue_full=choice, queue_limit=1, rate_limit_envelope="flat")
     api.submit()
-    answer = api.text()
-    assert (answer.status_code, answer.json()["error"]) == (status, code)
+    response = api.text()
+    assert (response.status_code, response.json()["error"]) == (status, code)
 
 
 @pytest.mark.parametrize("choice", ["documented", "details", "bare"])
@@ -379,14 +362,11 @@ def test_insufficient_credits(start, choice):
 
 
 @pytest.mark.parametrize("status", [400, 403, 422, 451])
-def test_policy_status_and_words(start, status):
-    api = start(policy_status=status, policy_words=("dragon", "knight"))
-    assert [api.text(prompt).status_code for prompt in ("A DRAGON", "my knight", "a cat")] == [
-        status,
-        status,
-        202,
-    ]
-    assert api.text().json()["error"] == "CONTENT_POLICY_VIOLATION"
+def test_policy_status(start, status):
+    api = start(policy_status=status)
+    prompts = ("PROHIBITED content", "some prohibited content", "a prohibited cat")
+    assert [api.text(prompt).status_code for prompt in prompts] == [status, status, 202]
+    assert api.text(prompts[0]).json()["error"] == "CONTENT_POLICY_VIOLATION"
 
 
 def test_a_policy_violation_may_show_later(start):
@@ -398,15 +378,5 @@ def test_a_policy_violation_may_show_later(start):
 
 @pytest.mark.parametrize(("choice", "body"), [("json", "{"), ("html", "<"), ("empty", "")])
 def test_unknown_path(start, choice, body):
-    answer = start(unknown_path=choice).http.get("/api/veo/balance")
-    assert (answer.status_code, answer.text[:1]) == (404, body)
-
-
-@pytest.mark.parametrize("counts", [True, False])
-def test_polls_count(start, counts):
-    api = start(polls_count=counts, requests_per_minute=3)
-    task_id = api.submit()
-    for _ in range(2):
-        api.status(task_id)
-    assert api.history().status_code == (429 if counts else 200)
-    assert api.http.get("/api/veo/models").status_code == (429 if counts else 200)
+    response = start(unknown_path=choice).http.get("/api/veo/balance")
+    assert (response.status_code, response.text[:1]) == (404, body)

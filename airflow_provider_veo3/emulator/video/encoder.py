@@ -1,4 +1,4 @@
-"""Scripts become MP4 files: H.264 pictures and, if wanted, AAC sound."""
+"""Encoder of MP4 files: H.264 pictures and AAC sound."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SAMPLE_RATE = 32_000
 AUDIO_FRAME = 1024
 FADE_SECONDS = 0.5
 LOUDNESS = 0.12
-# Pentatonic, so that every choice of notes sounds well together.
+# Pentatonic, so that any notes sound well together.
 NOTES = (196, 220, 262, 294, 330, 392, 440, 524, 588, 660)
 
 
-class Cancelled(Exception):  # noqa: N818 - it is no error
-    """Rendering was given up because the emulator stops."""
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """Rendering was cancelled because the emulator stops."""
 
 
 def render(script: Script, path: Path, cancelled: threading.Event) -> None:
-    """Write the video.
+    """Write the video of a script to a file.
 
-    One encoder thread and bit-exact muxing: the same script gives the same bytes on every machine.
+    One encoder thread and bit-exact muxing: equal scripts give equal bytes on every machine.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as output:
@@ -46,7 +46,7 @@ def render(script: Script, path: Path, cancelled: threading.Event) -> None:
             frame = planes.frame()
             frame.pts, frame.time_base = number, fractions.Fraction(1, FPS)
             output.mux(video.encode(frame))
-            # Both tracks advance together, so that a player needs to buffer little.
+            # Both tracks advance together, so that a player needs a small buffer.
             if sound is not None:
                 sound.until(number / FPS)
         output.mux(video.encode(None))
@@ -56,9 +56,9 @@ def render(script: Script, path: Path, cancelled: threading.Event) -> None:
 
 
 class Sound:
-    """A quiet chord that swells once a second.
+    """The sound track: a quiet chord that swells once a second.
 
-    Frequencies are whole numbers of Hertz, so one second repeats without a click.
+    Frequencies are whole numbers of Hertz, so that one second repeats without a click.
     """
 
     def __init__(self, script: Script, output: av.container.OutputContainer) -> None:
@@ -71,7 +71,7 @@ class Sound:
         self._at = 0
 
     def until(self, seconds: float) -> None:
-        """Encode up to this time, or to the end."""
+        """Encode up to a time, at most to the end."""
         while self._at < self._length and self._at <= seconds * SAMPLE_RATE:
             count = min(AUDIO_FRAME, self._length - self._at)
             frame = av.AudioFrame(format="fltp", layout="mono", samples=count)
@@ -84,7 +84,7 @@ class Sound:
             self._at += count
 
     def flush(self) -> None:
-        """Write what the encoder still holds."""
+        """Write the remaining packets of the encoder."""
         self._output.mux(self._stream.encode(None))
 
     def _samples(self, count: int) -> array.array[float]:

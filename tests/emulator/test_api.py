@@ -15,11 +15,11 @@ MODELS = {
 }
 
 
-def test_text_to_video_answers_as_documented(api):
-    answer = api.text("A dragon")
-    body = answer.json()
+def test_text_to_video_responds_as_documented(api):
+    response = api.text("A dragon")
+    body = response.json()
     task_id = body["taskId"]
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert re.fullmatch(r"veo_1767225600000_[0-9a-z]{9}", task_id)
     assert body == {
         "success": True,
@@ -35,19 +35,19 @@ def test_text_to_video_answers_as_documented(api):
 
 
 def test_image_to_video_adds_what_it_received(api, png):
-    answer = api.image(png, generateAudio="true", model="veo-3.1-lite-generate-001")
-    body = answer.json()
-    assert answer.status_code == 202
+    response = api.image(png, generateAudio="true", model="veo-3.1-lite-generate-001")
+    body = response.json()
+    assert response.status_code == 202
     assert body["creditsCost"] == 65
     assert "creditsUsed" not in body
     assert body["imageInfo"] == {"originalName": "photo.png", "size": len(png), "mimeType": "image/png"}
 
 
 def test_first_last_frame_takes_two_images(api, png):
-    answer = api.frames(png, png)
-    assert answer.status_code == 202
-    assert set(answer.json()["imageInfo"]) == {"firstFrame", "lastFrame"}
-    assert api.status(answer.json()["taskId"]).json()["type"] == "first-last-frame"
+    response = api.frames(png, png)
+    assert response.status_code == 202
+    assert set(response.json()["imageInfo"]) == {"firstFrame", "lastFrame"}
+    assert api.status(response.json()["taskId"]).json()["type"] == "first-last-frame"
 
 
 def test_life_of_a_task(start):
@@ -86,7 +86,7 @@ def test_life_of_a_task(start):
     assert api.emulator.files_url != api.emulator.base_url
 
 
-def test_download_answers_as_documented(api):
+def test_download_responds_as_documented(api):
     task_id = api.finished(sampleCount=2)
     body = api.download(task_id).json()
     assert set(body) == {"success", "taskId", "videos", "totalVideos"}
@@ -94,8 +94,8 @@ def test_download_answers_as_documented(api):
 
 
 def test_download_before_the_end_is_refused(api):
-    answer = api.download(api.submit())
-    assert (answer.status_code, answer.json()["error"]) == (400, "VIDEO_NOT_READY")
+    response = api.download(api.submit())
+    assert (response.status_code, response.json()["error"]) == (400, "VIDEO_NOT_READY")
 
 
 def test_history_pages_filters_and_counts(start):
@@ -133,9 +133,9 @@ def test_history_pages_filters_and_counts(start):
         ({"status": "odd"}, "status"),
     ],
 )
-def test_history_refuses_senseless_queries(api, query, field):
-    answer = api.history(**query)
-    assert (answer.status_code, answer.json()["error"], answer.json()["field"]) == (
+def test_history_refuses_invalid_queries(api, query, field):
+    response = api.history(**query)
+    assert (response.status_code, response.json()["error"], response.json()["field"]) == (
         400,
         "VALIDATION_ERROR",
         field,
@@ -167,9 +167,9 @@ def test_no_credits(start):
     api = start(credits=400)
     api.submit()
     api.submit()
-    answer = api.text()
-    assert answer.status_code == 402
-    body = answer.json()
+    response = api.text()
+    assert response.status_code == 402
+    body = response.json()
     assert (body["error"], body["required"], body["available"]) == ("INSUFFICIENT_CREDITS", 190, 20)
     assert api.emulator.ledger()["totals"]["accepted"] == 2
 
@@ -186,8 +186,8 @@ def test_a_failure_refunds_everything_when_it_happens(api):
     totals = api.emulator.ledger()["totals"]
     assert (totals["charged"], totals["refunded"]) == (380, 380)
     assert api.text().json()["remainingCredits"] == 10_000 - 190
-    answer = api.download(task_id)
-    assert (answer.status_code, answer.json()["error"]) == (404, "NO_VIDEOS")
+    response = api.download(task_id)
+    assert (response.status_code, response.json()["error"]) == (404, "NO_VIDEOS")
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_a_failure_refunds_everything_when_it_happens(api):
     ],
 )
 def test_refusals(api, fields, code, field):
-    answer = api.text(**fields)
-    body = answer.json()
-    assert (answer.status_code, body["success"], body["error"]) == (400, False, code)
+    response = api.text(**fields)
+    body = response.json()
+    assert (response.status_code, body["success"], body["error"]) == (400, False, code)
     if field:
         assert (body["field"], body["value"]) == (field, fields[field])
     totals = api.emulator.ledger()["totals"]
@@ -256,10 +256,10 @@ def test_limits_are_inclusive(api, fields):
         (b"", "application/json", "INVALID_PROMPT"),
     ],
 )
-def test_bodies_that_are_no_json(api, content, media_type, code):
+def test_bodies_that_are_not_json_are_refused(api, content, media_type, code):
     headers = {"Content-Type": media_type}
-    answer = api.http.post("/api/veo/text-to-video", content=content, headers=headers)
-    assert (answer.status_code, answer.json()["error"]) == (400, code)
+    response = api.http.post("/api/veo/text-to-video", content=content, headers=headers)
+    assert (response.status_code, response.json()["error"]) == (400, code)
 
 
 def test_images_are_checked_by_content(api, png):
@@ -267,12 +267,12 @@ def test_images_are_checked_by_content(api, png):
     text_named_png = {"image": ("a.png", b"no image at all", "image/png")}
     cut = {"image": ("a.png", png[: len(png) // 2], "image/png")}
     for files in (jpeg_named_gif, text_named_png, cut):
-        answer = api.http.post("/api/veo/image-to-video", data={"prompt": "A"}, files=files)
-        assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_IMAGE_TYPE"), files
+        response = api.http.post("/api/veo/image-to-video", data={"prompt": "A"}, files=files)
+        assert (response.status_code, response.json()["error"]) == (400, "INVALID_IMAGE_TYPE"), files
 
 
 def test_missing_images(api, png):
-    answers = [
+    responses = [
         api.http.post("/api/veo/image-to-video", data={"prompt": "A", "image": "text"}),
         api.http.post("/api/veo/image-to-video", json={"prompt": "A"}),
         api.image(b""),
@@ -282,35 +282,35 @@ def test_missing_images(api, png):
             files={"firstFrame": ("a.png", png, "image/png")},
         ),
     ]
-    assert [(answer.status_code, answer.json()["error"]) for answer in answers] == [
+    assert [(response.status_code, response.json()["error"]) for response in responses] == [
         (400, "MISSING_IMAGE")
     ] * 4
 
 
 def test_a_file_under_another_name_is_refused(api, png):
-    answer = api.image(png, name="picture")
-    assert (answer.json()["error"], answer.json()["field"]) == ("VALIDATION_ERROR", "picture")
+    response = api.image(png, name="picture")
+    assert (response.json()["error"], response.json()["field"]) == ("VALIDATION_ERROR", "picture")
 
 
 def test_a_broken_form_is_refused(api):
     headers = {"Content-Type": "multipart/form-data"}
-    answer = api.http.post("/api/veo/image-to-video", content=b"--x\r\n", headers=headers)
-    assert (answer.status_code, answer.json()["field"]) == (400, "body")
+    response = api.http.post("/api/veo/image-to-video", content=b"--x\r\n", headers=headers)
+    assert (response.status_code, response.json()["field"]) == (400, "body")
 
 
 def test_forms_carry_text(api, png):
     good = {"generateAudio": "false", "sampleCount": "2", "durationSeconds": "6", "seed": "7"}
-    answer = api.image(png, **good)
-    assert (answer.status_code, answer.json()["creditsCost"]) == (202, 240)
+    response = api.image(png, **good)
+    assert (response.status_code, response.json()["creditsCost"]) == (202, 240)
     for name, value in {"generateAudio": "yes", "sampleCount": "two", "seed": ""}.items():
-        answer = api.image(png, **{name: value})
-        assert (answer.json()["error"], answer.json()["field"]) == ("VALIDATION_ERROR", name)
+        response = api.image(png, **{name: value})
+        assert (response.json()["error"], response.json()["field"]) == ("VALIDATION_ERROR", name)
 
 
 @pytest.mark.parametrize("model", ["veo-3.0-generate-001", "veo-3.1-lite-generate-001"])
 def test_first_last_frame_is_for_quality_and_fast_of_3_1(api, png, model):
-    answer = api.frames(png, png, model=model)
-    assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_MODEL")
+    response = api.frames(png, png, model=model)
+    assert (response.status_code, response.json()["error"]) == (400, "INVALID_MODEL")
 
 
 def test_keys(api, connect):
@@ -331,9 +331,9 @@ def test_keys(api, connect):
         (None, "UNAUTHORIZED"),
     ):
         client = connect(api, key)
-        answers = [client.http.get(f"/api/veo/{path}") for path in paths]
-        answers += [client.text(), client.image(None)]
-        assert {(answer.status_code, answer.json()["error"]) for answer in answers} == {(401, code)}
+        responses = [client.http.get(f"/api/veo/{path}") for path in paths]
+        responses += [client.text(), client.image(None)]
+        assert {(response.status_code, response.json()["error"]) for response in responses} == {(401, code)}
 
 
 def test_two_keys_of_one_account_share_tasks_and_credits(api, connect):
@@ -358,6 +358,6 @@ def test_two_keys_of_one_account_share_tasks_and_credits(api, connect):
     ],
 )
 def test_unknown_paths(api, method, path):
-    answer = api.http.request(method, path)
-    assert answer.status_code == 404
-    assert answer.json()["success"] is False
+    response = api.http.request(method, path)
+    assert response.status_code == 404
+    assert response.json()["success"] is False

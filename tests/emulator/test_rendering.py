@@ -10,9 +10,9 @@ import av
 import pytest
 from PIL import Image, ImageStat
 
-from airflow_provider_veo3.emulator.video.render import Cancelled, render
+from airflow_provider_veo3.emulator.video.encoder import Cancelled, render
 from airflow_provider_veo3.emulator.video.scene import Script, frames, reduce_upload
-from airflow_provider_veo3.emulator.video.videos import Videos
+from airflow_provider_veo3.emulator.video.store import VideoStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ HEIGHT = 96
 
 
 def decode(data: bytes) -> tuple[list[Image.Image], dict[str, Any]]:
-    """All pictures, and what a player knows about the file."""
+    """Return all pictures, and the properties of the file."""
     with av.open(io.BytesIO(data)) as video:
         stream = video.streams.video[0]
         pictures = [frame.to_image() for frame in video.decode(stream)]
@@ -89,11 +89,11 @@ def colour(picture: Image.Image) -> list[float]:
     ("ratio", "size", "seconds", "audio"),
     [("16:9", (170, 96), 5, True), ("9:16", (96, 170), 8, False)],
 )
-def test_a_video_is_what_was_asked_for(start, ratio, size, seconds, audio):
+def test_a_video_has_the_requested_size_length_and_sound(start, ratio, size, seconds, audio):
     api = start(height=HEIGHT)
     task_id = api.finished(aspectRatio=ratio, durationSeconds=seconds, generateAudio=audio)
-    answer = api.get(api.urls(task_id)[0])
-    pictures, facts = decode(answer.content)
+    response = api.get(api.urls(task_id)[0])
+    pictures, facts = decode(response.content)
     assert facts == {
         "codec": "h264",
         "format": "yuv420p",
@@ -103,7 +103,7 @@ def test_a_video_is_what_was_asked_for(start, ratio, size, seconds, audio):
         "audio": [("aac", seconds)] if audio else [],
     }
     assert len(pictures) == seconds * 24
-    assert answer.content.index(b"moov") < answer.content.index(b"mdat")
+    assert response.content.index(b"moov") < response.content.index(b"mdat")
 
 
 def test_two_samples_differ(start):
@@ -118,12 +118,12 @@ def test_equal_scripts_give_equal_bytes(script, rendered):
 
 
 @pytest.mark.parametrize("change", [{"prompt": "A cat"}, {"seed": 2}, {"index": 1}])
-def test_the_look_follows_prompt_seed_and_sample(script, change):
+def test_the_picture_depends_on_prompt_seed_and_sample(script, change):
     plain, other = (next(iter(frames(made))).frame().to_image() for made in (script(), script(**change)))
     assert colour(plain) != colour(other)
 
 
-def test_the_same_seed_looks_the_same_in_another_task(script):
+def test_the_same_seed_has_the_same_colours_in_another_task(script):
     plain = next(iter(frames(script()))).frame().to_image()
     other = next(iter(frames(script(task_id="veo_1767225600001_zzz123def")))).frame().to_image()
     assert colour(plain) == colour(other)
@@ -173,7 +173,7 @@ def bright(picture: Image.Image) -> int:
     return sum(upper.histogram()[200:])
 
 
-def test_an_image_is_pushed_in_on(script, tmp_path):
+def test_an_image_is_zoomed_into(script, tmp_path):
     one = script(pictures=(saved(tmp_path, "one", "red"),), prompt=" ")
     pictures = [planes.frame().to_image() for planes in frames(one)]
     for picture in (pictures[0], pictures[-1]):
@@ -198,8 +198,8 @@ def test_two_images_are_faded_between(script, tmp_path):
 def test_uploads_become_videos(start, png):
     api = start(height=HEIGHT)
     ids = [
-        answer.json()["taskId"]
-        for answer in (
+        response.json()["taskId"]
+        for response in (
             api.image(png, durationSeconds="5", generateAudio="false"),
             api.frames(png, png, durationSeconds="5", aspectRatio="9:16"),
         )
@@ -227,23 +227,23 @@ def test_other_images_are_refused():
         reduce_upload(data.getvalue(), HEIGHT, portrait=False)
 
 
-def test_rendering_can_be_given_up(script, tmp_path):
+def test_rendering_can_be_cancelled(script, tmp_path):
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(Cancelled):
         render(script(), tmp_path / "video.mp4", cancelled)
 
 
-def test_the_cache_renders_once_and_again_when_files_had_to_go(script):
-    videos = Videos(cache_bytes=1)
+def test_the_cache_renders_once_and_again_after_the_file_is_deleted(script):
+    store = VideoStore(cache_bytes=1)
     try:
-        first = videos.prepare(script())
+        first = store.render(script())
         path = first.result()
         data = path.read_bytes()
-        assert videos.prepare(script()) is first
-        videos.prepare(script(prompt="Another")).result()
+        assert store.render(script()) is first
+        store.render(script(prompt="Another")).result()
         assert not path.exists()
-        assert videos.prepare(script()).result().read_bytes() == data
+        assert store.render(script()).result().read_bytes() == data
     finally:
-        videos.close()
+        store.close()
     assert not path.parent.exists()

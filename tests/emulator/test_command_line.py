@@ -14,7 +14,6 @@ import pytest
 
 from airflow_provider_veo3.emulator import Settings
 from airflow_provider_veo3.emulator.__main__ import read_arguments
-from airflow_provider_veo3.emulator.config.options import options_of
 
 COMMAND = [sys.executable, "-W", "error", "-m", "airflow_provider_veo3.emulator"]
 
@@ -45,14 +44,14 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_runs_until_it_is_told_to_stop(run, tmp_path, number):
+def test_it_runs_until_a_signal(run, tmp_path, number):
     process, facts = run(
         "--height", "32", "--processing-seconds", "0", "--credits", "500", "--time-scale", "9"
     )
     assert facts["pid"] == process.pid
     with httpx.Client(base_url=facts["base_url"], headers={"X-API-Key": facts["api_key"]}, timeout=60) as api:
-        answer = api.post("/api/veo/text-to-video", json={"prompt": "A", "durationSeconds": 5})
-        task_id = answer.json()["taskId"]
+        response = api.post("/api/veo/text-to-video", json={"prompt": "A", "durationSeconds": 5})
+        task_id = response.json()["taskId"]
         url = api.get(f"/api/veo/download/{task_id}").json()["videos"][0]["url"]
     assert url.startswith(facts["files_url"])
     assert httpx.get(url, trust_env=False, timeout=60).content[4:8] == b"ftyp"
@@ -82,22 +81,20 @@ def test_help_explains_every_option():
         [*COMMAND, "--help"], capture_output=True, text=True, check=True, env=environment
     ).stdout
     words = " ".join(text.split())
-    for name, (rules, _, _) in options_of(Settings).items():
+    for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in words
-        assert " ".join(rules.help.split())[:30] in words
+        assert " ".join(field.description.split())[:30] in words
 
 
-def test_text_becomes_settings():
+def test_arguments_become_settings():
     settings, ready_file, quiet = read_arguments(
         [
             *("--requests-per-minute", "off", "--queue-limit", "9", "--time-scale", "2.5"),
             *(
                 "--aspect-ratios",
                 "9:16",
-                "--policy-words",
-                "one, two",
-                "--no-polls-count",
-                "--partial-refund",
+                "--no-signed-urls",
+                "--fast-refuses-images",
             ),
             *(
                 "--processing-seconds",
@@ -116,9 +113,8 @@ def test_text_becomes_settings():
         queue_limit=9,
         time_scale=2.5,
         aspect_ratios=("9:16",),
-        policy_words=("one", "two"),
-        polls_count=False,
-        partial_refund=True,
+        signed_urls=False,
+        fast_refuses_images=True,
         processing_seconds="60-120",
         policy_status=422,
         videos_shape="result.video_url",
@@ -129,19 +125,19 @@ def test_text_becomes_settings():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--time-scale", "0"], "--time-scale=0.0: must be at least 0.001"),
+        (["--time-scale", "0"], "--time-scale=0.0: Input should be greater than or equal to 0.001"),
         (["--host", "192.0.2.1"], "loopback only"),
         (["--height", "tall"], "invalid number value"),
-        (["--port", "99999"], "--port=99999: must be at most 65535"),
-        (["--files-port", "65536"], "--files-port=65536: must be at most 65535"),
-        (["--time-scale", "nan"], "--time-scale=nan: must be a finite number"),
-        (["--link-lifetime-seconds", "inf"], "--link-lifetime-seconds=inf: must be a finite number"),
+        (["--port", "99999"], "--port=99999: Input should be less than or equal to 65535"),
+        (["--files-port", "65536"], "--files-port=65536: Input should be less than or equal to 65535"),
+        (["--time-scale", "nan"], "--time-scale=nan: Input should be a finite number"),
+        (["--pending-seconds", "inf"], "--pending-seconds=inf: Input should be a finite number"),
         (["--aspect-ratios", ""], "--aspect-ratios=(): must not be empty"),
-        (["--status-labels", "odd"], "--status-labels='odd': allowed are lower"),
+        (["--status-labels", "odd"], "--status-labels='odd': Input should be 'lower', 'upper'"),
         (["--colour", "1"], "unrecognized arguments"),
     ],
 )
-def test_senseless_options(capsys, arguments, message):
+def test_invalid_options_are_refused(capsys, arguments, message):
     with pytest.raises(SystemExit) as exit_:
         read_arguments(arguments)
     assert exit_.value.code == 2

@@ -8,7 +8,7 @@ import tracemalloc
 import httpx
 import pytest
 
-from airflow_provider_veo3.emulator.http.bodies import NoiseBody
+from airflow_provider_veo3.emulator.http.response_bodies import NoiseBody
 
 SIZE = 5000
 
@@ -24,26 +24,26 @@ def url(files):
 
 
 def test_a_whole_file(files, url):
-    answer = files.get(url)
-    assert answer.status_code == 200
-    assert len(answer.content) == SIZE
-    assert answer.content[4:8] == b"ftyp"
-    assert answer.headers["content-type"] == "video/mp4"
-    assert answer.headers["accept-ranges"] == "bytes"
-    assert answer.headers["content-length"] == str(SIZE)
-    assert answer.headers["etag"].startswith('"')
+    response = files.get(url)
+    assert response.status_code == 200
+    assert len(response.content) == SIZE
+    assert response.content[4:8] == b"ftyp"
+    assert response.headers["content-type"] == "video/mp4"
+    assert response.headers["accept-ranges"] == "bytes"
+    assert response.headers["content-length"] == str(SIZE)
+    assert response.headers["etag"].startswith('"')
 
 
 def test_head(files, url):
     assert files.http.head(url, headers={"Range": "bytes=0-9"}).status_code == 200
-    answer = files.http.head(url)
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-length"] == str(SIZE)
+    response = files.http.head(url)
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == str(SIZE)
     assert files.emulator.ledger()["totals"]["fetched_files"] == 0
 
 
 @pytest.mark.parametrize(
-    ("wanted", "first", "stop"),
+    ("requested", "first", "stop"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=10-19", 10, 20),
@@ -53,26 +53,26 @@ def test_head(files, url):
         ("bytes=-99999", 0, SIZE),
     ],
 )
-def test_ranges(files, url, wanted, first, stop):
+def test_ranges(files, url, requested, first, stop):
     whole = files.get(url).content
-    answer = files.get(url, Range=wanted)
-    assert answer.status_code == 206
-    assert answer.content == whole[first:stop]
-    assert answer.headers["content-range"] == f"bytes {first}-{stop - 1}/{SIZE}"
-    assert answer.headers["content-length"] == str(stop - first)
+    response = files.get(url, Range=requested)
+    assert response.status_code == 206
+    assert response.content == whole[first:stop]
+    assert response.headers["content-range"] == f"bytes {first}-{stop - 1}/{SIZE}"
+    assert response.headers["content-length"] == str(stop - first)
 
 
-@pytest.mark.parametrize("wanted", ["bytes=5-3", "bytes=-", "bytes=0-1,3-4", "pages=1-2", "bytes=a-b"])
-def test_ranges_that_are_none_get_the_whole(files, url, wanted):
-    answer = files.get(url, Range=wanted)
-    assert (answer.status_code, len(answer.content)) == (200, SIZE)
+@pytest.mark.parametrize("requested", ["bytes=5-3", "bytes=-", "bytes=0-1,3-4", "pages=1-2", "bytes=a-b"])
+def test_an_invalid_range_gets_the_whole_file(files, url, requested):
+    response = files.get(url, Range=requested)
+    assert (response.status_code, len(response.content)) == (200, SIZE)
 
 
-@pytest.mark.parametrize("wanted", ["bytes=5000-", "bytes=9999-10000", "bytes=-0"])
-def test_ranges_beyond_the_end(files, url, wanted):
-    answer = files.get(url, Range=wanted)
-    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{SIZE}")
-    assert answer.content == b""
+@pytest.mark.parametrize("requested", ["bytes=5000-", "bytes=9999-10000", "bytes=-0"])
+def test_ranges_beyond_the_end(files, url, requested):
+    response = files.get(url, Range=requested)
+    assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{SIZE}")
+    assert response.content == b""
 
 
 def test_if_range(files, url):
@@ -96,15 +96,15 @@ def test_other_methods_are_refused(files, url):
     ],
 )
 def test_signatures(files, url, old, new):
-    answer = files.get(re.sub(old, new, url))
-    assert answer.status_code == 403
-    assert b"SignatureDoesNotMatch" in answer.content
+    response = files.get(re.sub(old, new, url))
+    assert response.status_code == 403
+    assert b"SignatureDoesNotMatch" in response.content
 
 
 def test_unknown_files(files, url):
     for path in ("/", "/veo3gen-gen-video/videos/veo_0_x/sample_0.mp4"):
-        answer = files.get(files.emulator.files_url + path)
-        assert (answer.status_code, b"NoSuchKey" in answer.content) == (404, True)
+        response = files.get(files.emulator.files_url + path)
+        assert (response.status_code, b"NoSuchKey" in response.content) == (404, True)
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -119,24 +119,24 @@ def test_expiry(start, status, scale, lifetime):
 
 
 def test_download_signs_anew(start):
-    api = start(file_size=SIZE, link_lifetime_seconds=100)
+    api = start(file_size=SIZE)
     task_id = api.finished()
-    api.emulator.advance(100)
+    api.emulator.advance(86_400)
     stale = api.status(task_id).json()["videos"][0]["url"]
     fresh = api.download(task_id).json()["videos"][0]
     assert api.get(stale).status_code == 403
     assert api.get(fresh["url"]).status_code == 200
-    assert fresh["expiresAt"] == "2026-01-01T00:06:40.000Z"
+    assert fresh["expiresAt"] == "2026-01-03T00:03:20.000Z"
 
 
 def test_download_may_repeat_the_first_urls(start):
-    api = start(file_size=SIZE, link_lifetime_seconds=1000, resign_urls=False)
+    api = start(file_size=SIZE, resign_urls=False)
     task_id = api.finished()
     first = api.download(task_id).json()
     api.emulator.advance(100)
     assert api.download(task_id).json() == first
     assert api.status(task_id).json()["videos"] == first["videos"]
-    api.emulator.advance(1000)
+    api.emulator.advance(86_400)
     assert api.get(first["videos"][0]["url"]).status_code == 403
 
 
@@ -163,7 +163,7 @@ def test_fetches_are_counted(files):
     assert (ledger["totals"]["fetched_files"], ledger["totals"]["fetched_bytes"]) == (2, 2 * SIZE + 10)
 
 
-def test_a_stand_in_is_the_same_from_everywhere():
+def test_a_stand_in_has_the_same_bytes_from_every_start():
     body = NoiseBody(3_000_000)
     whole = b"".join(body.read(0, body.size))
     assert len(whole) == 3_000_000
@@ -180,10 +180,10 @@ def test_a_huge_stand_in_needs_no_memory(start):
     url = api.urls(api.finished())[0]
     tracemalloc.start()
     try:
-        answer = api.get(url, Range=f"bytes={size - 3_000_000}-")
+        response = api.get(url, Range=f"bytes={size - 3_000_000}-")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert answer.headers["content-range"].endswith(f"/{size}")
-    assert len(answer.content) == 3_000_000
+    assert response.headers["content-range"].endswith(f"/{size}")
+    assert len(response.content) == 3_000_000
     assert peak < 30_000_000

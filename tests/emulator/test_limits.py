@@ -1,4 +1,4 @@
-"""The vendor's limits, the headers that announce them, and the time scale."""
+"""Limits with their headers, processing times, and the time scale."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from contextlib import ExitStack
 import pytest
 
 
-@pytest.fixture
-def closing():
-    with ExitStack() as stack:
-        yield stack
-
-
-def test_every_answer_carries_the_limits(start, connect):
+def test_every_response_has_the_rate_limit_headers(start, connect):
     api = start(requests_per_minute=60)
-    answers = [
+    responses = [
         api.text(),
         api.text(prompt=""),
         api.status("nothing"),
@@ -25,12 +19,12 @@ def test_every_answer_carries_the_limits(start, connect):
         connect(api, None).history(),
         connect(api, "veo3_unknown").history(),
     ]
-    remaining = [answer.headers["x-ratelimit-remaining"] for answer in answers]
+    remaining = [response.headers["x-ratelimit-remaining"] for response in responses]
     assert remaining == ["59", "58", "57", "57", "60", "60"]
-    for answer in answers:
-        assert answer.headers["x-ratelimit-limit"] == "60"
-        assert answer.headers["x-ratelimit-reset"] == str(1_767_225_600 + 60)
-        assert answer.headers["x-ratelimit-retry-after"] == "60"
+    for response in responses:
+        assert response.headers["x-ratelimit-limit"] == "60"
+        assert response.headers["x-ratelimit-reset"] == str(1_767_225_600 + 60)
+        assert response.headers["x-ratelimit-retry-after"] == "60"
 
 
 def test_the_minute(start):
@@ -38,11 +32,11 @@ def test_the_minute(start):
     for _ in range(3):
         assert api.history().status_code == 200
         api.emulator.advance(10)
-    answer = api.history()
-    assert answer.status_code == 429
-    assert answer.headers["x-ratelimit-remaining"] == "0"
-    assert answer.headers["x-ratelimit-retry-after"] == "30"
-    assert answer.json() == {
+    response = api.history()
+    assert response.status_code == 429
+    assert response.headers["x-ratelimit-remaining"] == "0"
+    assert response.headers["x-ratelimit-retry-after"] == "30"
+    assert response.json() == {
         "error": {
             "code": "RATE_LIMIT_EXCEEDED",
             "message": "Rate limit exceeded. Maximum 3 requests per minute allowed.",
@@ -74,8 +68,8 @@ def test_windows(start, mode):
     seen = []
     for seconds in (20, 26):  # 65 s: a new minute; 91 s: the first request is older than a minute
         api.emulator.advance(seconds)
-        answer = api.history()
-        seen.append((answer.status_code, answer.headers["x-ratelimit-remaining"]))
+        response = api.history()
+        seen.append((response.status_code, response.headers["x-ratelimit-remaining"]))
     expected = {
         "first-request": [(429, "0"), (200, "1")],
         "aligned": [(200, "1"), (200, "0")],
@@ -89,10 +83,10 @@ def test_the_day(start):
     api.emulator.advance(86_000)
     api.history()
     api.history()
-    answer = api.history()
-    assert answer.status_code == 429
-    assert "per day" in answer.json()["error"]["message"]
-    assert answer.headers["x-ratelimit-retry-after"] == "400"
+    response = api.history()
+    assert response.status_code == 429
+    assert "per day" in response.json()["error"]["message"]
+    assert response.headers["x-ratelimit-retry-after"] == "400"
     api.emulator.advance(400)
     assert api.history().status_code == 200
 
@@ -107,9 +101,9 @@ def test_the_day_from_the_first_request(start):
 
 def test_limits_can_be_off(start):
     api = start(requests_per_minute=None, requests_per_day=None)
-    answers = [api.history() for _ in range(70)]
-    assert {answer.status_code for answer in answers} == {200}
-    assert not any(name.startswith("x-ratelimit") for answer in answers for name in answer.headers)
+    responses = [api.history() for _ in range(70)]
+    assert {response.status_code for response in responses} == {200}
+    assert not any(name.startswith("x-ratelimit") for response in responses for name in response.headers)
 
 
 def test_the_queue(start, connect):
@@ -118,10 +112,10 @@ def test_the_queue(start, connect):
     api.submit()
     api.emulator.advance(40)
     api.submit()
-    answer = api.text()
-    assert answer.status_code == 429
-    assert "generation queue" in answer.json()["error"]["message"]
-    assert answer.headers["x-ratelimit-retry-after"] == "60"
+    response = api.text()
+    assert response.status_code == 429
+    assert "generation queue" in response.json()["error"]["message"]
+    assert response.headers["x-ratelimit-retry-after"] == "60"
     assert connect(api, "veo3_other").text().status_code == 202
     api.emulator.advance(60)
     assert api.text().status_code == 202
@@ -129,56 +123,42 @@ def test_the_queue(start, connect):
     assert (totals["accepted"], totals["completed"]) == (4, 1)
 
 
-@pytest.mark.parametrize(("whose", "statuses"), [("key", [202, 429, 202]), ("account", [202, 429, 429])])
-def test_whose_videos_are_queued(start, connect, whose, statuses):
-    api = start(limits_of=whose, queue_limit=1)
+@pytest.mark.parametrize(("scope", "statuses"), [("key", [202, 429, 202]), ("account", [202, 429, 429])])
+def test_the_scope_of_the_queue_limit(start, connect, scope, statuses):
+    api = start(limits_of=scope, queue_limit=1)
     api.emulator.add_key("veo3_second", account="account-1")
     second = connect(api, "veo3_second")
     assert [client.text().status_code for client in (api, api, second)] == statuses
 
 
-@pytest.mark.parametrize(("whose", "remaining"), [("key", ["2", "2", "1"]), ("account", ["2", "1", "0"])])
-def test_whose_requests_are_counted(start, connect, whose, remaining):
-    api = start(limits_of=whose, requests_per_minute=3)
+@pytest.mark.parametrize(("scope", "remaining"), [("key", ["2", "2", "1"]), ("account", ["2", "1", "0"])])
+def test_the_scope_of_the_request_limit(start, connect, scope, remaining):
+    api = start(limits_of=scope, requests_per_minute=3)
     api.emulator.add_key("veo3_second", account="account-1")
     second = connect(api, "veo3_second")
-    answers = [client.history() for client in (api, second, second)]
-    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == remaining
-    assert second.history().status_code == (200 if whose == "key" else 429)
+    responses = [client.history() for client in (api, second, second)]
+    assert [response.headers["x-ratelimit-remaining"] for response in responses] == remaining
+    assert second.history().status_code == (200 if scope == "key" else 429)
     api.emulator.configure(limits_of="account")
     assert second.history().status_code == 429
 
 
-def test_requests_at_the_same_time(start, closing):
+def test_requests_at_the_same_time(start):
     api = start(concurrent_requests=2)
     emulator = api.emulator
     emulator.inject({"kind": "delay", "endpoint": "models", "seconds": 3600, "times": 2})
     request = f"GET /api/veo/models HTTP/1.1\r\nHost: x\r\nX-API-Key: {emulator.api_key}\r\n\r\n"
     address = ("127.0.0.1", api.http.base_url.port)
-    for _ in range(2):
-        waiting = closing.enter_context(socket.create_connection(address))
-        waiting.sendall(request.encode())
-    while emulator.faults()[0]["met"] < 2:
-        time.sleep(0.001)
-    answer = api.history()
-    assert answer.status_code == 429
-    assert "2 concurrent" in answer.json()["error"]["message"]
-    assert answer.headers["x-ratelimit-retry-after"] == "1"
-
-
-def test_one_generation_at_a_time(start):
-    api = start(rendering_at_once=1, processing_seconds=50, pending_seconds=10, queue_limit=None)
-    first, second, third = (api.submit() for _ in range(3))
-    seen = []
-    for _ in range(4):
-        api.emulator.advance(35)
-        seen.append([api.status(task_id).json()["status"] for task_id in (first, second, third)])
-    assert seen == [
-        ["processing", "pending", "pending"],
-        ["completed", "processing", "pending"],
-        ["completed", "completed", "processing"],
-        ["completed", "completed", "completed"],
-    ]
+    with ExitStack() as connections:
+        for _ in range(2):
+            waiting = connections.enter_context(socket.create_connection(address))
+            waiting.sendall(request.encode())
+        while emulator.faults()[0]["met"] < 2:
+            time.sleep(0.001)
+        response = api.history()
+    assert response.status_code == 429
+    assert "2 concurrent" in response.json()["error"]["message"]
+    assert response.headers["x-ratelimit-retry-after"] == "1"
 
 
 def test_time_scale(start):
@@ -192,8 +172,8 @@ def test_time_scale(start):
     assert body["createdAt"] == "2026-01-01T00:00:00.000Z"
     assert body["completedAt"] == "2026-01-01T00:00:09.000Z"
     assert body["videos"][0]["expiresAt"] == "2026-01-01T02:24:09.000Z"
-    answer = api.history()
-    assert answer.headers["x-ratelimit-reset"] == str(1_767_225_609 + 6)
+    response = api.history()
+    assert response.headers["x-ratelimit-reset"] == str(1_767_225_609 + 6)
 
 
 @pytest.mark.parametrize(

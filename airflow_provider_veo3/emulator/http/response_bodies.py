@@ -1,4 +1,4 @@
-"""What is sent: bytes at hand, a file on disk, or noise of any size."""
+"""Bodies of responses: bytes in memory, a file on disk, or noise of any size."""
 
 from __future__ import annotations
 
@@ -12,53 +12,43 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 256 * 1024
-# A prime number of bytes: a part resumed at the wrong place cannot look right by chance.
+# A prime number of bytes: a download resumed at the wrong place cannot be equal by chance.
 NOISE_LENGTH = 1_048_573
 _FTYP = struct.pack(">I4s4sI4s4s4s4s", 32, b"ftyp", b"isom", 512, b"isom", b"iso2", b"avc1", b"mp41")
 
 
 class Body(Protocol):
-    """Something with a known size that can be read from anywhere."""
+    """A body of known size with random access."""
 
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
+    size: int
+    """Size in bytes."""
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from start to stop, in chunks."""
+        """Yield the bytes from start to stop in chunks."""
 
 
 class BytesBody:
-    """Bytes that are at hand."""
+    """A body in memory."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self._data)
+        self.size = len(data)
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from start to stop, in chunks."""
+        """Yield the bytes from start to stop in chunks."""
         for at in range(start, stop, CHUNK):
             yield self._data[at : min(at + CHUNK, stop)]
 
 
 class FileBody:
-    """A file, never held in memory."""
+    """A file, read in chunks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._size = path.stat().st_size
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return self._size
+        self.size = path.stat().st_size
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from start to stop, in chunks."""
+        """Yield the bytes from start to stop in chunks."""
         with self._path.open("rb") as file:
             file.seek(start)
             for at in range(start, stop, CHUNK):
@@ -66,20 +56,14 @@ class FileBody:
 
 
 class NoiseBody:
-    """A stand-in for a video of any size: the header of an MP4 file, then one box of repeated noise."""
+    """A stand-in for a video: the header of an MP4 file, then noise."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        rest = struct.pack(">I4sQ", 1, b"mdat", size - len(_FTYP))
-        self._header = _FTYP + rest
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return self._size
+        self.size = size
+        self._header = _FTYP + struct.pack(">I4sQ", 1, b"mdat", size - len(_FTYP))
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from start to stop, in chunks."""
+        """Yield the bytes from start to stop in chunks."""
         if start < len(self._header):
             yield self._header[start:stop]
             start = len(self._header)

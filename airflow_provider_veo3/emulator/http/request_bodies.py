@@ -1,4 +1,4 @@
-"""Reading the bodies of generation requests."""
+"""Bodies of requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_provider_veo3.emulator.config.settings import Settings
-    from airflow_provider_veo3.emulator.video.videos import Videos
+    from airflow_provider_veo3.emulator.video.store import VideoStore
 
 IMAGE_TYPES = {"image/jpeg", "image/jpg", "image/png"}
 IMAGE_LIMITS = {"decimal": 20_000_000, "mib": 20 * 1024 * 1024}
@@ -28,7 +28,7 @@ IMAGE_LIMITS = {"decimal": 20_000_000, "mib": 20 * 1024 * 1024}
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file part as it was sent; of a file that is too large only the size is kept."""
+    """A file part of a form; a file beyond the size limit has no data."""
 
     filename: str
     content_type: str
@@ -38,10 +38,25 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """The body of a request, read but not judged."""
+    """An unchecked request body: its fields, and its files by form field."""
 
     fields: dict[str, Any]
     files: dict[str, list[File]]
+
+
+def parse_json_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object, or raise ``ValueError``; NaN and Infinity are not JSON."""
+
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        parsed = json.loads(data, parse_constant=refuse)
+    except ValueError as error:
+        raise ValueError(f"must be a JSON object: {error}") from None
+    if not isinstance(parsed, dict):
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - one type for every refusal
+    return parsed
 
 
 async def read_json(request: Request) -> Submission:
@@ -51,12 +66,9 @@ async def read_json(request: Request) -> Submission:
     if media_type != "application/json" or not data:
         return Submission({}, {})
     try:
-        fields = json.loads(data, parse_constant=no_constant)
-    except ValueError:
-        raise validation_error("body", None, "The body is not valid JSON") from None
-    if not isinstance(fields, dict):
-        raise validation_error("body", None, "The body must be a JSON object")
-    return Submission(fields, {})
+        return Submission(parse_json_object(data), {})
+    except ValueError as error:
+        raise validation_error("body", None, f"The body {error}") from None
 
 
 async def read_form(request: Request, settings: Settings) -> Submission:
@@ -80,9 +92,9 @@ async def read_form(request: Request, settings: Settings) -> Submission:
 
 
 async def read_uploads(
-    submission: Submission, kind: str, settings: Settings, videos: Videos
+    submission: Submission, kind: str, settings: Settings, store: VideoStore
 ) -> tuple[Upload, ...]:
-    """Check the images that this kind of generation needs."""
+    """Check the images of a request, and keep reduced copies for rendering."""
     if kind == TEXT_TO_VIDEO:
         return ()
     names = (
@@ -92,16 +104,16 @@ async def read_uploads(
         if len(files) > names.count(name):
             raise validation_error(name, None, f"Unexpected file field {name}")
     portrait = submission.fields.get("aspectRatio") == "9:16"
-    given = {name: iter(files) for name, files in submission.files.items()}
+    unread = {name: iter(files) for name, files in submission.files.items()}
     uploads = []
     for name in names:
-        file = next(given.get(name, iter(())), None)
-        uploads.append(await _read_upload(file, name, settings, videos, portrait=portrait))
+        file = next(unread.get(name, iter(())), None)
+        uploads.append(await _read_upload(file, name, settings, store, portrait=portrait))
     return tuple(uploads)
 
 
 async def _read_upload(
-    file: File | None, name: str, settings: Settings, videos: Videos, *, portrait: bool
+    file: File | None, name: str, settings: Settings, store: VideoStore, *, portrait: bool
 ) -> Upload:
     if file is None or not file.size:
         raise ApiError(400, "MISSING_IMAGE", "Image file is required", details=f"No file in field {name}")
@@ -109,21 +121,16 @@ async def _read_upload(
     if file.size > limit:
         details = f"{name} has {file.size} bytes, the limit is {limit}"
         raise ApiError(413, "FILE_TOO_LARGE", "Image file is too large", details=details)
-    wrong = ApiError(
+    wrong_type = ApiError(
         400, "INVALID_IMAGE_TYPE", "Only JPEG and PNG images are supported", details=f"field {name}"
     )
     if file.content_type.partition(";")[0].strip().lower() not in IMAGE_TYPES:
-        raise wrong
+        raise wrong_type
     try:
-        # Decoding 20 MB takes a while, and other requests should not wait for it.
+        # In a thread: decoding 20 MB takes a while, and other requests must not wait for it.
         kind, picture = await asyncio.to_thread(reduce_upload, file.data, settings.height, portrait=portrait)
     except ValueError:
-        raise wrong from None
+        raise wrong_type from None
     digest = hashlib.sha256(file.data).hexdigest()
     mime_type = f"image/{kind.lower()}"
-    return Upload(name, file.filename, file.size, mime_type, digest, videos.keep_picture(picture))
-
-
-def no_constant(name: str) -> Any:
-    """Refuse what Python reads as JSON and nobody else: NaN, Infinity."""
-    raise ValueError(f"{name} is not JSON")
+    return Upload(name, file.filename, file.size, mime_type, digest, store.keep_picture(picture))

@@ -1,8 +1,9 @@
-"""The emulator is a second reading of the vendor's pages: it shares nothing with the client it judges."""
+"""The emulator imports nothing of the rest of the package, and its own floors downward only."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_veo3
+from airflow_provider_veo3 import emulator
 
 PACKAGE = "airflow_provider_veo3"
 EMULATOR = f"{PACKAGE}.emulator"
@@ -17,7 +19,7 @@ ROOT = Path(airflow_provider_veo3.__file__).parent
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of this package that a file imports, with what it takes from them."""
+    """Return the names that a file imports from this package, each with its module."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -37,9 +39,23 @@ def inside(name: str) -> bool:
     return name == EMULATOR or name.startswith(f"{EMULATOR}.")
 
 
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+
+
+def room_of(name: str) -> str:
+    """Return the folder or file of the emulator that a name is in, or ``emulator`` for the package itself."""
+    below = name.removeprefix(f"{EMULATOR}.").partition(".")[0]
+    return below if (ROOT / "emulator" / below).is_dir() or below == "__main__" else "emulator"
+
+
 FILES = sorted(ROOT.rglob("*.py"))
 OURS = [path for path in FILES if path.is_relative_to(ROOT / "emulator")]
 OTHERS = [path for path in FILES if path not in OURS]
+FLOORS = [
+    line.replace("/", "").split()
+    for line in re.findall(r"^    ((?:\w+/? )+)", emulator.__doc__ or "", re.MULTILINE)
+]
 
 
 def test_the_imports_are_seen():
@@ -56,9 +72,26 @@ def test_the_rest_imports_nothing_from_the_emulator():
     assert [(path.name, name) for path in OTHERS for name in imports(path) if inside(name)] == []
 
 
+def test_the_docstring_shows_every_floor():
+    there = {path.name if path.is_dir() else path.stem for path in (ROOT / "emulator").iterdir()}
+    assert sorted(room for floor in FLOORS for room in floor) == sorted(there - {"__init__", "__pycache__"})
+
+
+def test_imports_run_downward():
+    height = {room: -number for number, floor in enumerate(FLOORS) for room in floor}
+    upward = [
+        (path.name, name)
+        for path in OURS
+        for name in imports(path) - {EMULATOR}  # that is the logger's name
+        if height[room_of(name)] >= height[room_of(module_of(path))]
+        and room_of(name) != room_of(module_of(path))
+    ]
+    assert upward == []
+
+
 def run(code: str) -> str:
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return answer.stdout.strip()
+    response = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return response.stdout.strip()
 
 
 def test_importing_the_package_loads_nothing_of_the_extra():
@@ -70,7 +103,7 @@ def test_importing_the_package_loads_nothing_of_the_extra():
     assert run(code) == "[]"
 
 
-@pytest.mark.parametrize("missing", ["av", "PIL", "starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["av", "PIL", "pydantic", "starlette", "uvicorn"])
 def test_a_missing_extra_is_named(missing):
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"

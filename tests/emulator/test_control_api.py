@@ -1,4 +1,4 @@
-"""The control API over HTTP, and its twins in Python."""
+"""The control API over HTTP, and the same controls in Python."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from airflow_provider_veo3.emulator.http.server import listen
 
 @pytest.fixture
 def control(api):
-    """The control API, asked without a key."""
+    """A client of the control API without a key."""
     with httpx.Client(base_url=f"{api.emulator.base_url}/__emulator__/", timeout=60) as client:
         yield client
 
 
-def test_the_index_lists_what_there_is(api, control):
+def test_the_index_lists_every_path_and_method(api, control):
     paths = control.get("").json()["paths"]
     assert httpx.get(f"{api.emulator.base_url}/__emulator__", trust_env=False).json() == {"paths": paths}
     assert {path for path in paths if "{" not in path} == {
@@ -31,17 +31,17 @@ def test_the_index_lists_what_there_is(api, control):
     for path, methods in paths.items():
         address = path.format(task_id="veo_0_x")
         for method in ("GET", "POST", "DELETE", "PUT"):
-            answer = api.http.request(method, address)
-            assert (answer.status_code == 405) is (method not in methods)
-            assert answer.headers["content-type"] == "application/json"
+            response = api.http.request(method, address)
+            assert (response.status_code == 405) is (method not in methods)
+            assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "nothing", 404), ("PUT", "faults", 405)])
-def test_what_there_is_not_is_refused_with_the_way_to_the_index(control, method, path, status):
-    answer = control.request(method, path)
-    assert answer.status_code == status
-    message = f"{method} /__emulator__/{path}: no such request; GET /__emulator__/ lists what there is"
-    assert answer.json() == {"error": message}
+def test_an_unknown_path_or_method_is_refused_with_the_path_of_the_index(control, method, path, status):
+    response = control.request(method, path)
+    assert response.status_code == status
+    message = f"{method} /__emulator__/{path}: no such request; GET /__emulator__/ lists all requests"
+    assert response.json() == {"error": message}
 
 
 def test_health(api, control):
@@ -52,7 +52,7 @@ def test_health(api, control):
     }
 
 
-def test_the_ledger_knows_everything_but_the_keys(api, control, png):
+def test_the_ledger_has_everything_except_the_keys(api, control, png):
     task_id = api.submit("A dragon", seed=5)
     api.image(png, "A cat")
     api.text(prompt="")
@@ -118,8 +118,8 @@ def test_the_ledger_knows_everything_but_the_keys(api, control, png):
 
 def test_faults(api, control):
     rule = {"kind": "status", "status": 500, "times": 2, "api_key": api.emulator.api_key}
-    answer = control.post("faults", json=rule)
-    assert answer.json() == {"id": "fault-1"}
+    response = control.post("faults", json=rule)
+    assert response.json() == {"id": "fault-1"}
     assert api.history().status_code == 500
     shown = control.get("faults").json()["faults"]
     assert shown == api.emulator.faults()
@@ -142,34 +142,34 @@ def test_settings(api, control):
     ("changes", "message"),
     [
         ({"colour": 1}, "colour: no such option"),
-        ({"port": 1}, "port: is fixed"),
-        ({"seed": 1}, "seed: is fixed"),
-        ({"credits": 1}, "credits: is fixed"),
-        ({"files_port": 1}, "files_port: is fixed"),
-        ({"status_labels": "odd"}, "allowed are"),
-        ({"time_scale": 1e9}, "time_scale=1000000000.0: must be at most 1000000"),
-        ({"link_lifetime_seconds": 1e300}, "must be at most 31622400"),
-        ({"pending_seconds": 1e300}, "must be at most 31622400"),
-        ({"history_lag_seconds": 1e300}, "must be at most 86400"),
+        ({"port": 1}, "port: cannot change while the emulator runs"),
+        ({"seed": 1}, "seed: cannot change while the emulator runs"),
+        ({"credits": 1}, "credits: cannot change while the emulator runs"),
+        ({"files_port": 1}, "files_port: cannot change while the emulator runs"),
+        ({"status_labels": "odd"}, "status_labels='odd': Input should be 'lower', 'upper'"),
+        ({"time_scale": 1e9}, "time_scale=1000000000.0: Input should be less than or equal to 1000000"),
+        ({"task_lifetime_seconds": 1e300}, "less than or equal to 31622400"),
+        ({"pending_seconds": 1e300}, "less than or equal to 31622400"),
+        ({"history_lag_seconds": 1e300}, "less than or equal to 86400"),
         ({"processing_seconds": 1e15}, "must be at most 31622400"),
-        ({"height": 100_000}, "must be at most 2160"),
-        ({"first_frame_field": ""}, "first_frame_field='': must not be empty"),
-        ({"aspect_ratios": []}, "must not be empty"),
+        ({"height": 100_000}, "less than or equal to 2160"),
+        ({"first_frame_field": ""}, "first_frame_field='': String should have at least 1 character"),
+        ({"aspect_ratios": []}, "aspect_ratios=[]: must not be empty"),
     ],
 )
 def test_settings_that_cannot_change(api, control, changes, message):
     before = api.emulator.settings
-    answer = control.post("settings", json={"unknown_path": "html", **changes})
-    assert answer.status_code == 400
-    assert message in answer.json()["error"]
+    response = control.post("settings", json={"unknown_path": "html", **changes})
+    assert response.status_code == 400
+    assert message in response.json()["error"]
     assert api.emulator.settings == before
 
 
 def test_keys(api, control, connect):
     body = {"key": "veo3_new", "credits": 300}
-    answer = control.post("keys", json=body).json()
-    assert (answer["credits"], answer["disabled"], answer["account"]) == (300, False, "account-2")
-    assert "veo3_new" not in str(answer)
+    response = control.post("keys", json=body).json()
+    assert (response["credits"], response["disabled"], response["account"]) == (300, False, "account-2")
+    assert "veo3_new" not in str(response)
     client = connect(api, "veo3_new")
     assert client.text().json()["remainingCredits"] == 110
     control.post("keys", json={"key": "veo3_new", "disabled": True})
@@ -199,50 +199,48 @@ def test_keys(api, control, connect):
         ("tasks/veo_0_x", {"outcome": "complete"}, 404),
     ],
 )
-def test_senseless_requests(control, path, body, status):
-    answer = control.post(path, json=body)
-    assert answer.status_code == status
-    assert answer.json()["error"]
+def test_invalid_requests_are_refused(control, path, body, status):
+    response = control.post(path, json=body)
+    assert response.status_code == status
+    assert response.json()["error"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"seconds": NaN}', b'{"seconds": -Infinity}'])
 @pytest.mark.parametrize("path", ["advance", "settings", "faults", "keys", "tasks/veo_0_x"])
-def test_a_body_that_is_no_json(control, path, content):
-    answer = control.post(path, content=content)
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith("the body must be a JSON object")
+def test_a_body_that_is_not_json_is_refused(control, path, content):
+    response = control.post(path, content=content)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("the body must be a JSON object")
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e18])
-def test_a_time_that_is_refused_changes_nothing(api, seconds):
+def test_a_refused_advance_changes_nothing(api, seconds):
     with pytest.raises(ValueError, match="seconds="):
         api.emulator.advance(seconds)
     assert api.emulator.ledger()["now"] == "2026-01-01T00:00:00.000Z"
     assert api.text().status_code == 202
 
 
-def test_time_may_be_advanced_to_its_end(start):
-    api = start(
-        time_scale=0.001, link_lifetime_seconds=31_622_400, processing_seconds=31_622_400, file_size=64
-    )
+def test_the_clock_can_be_advanced_to_its_last_year(start):
+    api = start(time_scale=0.001, processing_seconds=31_622_400, file_size=64)
     api.emulator.advance(62_000_000_000)
     task_id = api.submit()
     assert api.emulator.force(task_id, "complete")["status"] == "completed"
-    assert api.status(task_id).json()["videos"][0]["expiresAt"].startswith("49")
+    assert api.status(task_id).json()["videos"][0]["expiresAt"].startswith("399")
 
 
 @pytest.mark.parametrize("field", ["seconds", "probability"])
-def test_faults_take_no_endless_numbers(api, field):
+def test_faults_refuse_nan_and_infinity(api, field):
     for value in (float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=f"{field}="):
+        with pytest.raises(ValueError, match=f"{field}={value}: Input should be"):
             api.emulator.inject({"kind": "delay", field: value})
 
 
 def test_outcomes(api, control):
     done, broken, gone = (api.submit() for _ in range(3))
     assert control.post(f"tasks/{done}", json={"outcome": "complete"}).json()["status"] == "completed"
-    answer = control.post(f"tasks/{broken}", json={"outcome": "fail", "error": "Bad luck"}).json()
-    assert (answer["status"], answer["refunded"]) == ("failed", 190)
+    response = control.post(f"tasks/{broken}", json={"outcome": "fail", "error": "Bad luck"}).json()
+    assert (response["status"], response["refunded"]) == ("failed", 190)
     assert control.post(f"tasks/{gone}", json={"outcome": "lose"}).json()["lost"] is True
     assert api.status(done).json()["status"] == "completed"
     assert api.status(broken).json()["error"] == "Bad luck"
@@ -281,7 +279,7 @@ def test_a_log_line_for_each_request(api, caplog):
     with pytest.raises(httpx.TransportError):
         api.text()
     lost = api.emulator.ledger()["tasks"][1]["id"]
-    # whoever configured logging in this process may have given uvicorn's own log a voice again
+    # other tests may have enabled uvicorn's own log in this process
     ours = [
         record.getMessage() for record in caplog.records if record.name == "airflow_provider_veo3.emulator"
     ]
@@ -301,8 +299,8 @@ def test_a_busy_port_is_an_error(api):
             Emulator(Settings(**{name: port})).start()
 
 
-def test_answers_do_not_wait_to_be_merged():
-    """Asyncio switches Nagle's algorithm off only for sockets that name their protocol."""
+def test_responses_are_sent_without_nagles_delay():
+    """Asyncio turns Nagle's algorithm off only for sockets that name their protocol."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
