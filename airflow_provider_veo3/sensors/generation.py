@@ -129,7 +129,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
             self._defer(context)
         try:
             generation_id: str = super().execute(context)
-        except AirflowRescheduleException as error:
+        except AirflowRescheduleException as error:  # see poke
             next_poll = datetime.fromtimestamp(self._next_poll, UTC)
             raise AirflowRescheduleException(max(error.reschedule_date, next_poll)) from None
         except Veo3SensorTimeoutError:
@@ -163,8 +163,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
         verdict = self._poll()
         if isinstance(verdict, WaitResult):
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, verdict))
-        # Airflow pauses for poke_interval, but with exponential_backoff for a multiple or a part of it, which
-        # may be less than the API asks for: then the next poke sleeps for the rest, or execute reschedules
+        # Airflow pauses for poke_interval; with exponential_backoff for a multiple or a part of it, which may
+        # be too short for the API: then the next poke sleeps for the rest, or execute moves the reschedule date
         self._next_poll = self.clock.time() + verdict
         self.poke_interval = min(verdict, self._wait.poll_interval) if self.exponential_backoff else verdict
         return PokeReturnValue(is_done=False)
