@@ -163,8 +163,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
         verdict = self._poll()
         if isinstance(verdict, WaitResult):
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, verdict))
-        # Airflow pauses for poke_interval; with exponential_backoff for a multiple or a part of it, which may
-        # be too short for the API: then the next poke sleeps for the rest, or execute moves the reschedule date
+        # Airflow pauses for poke_interval, or with exponential_backoff for a multiple or a part of it. Where
+        # that is too short for the API, the next poke sleeps for the rest, or execute reschedules for later.
         self._next_poll = self.clock.time() + verdict
         self.poke_interval = min(verdict, self._wait.poll_interval) if self.exponential_backoff else verdict
         return PokeReturnValue(is_done=False)
