@@ -2,7 +2,7 @@
 ### Recovery of videos that are paid for and not stored
 
 The vendor's links to a finished video live 24 hours. Every six hours this DAG lists what the account has
-completed, whoever submitted it, and stores what is not stored yet: the video of a run that failed after it
+completed, in Airflow or outside, and stores what is not stored yet: the video of a run that failed after it
 had paid, of a task that a person ended, or of a script outside Airflow.
 
 **list** asks for what was submitted in the last 23 hours, so that no link expires during a download.
