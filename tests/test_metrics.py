@@ -164,21 +164,14 @@ def test_why_there_is_no_video(
 def test_a_sensor_counts_what_it_learns_with_a_worker_or_without(
     emulator: Emulator,
     statsd: Statsd,
-    monkeypatch: pytest.MonkeyPatch,
     *,
     end: str,
     reason: str | None,
     skips: bool,
     options: dict[str, Any],
 ) -> None:
-    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
-
     from tests.support.sensor_runs import finish, run_of
 
-    async def asend(comms: InProcessSupervisorComms, message: Any) -> Any:
-        return comms.send(message)
-
-    monkeypatch.setattr(InProcessSupervisorComms, "asend", asend, raising=False)
     generation_id, more = outcome(end, emulator)
     statsd.lines()
     options = {"start_from_trigger": False, **options, **more}

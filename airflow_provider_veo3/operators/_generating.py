@@ -305,7 +305,7 @@ class GeneratingOperator(BaseOperator):
         :raises Veo3RateLimitError: the API refuses for longer than the task may wait.
         """
         from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
-        from airflow_provider_veo3.triggers.events import of_try
+        from airflow_provider_veo3.triggers.events import with_try_number
         from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
 
         now = self.clock.time()
@@ -320,7 +320,7 @@ class GeneratingOperator(BaseOperator):
         )
         self.defer(
             trigger=Veo3BackoffTrigger(
-                until=until, event=of_try(following.to_event(), context["ti"].try_number)
+                until=until, event=with_try_number(following.to_event(), context["ti"].try_number)
             ),
             method_name="execute_again",
             timeout=timedelta(seconds=following.give_up_at - now + DEFERRAL_MARGIN),
@@ -333,10 +333,10 @@ class GeneratingOperator(BaseOperator):
         """
         from airflow_provider_veo3.polling.blocking import wait_blocking
         from airflow_provider_veo3.polling.wait import Wait
-        from airflow_provider_veo3.triggers.generation import defer_until_done
+        from airflow_provider_veo3.triggers.generation import defer_wait
 
         if self.deferrable:
-            defer_until_done(
+            defer_wait(
                 self,
                 context,
                 generation_id,
@@ -345,6 +345,7 @@ class GeneratingOperator(BaseOperator):
                 poll_interval=self.poll_interval,
                 accepted_at=since,
                 model=model,
+                clock=self.clock,
             )
         interval = self.poll_interval or self._hook.settings.poll_interval
         wait = Wait(generation_id, self.clock.time() + self.timeout, interval, since, model)

@@ -12,6 +12,7 @@ from airflow_provider_veo3.exceptions import Veo3Error
 from airflow_provider_veo3.polling.result import WaitResult
 
 if TYPE_CHECKING:
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.polling.wait import Wait
 
@@ -29,14 +30,14 @@ def wait_blocking(hook: Veo3Hook, wait: Wait) -> WaitResult:
     return verdict
 
 
-def poll_once(hook: Veo3Hook, wait: Wait) -> WaitResult | float:
+def poll_once(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult | float:
     """Ask once: the end of the wait, or the seconds until it makes sense to ask again."""
     try:
         question = flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
         generation = hook.get_conn().run(question, poll=True)
     except Veo3Error as error:
-        verdict = wait.on_error(error, time.time())
+        verdict = wait.on_error(error, clock.time())
         if not isinstance(verdict, WaitResult):
             log.warning("%s Asking again in %.0f s.", error, verdict)
         return verdict
-    return wait.on_generation(generation, time.time())
+    return wait.on_generation(generation, clock.time())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.clock import FakeClock
 from tests.support.connections import use_connection
 
 if TYPE_CHECKING:
@@ -86,11 +87,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What production waits minutes for takes no time here."""
-    from airflow_provider_veo3.triggers import backoff
+    """Shorten lost responses and deferred back-offs, which take minutes in production, to no time."""
+    from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
 
     set_timings(monkeypatch)
-    monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
+    monkeypatch.setattr(Veo3BackoffTrigger, "clock", FakeClock(now=1e11))
 
 
 @pytest.fixture

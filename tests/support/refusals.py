@@ -29,19 +29,19 @@ class Jumps:
         from airflow_provider_veo3.api import transport
         from airflow_provider_veo3.operators._generating import GeneratingOperator
         from airflow_provider_veo3.polling import shared as poller
-        from airflow_provider_veo3.triggers import backoff, generation
+        from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
 
         self._emulator, self._ahead = emulator, 0.0
         self.in_worker: list[float] = []
         self.deferred: list[float] = []
         clock = SimpleNamespace(time=self.now, sleep=self._sleep)
-        monkeypatch.setattr(GeneratingOperator, "clock", clock)
-        for module in (backoff, generation, poller):
-            monkeypatch.setattr(module, "time", clock)
+        for cls in (GeneratingOperator, Veo3BackoffTrigger):
+            monkeypatch.setattr(cls, "clock", clock)
+        monkeypatch.setattr(Veo3BackoffTrigger, "sleep", staticmethod(self._asleep))
+        monkeypatch.setattr(poller, "time", clock)
         # which notes when an answer came, to compare the API's clock with ours
         noting = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
         monkeypatch.setattr(transport, "time", noting)
-        monkeypatch.setattr(backoff, "asyncio", SimpleNamespace(sleep=self._asleep))
 
     def now(self) -> float:
         return NOW() + self._ahead
