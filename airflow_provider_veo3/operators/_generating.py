@@ -48,6 +48,9 @@ OPTIONS: Final = (
 )
 """Parameters that describe the video."""
 
+PROMPT_LENGTH: Final = 1000
+"""Characters of the prompt that a manifest keeps."""
+
 
 class GeneratingOperator(BaseOperator):
     """Base of the operators that generate a video, with the parameters of ``Veo3TextToVideoOperator``."""
@@ -191,6 +194,7 @@ class GeneratingOperator(BaseOperator):
         from airflow_provider_veo3.submission.store import Attempt
         from airflow_provider_veo3.submission.submitter import Submitter
 
+        timings = self.timings or PRODUCTION
         with self._naming_a_paid_generation(context):
             request = self._request()
             max_credits = read_max_credits(self.max_credits, is_limited=self._is_limited)
@@ -199,13 +203,13 @@ class GeneratingOperator(BaseOperator):
             request,
             Attempt.of(context, self.clock),
             store=self._store(context),
-            claims=RunClaims(context, GeneratingOperator, self.clock),
-            publish=lambda generation: self._publish(context, request, generation),
+            claims=RunClaims(context, GeneratingOperator, self.clock, timings.airflow_patience),
+            publish=lambda generation, accepted: self._publish(context, request, generation, accepted),
             on_ambiguous=self.on_ambiguous_submission,
             defers=self.deferrable,
             max_credits=max_credits,
             clock=self.clock,
-            timings=self.timings or PRODUCTION,
+            timings=timings,
         )
         return submitter, request
 
@@ -252,14 +256,27 @@ class GeneratingOperator(BaseOperator):
             context, durable=self.durable, clock=self.clock, timings=self.timings or PRODUCTION
         )
 
-    def _publish(self, context: Context, request: GenerationRequest, generation: Generation) -> None:
-        """Publish and log a generation that is this task's."""
-        # an acceptance does not repeat what was asked for
-        about = {
+    def _publish(
+        self, context: Context, request: GenerationRequest, generation: Generation, accepted: float
+    ) -> None:
+        """Publish and log a generation that is this task's.
+
+        :param accepted: Unix seconds when the generation was accepted.
+        """
+        details = {
+            # an acceptance does not repeat what was asked for
             "type": request.type,
             "model": generation.model or request.model,
+            "prompt": request.prompt[:PROMPT_LENGTH],
+            "negative_prompt": request.negative_prompt,
+            "duration_seconds": request.duration_seconds,
+            "aspect_ratio": request.aspect_ratio,
+            "generate_audio": request.generate_audio,
+            "seed": request.seed,
+            "samples_expected": request.sample_count,
+            "accepted_at": _iso(accepted),
         }
-        publish_manifest(context, generation.manifest() | about)
+        publish_manifest(context, generation.manifest() | details)
         publish_link(context, self._hook.settings.base_url, generation.id)
         used, left = (
             "an unknown number of" if number is None else str(number)
@@ -340,9 +357,11 @@ class GeneratingOperator(BaseOperator):
 
         self._generation_id = result.generation_id
         manifest = result.manifest_or_raise()
-        # only the acceptance reports the balance
-        kept = {"credits_remaining": self._published(context).get("credits_remaining")}
-        publish_manifest(context, manifest | kept)
+        # the result does not repeat what was asked for; only the acceptance reports the balance
+        published = self._published(context)
+        asked = {name: value for name, value in published.items() if name not in manifest}
+        balance = {"credits_remaining": published.get("credits_remaining")}
+        publish_manifest(context, asked | manifest | balance)
         mark_delivered(self._store(context), Attempt.of(context, self.clock), result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_veo3.links import MANIFEST_KEY
+from airflow_provider_veo3.links import MANIFEST_KEY, PATIENCE, patiently
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -58,11 +59,15 @@ class RunClaims:
     :param context: context of the task.
     :param operator_class: base class of the tasks that take part.
     :param clock: times the checks of a contested claim.
+    :param patience: seconds for which XComs are pushed and pulled again while Airflow's API is away.
     """
 
-    def __init__(self, context: Context, operator_class: type, clock: Clock = time) -> None:
+    def __init__(
+        self, context: Context, operator_class: type, clock: Clock = time, patience: float = PATIENCE
+    ) -> None:
         self._ti = context["ti"]
         self._clock = clock
+        self._patiently = partial(patiently, clock=clock, patience=patience)
         self._task_ids = [
             task.task_id
             for task in context["dag"].tasks
@@ -147,18 +152,18 @@ class RunClaims:
 
     def _push(self, generation_id: str | None, *, held: bool = False) -> None:
         claim = {"holder": self._holder, "id": generation_id, "held": held}
-        self._ti.xcom_push(key=CLAIM_KEY, value=claim)
+        self._patiently(lambda: self._ti.xcom_push(key=CLAIM_KEY, value=claim))
 
     def _publish_request(self, fingerprint: str | None) -> None:
         if self.has_peers:
             request = {"holder": self._holder, "fingerprint": fingerprint, "listed": self._listed}
-            self._ti.xcom_push(key=REQUEST_KEY, value=request)
+            self._patiently(lambda: self._ti.xcom_push(key=REQUEST_KEY, value=request))
 
     def _pull(self, key: str, fields: set[str]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
         """Yield the values of the other tasks, with task id and map index; a value without them is alone."""
         for task_id in self._task_ids:
             # without map_indexes: the values of all instances
-            pulled = self._ti.xcom_pull(task_ids=task_id, key=key)
+            pulled = self._patiently(partial(self._ti.xcom_pull, task_ids=task_id, key=key))
             for value in pulled if isinstance(pulled, list) else [pulled]:
                 if isinstance(value, Mapping) and value.keys() >= fields:
                     _, map_index = value.get("holder") or (task_id, value.get("map_index", -1))

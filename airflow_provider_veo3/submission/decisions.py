@@ -34,6 +34,9 @@ class Timings:
     :param peer_patience: for which another task of the run that may have got a generation is given time to
         publish it, before the generation is adopted; longer than ``publishing``.
     :param first_pause: before a refused or failed request is repeated; doubles from there.
+    :param airflow_patience: for which calls to Airflow's own API are repeated through an outage.
+    :param failure_confirmation: between two responses that report a generation as failed, before a new
+        generation is paid for.
     """
 
     listing_lag: float = 30.0
@@ -42,6 +45,8 @@ class Timings:
     publishing: float = 20.0
     peer_patience: float = 30.0
     first_pause: float = 1.0
+    airflow_patience: float = 60.0
+    failure_confirmation: float = 30.0
 
     def settled_at(self, sent: float, noticed: float) -> float:
         """Return when an accepted request whose response was lost must be in the history, in Unix seconds.

@@ -6,9 +6,11 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from airflow_provider_veo3.exceptions import Veo3StateError
+from airflow_provider_veo3.links import patiently
 from airflow_provider_veo3.submission.decisions import PRODUCTION, Timings
 from airflow_provider_veo3.submission.record import RECORD_KEY, Phase, Record
 
@@ -66,8 +68,9 @@ class TaskStateStore:
 
     is_assumed: ClassVar[bool] = False
 
-    def __init__(self, state: Any) -> None:
+    def __init__(self, state: Any, clock: Clock = time, timings: Timings = PRODUCTION) -> None:
         self._state = state
+        self._patiently = partial(patiently, clock=clock, patience=timings.airflow_patience)
 
     def load(self, fingerprint: str) -> Record | None:  # noqa: ARG002 - the record has its own
         """Return the record.
@@ -75,7 +78,7 @@ class TaskStateStore:
         :raises Veo3StateError: the record cannot be read, which does not mean that there is none.
         """
         try:
-            value = self._state.get(RECORD_KEY)
+            value = self._patiently(lambda: self._state.get(RECORD_KEY))
         except Exception as error:  # whatever stands between here and the store
             raise Veo3StateError(
                 f"The task's state cannot be read ({error}), so an earlier attempt may have paid for a "
@@ -89,7 +92,7 @@ class TaskStateStore:
         :raises Veo3StateError: the record cannot be written.
         """
         try:
-            self._state.set(RECORD_KEY, record.to_json(), retention=RETENTION)
+            self._patiently(lambda: self._state.set(RECORD_KEY, record.to_json(), retention=RETENTION))
         except Exception as error:
             raise Veo3StateError(
                 f"The task's state cannot be written ({error}); without it a retry could pay twice."
@@ -143,7 +146,7 @@ def record_store(
         return NoStore()
     state = context.get("task_state_store")  # Airflow 3.3 and later
     if state is not None:
-        return TaskStateStore(state)
+        return TaskStateStore(state, clock, timings)
     retry_delay = context["task"].retry_delay.total_seconds()
     return AssumedStore(Attempt.of(context, clock), retry_delay, clock, timings)
 

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Publish = Callable[[Generation], None]
-"""Publishes a generation as the task's, so that its peers leave it alone."""
+Publish = Callable[[Generation, float], None]
+"""Publishes a generation as the task's, so that its peers leave it alone; with the time of its acceptance."""
 
 
 class Submitter:
@@ -119,7 +119,7 @@ class Submitter:
         generation = None if record is None else self._reuse(record)
         if generation is None:
             return self._submit()
-        self._publish(generation)
+        self._publish_accepted(generation)
         metrics.reattached(self._request)
         return generation
 
@@ -154,8 +154,7 @@ class Submitter:
         if not self._claims.claim(recorded):
             return self._find_own(record)
         try:
-            flow = flows.get_generation(recorded, self._hook.settings.base_url, self._retries)
-            generation = self._hook.get_conn().run(flow)
+            generation = self._confirmed(recorded)
         except Veo3GenerationNotFoundError as error:
             raise Veo3GenerationNotFoundError(
                 f"{error} An earlier attempt of this task paid for it, so nothing was submitted now. To pay "
@@ -169,6 +168,17 @@ class Submitter:
             return None
         log.info("Reusing generation %s, which an earlier attempt paid for.", generation.id)
         return replace(generation, credits_remaining=record.credits_remaining)
+
+    def _confirmed(self, generation_id: str) -> Generation:
+        """Return a generation; a failure only once a second, later response has confirmed it."""
+        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
+        generation = self._hook.get_conn().run(flow)
+        if generation.status is not Status.FAILED:
+            return generation
+        log.info("Generation %s is reported as failed; checking that again before paying.", generation_id)
+        self._clock.sleep(self._timings.failure_confirmation)
+        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
+        return self._hook.get_conn().run(flow)
 
     def _find_own(self, record: Record) -> Generation | None:
         """Search for the generation that another task paid for when it adopted the one of this task."""
@@ -206,14 +216,20 @@ class Submitter:
         self._keep(record)
         warn_if_dearer(generation, self._max_credits)
         metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
-        self._publish(generation)
+        self._publish_accepted(generation)
         in_time = 0 <= self._clock.time() - record.last <= self._timings.publishing
         if in_time or self._claims.claim(generation.id):
             return generation
         own = self._find_own(record)
         if own is not None:
-            self._publish(own)
+            self._publish_accepted(own)
         return own
+
+    def _publish_accepted(self, generation: Generation) -> None:
+        last = self._clock.time() if self._record is None else self._record.last
+        created = generation.created_at
+        # the API's clock may be ahead of ours
+        self._publish(generation, last if created is None else min(last, created.timestamp()))
 
     def _after(self, error: Veo3ApiError, record: Record, earlier: Record | None) -> Generation | None:
         """Settle a submission that brought no generation: refused, or its response was lost."""
@@ -226,7 +242,7 @@ class Submitter:
             self._check_may_pay_again(error)
             return None
         metrics.submitted(self._request, adopted, self._hook.veo3_conn_id)
-        self._publish(adopted)
+        self._publish_accepted(adopted)
         return adopted
 
     def _after_loss(self, error: Veo3ApiError, record: Record) -> Generation | None:

@@ -161,7 +161,7 @@ class Timeline:
         greenlet.getcurrent().parent.switch()
 
     def now(self) -> float:
-        return self._now[greenlet.getcurrent()]
+        return self._now.get(greenlet.getcurrent(), 0.0)
 
     def run(self, works: list[Callable[[], Any]]) -> list[Any]:
         results: dict[int, Any] = {}

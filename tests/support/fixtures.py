@@ -21,7 +21,14 @@ def set_timings(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
     from airflow_provider_veo3.operators._generating import GeneratingOperator
     from airflow_provider_veo3.submission.decisions import Timings
 
-    short = {"listing_lag": 0.02, "acceptance_span": 0.2, "peer_patience": 0.03, "first_pause": 0.01}
+    short = {
+        "listing_lag": 0.02,
+        "acceptance_span": 0.2,
+        "peer_patience": 0.03,
+        "first_pause": 0.01,
+        "airflow_patience": 0.0,
+        "failure_confirmation": 0.02,
+    }
     monkeypatch.setattr(GeneratingOperator, "timings", Timings(**short | changes))
 
 
