@@ -209,8 +209,8 @@ def _ours(root: str, generation_ids: list[str]) -> None:
     """Store the files, in a process of its own."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.destination import Destination
-    from airflow_provider_veo3.storage.source import StoppableClock
     from airflow_provider_veo3.storage.store import VideoStore
+    from airflow_provider_veo3.storage.transfer import StoppableClock
 
     hook = Veo3Hook()
     hook.get_videos(generation_ids[0])  # what a task has loaded by then
@@ -219,8 +219,8 @@ def _ours(root: str, generation_ids: list[str]) -> None:
     store = VideoStore(
         destination,
         filename="{generation_id}_{index}.mp4",
-        resolve=hook.get_videos,
-        fetch=hook.open_file,
+        get_videos=hook.get_videos,
+        open_file=hook.open_file,
         max_concurrency=4,
         clock=StoppableClock(),
     )

@@ -1,4 +1,7 @@
-"""``python docs/check_site.py FOLDER``: links in a built site lead somewhere, and nothing comes from afar."""
+"""Check of a built site: links have targets, and pages load nothing from other hosts.
+
+Usage: ``python docs/check_site.py FOLDER``.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
-"""What a browser fetches by itself, and the attribute that says from where."""
+"""Elements that a browser loads by itself, and the attribute with the address of each."""
 
 
 class Html(HTMLParser):
-    """What one page defines and refers to."""
+    """Anchors, links and loaded addresses of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -22,7 +25,7 @@ class Html(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note ids, links, and what is loaded."""
+        """Collect ids, links and loaded addresses."""
         given = {name: value or "" for name, value in attrs}
         self.anchors.update(given[name] for name in ("id", "name") if name in given)
         if tag == "a" and "href" in given:
@@ -36,12 +39,12 @@ class Html(HTMLParser):
 
 
 def check(site: Path) -> list[str]:
-    """Return what is wrong with a site, one line each."""
+    """Return the errors of a site, a line for each."""
     pages = {path: Html(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
-    wrong = [] if pages else [f"{site} holds no page"]
+    errors = [] if pages else [f"{site} has no page"]
     for path, page in pages.items():
         shown = path.relative_to(site)
-        wrong += [f"{shown} loads {url}" for url in page.loaded if urlsplit(url).netloc]
+        errors += [f"{shown} loads {url}" for url in page.loaded if urlsplit(url).netloc]
         local = [
             url for url in page.loaded + page.links if not urlsplit(url).scheme and not urlsplit(url).netloc
         ]
@@ -49,18 +52,18 @@ def check(site: Path) -> list[str]:
             parts = urlsplit(url)
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
             if not target.exists():
-                wrong.append(f"{shown} links to {url}, which is not there")
+                errors.append(f"{shown} links to {url}, which does not exist")
             anchors = next((found.anchors for at, found in pages.items() if at.resolve() == target), None)
             if parts.fragment and anchors is not None and unquote(parts.fragment) not in anchors:
-                wrong.append(f"{shown} links to {url}, which has no such anchor")
-    return wrong
+                errors.append(f"{shown} links to {url}, which has no such anchor")
+    return errors
 
 
 def main() -> int:
     """Check the site named on the command line."""
-    wrong = check(Path(sys.argv[1]))
-    sys.stderr.writelines(f"{line}\n" for line in wrong)
-    return 1 if wrong else 0
+    errors = check(Path(sys.argv[1]))
+    sys.stderr.writelines(f"{line}\n" for line in errors)
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

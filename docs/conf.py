@@ -1,4 +1,4 @@
-"""How `make docs` builds the pages of this folder into a site."""
+"""Sphinx configuration of the site that `make docs` builds from this folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import tempfile
 from typing import TYPE_CHECKING
 
-# importing operators makes Airflow write its configuration somewhere: not into anybody's home
+# importing operators makes Airflow write its configuration, which must not go to the home folder
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="veo3-docs-"))
 os.environ.setdefault("AIRFLOW__CORE__HOSTNAME_CALLABLE", "socket.gethostname")
 
@@ -17,7 +17,7 @@ import airflow_provider_veo3
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-logging.getLogger("airflow").setLevel(logging.WARNING)  # it tells where its configuration lies
+logging.getLogger("airflow").setLevel(logging.WARNING)  # it logs the path of its configuration
 
 project = "airflow-provider-veo3"
 author = "the authors of airflow-provider-veo3"
@@ -28,7 +28,7 @@ exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-python_maximum_signature_line_length = 100  # a longer one has a line for each parameter
+python_maximum_signature_line_length = 100  # longer signatures have a line for each parameter
 
 html_theme = "furo"
 html_title = "VEO3 provider for Apache Airflow"
@@ -37,25 +37,25 @@ html_show_sphinx = False
 html_show_copyright = False
 
 
-def leave_out_links_from_the_site(_app: Sphinx, _page: str, source: list[str]) -> None:
-    """Keep the text of links to Markdown files of the checkout that are no pages of the site."""
+def remove_links_out_of_the_site(_app: Sphinx, _page: str, source: list[str]) -> None:
+    """Replace links to Markdown files that are no pages of the site by their text."""
     source[0] = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\.md(#[^)]*)?\)", r"\1", source[0])
 
 
 def describe_tables(
     _app: Sphinx, _what: str, name: str, _documented: object, _options: object, lines: list[str]
 ) -> None:
-    """Say in the reference what the emulator's tables of options and faults hold."""
-    from airflow_provider_veo3.emulator.config.options import options_of
-    from airflow_provider_veo3.emulator.config.settings import Settings
+    """Add the emulator's options and faults to their entries in the reference."""
+    from airflow_provider_veo3.emulator import Settings
+    from airflow_provider_veo3.emulator.config.options import choices_of
     from airflow_provider_veo3.emulator.service.faults import EVERYWHERE, KINDS
 
     if name.endswith(".Settings"):
-        for field, (rules, _, default) in options_of(Settings).items():
-            told = [re.sub(r"([_*])", r"\\\1", rules.help)]  # no markup
-            if rules.choices:
-                told.append(f"one of {', '.join(f'``{choice}``' for choice in rules.choices)}")
-            lines.append(f":param {field}: {'; '.join(told)}. Default ``{default!r}``.")
+        for option, field in Settings.model_fields.items():
+            explained = [re.sub(r"([_*])", r"\\\1", field.description or "")]  # no markup
+            if choices_of(field):
+                explained.append(f"one of {', '.join(f'``{choice}``' for choice in choices_of(field))}")
+            lines.append(f":param {option}: {'; '.join(explained)}. Default ``{field.default!r}``.")
     elif name.endswith(".Fault"):
         for kind, rule in KINDS.items():
             where = "anywhere" if rule.endpoints == EVERYWHERE else ", ".join(rule.endpoints)
@@ -64,6 +64,6 @@ def describe_tables(
 
 
 def setup(app: Sphinx) -> None:
-    """Register what is defined above; Sphinx calls it."""
-    app.connect("source-read", leave_out_links_from_the_site)
+    """Register the functions above; called by Sphinx."""
+    app.connect("source-read", remove_links_out_of_the_site)
     app.connect("autodoc-process-docstring", describe_tables)

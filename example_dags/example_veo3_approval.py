@@ -1,20 +1,20 @@
 """
-### A person approves the credits first
+### Approval of the credits by a person
 
-**estimate** asks the API for its prices and says what each line of a CSV file will cost. **approve** shows
-the sum to a person, under *Required actions* in the UI, and waits for up to a day without a worker. Only then
-**video.generate** makes the videos, each for no more than was approved (`max_credits`): had a price risen
-meanwhile, that video would not be submitted. After *Reject* nothing is submitted and the rest is skipped;
-without an answer **approve** fails.
+**estimate** requests the API's prices and calculates the cost of each line of a CSV file. **approve** shows
+the sum to a person, under *Required actions* in the UI, and waits for up to a day without a worker. Only
+then does **video.generate** make the videos, each for no more than was approved (`max_credits`). If a price
+has risen in the meantime, that video is not submitted. After *Reject* nothing is submitted and the rest is
+skipped. If nobody decides, **approve** fails.
 
-**Costs** what was approved: 6 x 65 = 390 credits for the list that comes with this DAG and the model
-`veo-3.1-lite-generate-001`. A retry takes up the video that was paid for; it does not buy another.
+**Costs** the approved sum: 6 x 65 = 390 credits for the list that comes with this DAG and the model
+`veo-3.1-lite-generate-001`. A retry reuses the video that was paid for and does not pay again.
 
 **To run it**, create the pool (`airflow pools set veo3 5 "VEO3 videos in flight" --include-deferred`), give
-Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and trigger it.
+Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and trigger the DAG.
 
-It needs Airflow 3.1 or later, which can ask a person. On Airflow 3.0 **approve** fails and says so, and
-nothing is submitted.
+The DAG needs Airflow 3.1 or later, which can ask a person. On Airflow 3.0 **approve** fails with an error
+that says so, and nothing is submitted.
 
 **To make it yours**, name your own list: a CSV file with a column `prompt`, and any of `model`,
 `sample_count`, `generate_audio`, `aspect_ratio`, `duration_seconds`, `negative_prompt` and `seed`.
@@ -39,10 +39,10 @@ from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 
 try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
-except (ImportError, AirflowException):  # Airflow 3.0: no such module, or one that needs a later Airflow
+except (ImportError, AirflowException):  # Airflow 3.0: the module is missing, or needs a later Airflow
     ApprovalOperator = None  # type: ignore[assignment, misc]
 else:
-    # the parameter's name since version 1.13 of the standard provider, and before
+    # the name of the parameter since version 1.13 of the standard provider, and its name before
     NEW, OLD = "response_timeout", "execution_timeout"
     TIMEOUT = NEW if NEW in signature(HITLOperator.__init__).parameters else OLD
 
@@ -71,10 +71,10 @@ DEFAULTS = {
 
 @task
 def estimate(uri: str, model: str) -> list[dict[str, Any]]:
-    """Read the list, and set for each video what it will cost as the most that it may."""
+    """Read the list, and set the price of each video as its limit."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
-    # at once, since an open ObjectStoragePath gives no lines on Airflow 3.0
+    # read as a whole: an open ObjectStoragePath yields no lines on Airflow 3.0
     lines = csv.DictReader(StringIO(ObjectStoragePath(uri).read_text(encoding="utf-8")))
     if unknown := set(lines.fieldnames or ()) - set(DEFAULTS):
         raise ValueError(f"{uri} has columns {sorted(unknown)}; allowed are {', '.join(DEFAULTS)}")
@@ -90,7 +90,7 @@ def estimate(uri: str, model: str) -> list[dict[str, Any]]:
 
 
 def ask_a_person() -> Any:
-    """Return the task that asks; on Airflow 3.0, which cannot, one that fails."""
+    """Return the task that asks a person; on Airflow 3.0, a task that fails."""
     if ApprovalOperator is not None:
         within: dict[str, Any] = {TIMEOUT: timedelta(days=1)}
         return ApprovalOperator(task_id="approve", subject=SUBJECT, body=BODY, retries=0, **within)
@@ -115,7 +115,10 @@ def video(
     seed: str,
     max_credits: int,
 ) -> None:
-    """Make one video as it was approved, and store it; a group, as what is in the list is no template."""
+    """Make one video as it was approved, and store it.
+
+    Airflow does not render the arguments of a task group, so a template in the list stays text.
+    """
     generate = Veo3TextToVideoOperator(
         task_id="generate",
         prompt=prompt,
@@ -144,7 +147,9 @@ with DAG(
         "prompts": Param(
             str(INPUTS / "prompts.csv"), type="string", description="Path or address of the CSV file."
         ),
-        "model": Param("veo-3.1-lite-generate-001", type="string", description="It decides the price."),
+        "model": Param(
+            "veo-3.1-lite-generate-001", type="string", description="Model id; decides the price."
+        ),
         "destination": Param(DESTINATION, type="string", description="Folder or bucket for the videos."),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},

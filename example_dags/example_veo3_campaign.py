@@ -1,22 +1,22 @@
 """
-### A whole list of videos
+### A campaign: one video for each line of a list
 
 Each line of a CSV file becomes a video. Every video is a mapped pair of tasks, **generate** and
-**download**, so it is stored as soon as it is made, and one that fails holds no other back.
+**download**, so it is stored as soon as it is made, and a failed video does not delay the others.
 
-The pool `veo3` says how many are in flight. A deferred task keeps its slot, because the pool includes
-deferred tasks; VEO3 queues at most five videos for a key:
+The pool `veo3` limits how many generations are in flight. A deferred task keeps its slot, because the pool
+includes deferred tasks. VEO3 queues at most five videos for a key:
 
     airflow pools set veo3 5 "VEO3 videos in flight" --include-deferred
 
 **Costs** one video per line: 6 x 190 = 1140 credits for the list that comes with this DAG and the default
-model `veo-3.1-fast-generate-001`. A retry takes up the video that was paid for; it does not buy another.
+model `veo-3.1-fast-generate-001`. A retry reuses the video that was paid for and does not pay again.
 
 **To run it**, create the pool, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection
 `veo3_default`) and trigger the DAG.
 
 **To make it yours**, name your own CSV file, on disk or in object storage. Its columns are the parameters
-of `video` below; an empty cell means the default. For another option, add a column and a parameter of
+of `video` below; an empty cell means the default. For another option, add a column and a parameter with
 that name.
 """
 
@@ -39,7 +39,7 @@ DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-vid
 
 @task
 def read_prompts(uri: str) -> list[dict[str, str | int | None]]:
-    """Read the list, with numbers as numbers, when the DAG runs and not each time its file is parsed."""
+    """Read the list when the DAG runs, and convert its numbers."""
     text = ObjectStoragePath(uri).read_text(encoding="utf-8")
     return [
         {

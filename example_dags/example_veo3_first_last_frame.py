@@ -1,14 +1,14 @@
 """
-### From one picture to another
+### A video from one picture to another
 
-Two pictures of the same scene become the first and the last frame, and the model films what lies between:
-here a lake from sunrise into the night, as a silent 6-second shot.
+Two pictures of the same scene become the first and the last frame, and the model fills in what happens
+between them: here a lake from sunrise into the night, as a silent 6-second shot.
 
 **Costs** one video without sound of the default model `veo-3.1-fast-generate-001`: 120 credits. Only the
-models `veo-3.1-generate-001` and `veo-3.1-fast-generate-001` can do this.
+models `veo-3.1-generate-001` and `veo-3.1-fast-generate-001` support this.
 
 **To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
-trigger it.
+trigger the DAG.
 
 **To make it yours**, name your own two images: paths that the workers can read, or addresses in object
 storage.
@@ -33,9 +33,13 @@ with DAG(
     catchup=False,
     params={
         "first_frame": Param(
-            str(INPUTS / "lake_at_sunrise.png"), type="string", description="How it begins."
+            str(INPUTS / "lake_at_sunrise.png"),
+            type="string",
+            description="Path or address of the first frame.",
         ),
-        "last_frame": Param(str(INPUTS / "lake_at_night.png"), type="string", description="How it ends."),
+        "last_frame": Param(
+            str(INPUTS / "lake_at_night.png"), type="string", description="Path or address of the last frame."
+        ),
         "prompt": Param(
             "Time lapse: the day passes over the lake, the light turns golden and blue, the moon comes up, "
             "and a lamp is lit in the cabin. Locked-off camera.",

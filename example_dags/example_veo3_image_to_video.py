@@ -1,16 +1,16 @@
 """
 ### Bring a picture to life
 
-A JPEG or PNG of up to 20 MB becomes the first frame, and the prompt says what moves. One task submits and
-waits, without a worker while it waits; the next stores the video.
+A JPEG or PNG file of up to 20 MB becomes the first frame, and the prompt describes what moves. One task
+submits and waits, and holds no worker while it waits. The next task stores the video.
 
 **Costs** one video of the default model `veo-3.1-fast-generate-001` with sound: 190 credits.
 
 **To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
-trigger it.
+trigger the DAG.
 
-**To make it yours**, name your own image: a path that the workers can read, or an address in object
-storage such as `s3://my_aws_connection@bucket/pictures/product.jpg`.
+**To make it yours**, name your own image: a path that the workers can read, or an address in object storage
+such as `s3://my_aws_connection@bucket/pictures/product.jpg`.
 """
 
 from __future__ import annotations

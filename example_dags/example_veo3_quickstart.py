@@ -1,18 +1,18 @@
 """
 ### From one prompt to one video file
 
-Three tasks: **submit** the prompt, **wait** until the video is made, **download** it. While it waits, the
-run holds no worker: the triggerer watches.
+Three tasks: **submit** sends the prompt, **wait** waits until the video is ready, **download** stores it.
+The triggerer does the waiting, so **wait** holds no worker.
 
-**Costs** one video of the model, when it is accepted: 190 credits for `veo-3.1-fast-generate-001`, or 65
-for `veo-3.1-lite-generate-001`, which the free credits of a new account cover. A failed generation is
+**Costs** one video, charged when the API accepts the prompt: 190 credits for `veo-3.1-fast-generate-001`,
+or 65 for `veo-3.1-lite-generate-001`, which the free credits of a new account cover. A failed generation is
 refunded.
 
 **To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
 trigger the DAG; the form asks for the prompt.
 
-**To make it yours**, set the destination to a folder or a bucket
-(`s3://my_aws_connection@bucket/videos/`), here or with `VEO3_DESTINATION` in Airflow's environment.
+**To make it yours**, set the destination to a folder or a bucket (`s3://my_aws_connection@bucket/videos/`),
+here or with `VEO3_DESTINATION` in Airflow's environment.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ with DAG(
             minLength=1,
             description="What happens, how the camera sees it, and what is heard.",
         ),
-        "model": Param("veo-3.1-fast-generate-001", type="string", description="It decides the price."),
+        "model": Param(
+            "veo-3.1-fast-generate-001", type="string", description="Model id; decides the price."
+        ),
         "destination": Param(DESTINATION, type="string", description="Folder or bucket for the video."),
     },
     tags=["veo3", "example"],

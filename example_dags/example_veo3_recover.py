@@ -1,23 +1,24 @@
 """
-### No video is lost
+### Recovery of videos that are paid for and not stored
 
 The vendor's links to a finished video live 24 hours. Every six hours this DAG lists what the account has
-completed, whoever asked for it, and stores what is not stored yet: of a run that failed after it had paid, of
-a task that was ended by hand, of a script outside Airflow.
+completed, in Airflow or outside, and stores what is not stored yet: the video of a run that failed after it
+had paid, of a task that a person ended, or of a script outside Airflow.
 
-**list** asks for what was submitted in the last 23 hours, so that no link ends while it is fetched. **store**
-passes over each file that lies whole in the destination; with nothing to store it succeeds. Each video has
-three or four runs to be stored in, so that a failed one matters little, and **store** is not retried: a
-generation without a file would have it ask for all of them again.
+**list** asks for what was submitted in the last 23 hours, so that no link expires during a download.
+**store** skips each file that is already stored whole; with nothing to store, it succeeds. Each video has
+three or four runs in which it can be stored, so a failed run matters little. **store** is not retried:
+because of one generation without a file, a retry would request the links of all of them again.
 
-**Costs** no credits: it submits nothing. Each run asks once for each listed video, which makes about four of
-the vendor's 1000 requests a day for each video. Every eleven hours are two, and still two runs for each.
+**Costs** no credits: the DAG submits nothing. Each run sends one request for each listed video, which takes
+about four of the vendor's 1000 requests a day for each video. With a run every eleven hours, it takes two,
+and each video still has two runs.
 
 **To run it**, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`) and
-switch it on; it comes paused.
+switch the DAG on; it is paused at first.
 
-**To make it yours**, set the destination that your other DAGs store in (`VEO3_DESTINATION` in Airflow's
-environment), and a `filename` if they have one: what they have stored under its usual name is passed over.
+**To make it yours**, set the destination of your other DAGs (`VEO3_DESTINATION` in Airflow's environment),
+and their `filename` if they set one: files that are already stored under these names are skipped.
 """
 
 from __future__ import annotations

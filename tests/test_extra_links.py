@@ -1,4 +1,4 @@
-"""The links of a task in the UI, found the way Airflow finds them."""
+"""Links of tasks in the UI, found as Airflow finds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def links(run: Any, task_id: str, map_index: int = -1) -> dict[str, str | None]:
-    """Ask for the links of a task as the API server does: of the serialized DAG, by way of XComs."""
+    """Return the links of a task from the serialized DAG, as the API server does."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -71,7 +71,7 @@ def test_links_of_tasks_in_every_state(emulator: Emulator, tmp_path: Path) -> No
         assert not any(links(run, task_id).values()), "no link before there is something to show"
 
 
-def test_a_link_outlives_the_deferral_it_was_first_seen_in(emulator: Emulator) -> None:
+def test_a_link_of_a_deferred_task_outlives_the_deferral(emulator: Emulator) -> None:
     from airflow.sdk import DAG
 
     from tests.support.task_runs import Run

@@ -1,4 +1,4 @@
-"""Where a stored video can be looked at."""
+"""Pages of stored videos in the consoles of their clouds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_page_of_a_stored_video(uri: str, page: str) -> None:
     st.from_regex(r"[a-z0-9.-]{3,20}", fullmatch=True),
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
 )
-def test_the_page_names_the_very_object(bucket: str, key: str) -> None:
+def test_the_page_names_exactly_the_object(bucket: str, key: str) -> None:
     s3 = urlsplit(console_url(f"s3://conn@{bucket}/{key}"))
     assert (s3.netloc, s3.path) == ("console.aws.amazon.com", f"/s3/object/{bucket}")
     assert parse_qs(s3.query, keep_blank_values=True) == {"prefix": [key]}

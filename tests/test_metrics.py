@@ -164,21 +164,14 @@ def test_why_there_is_no_video(
 def test_a_sensor_counts_what_it_learns_with_a_worker_or_without(
     emulator: Emulator,
     statsd: Statsd,
-    monkeypatch: pytest.MonkeyPatch,
     *,
     end: str,
     reason: str | None,
     skips: bool,
     options: dict[str, Any],
 ) -> None:
-    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
-
     from tests.support.sensor_runs import finish, run_of
 
-    async def asend(comms: InProcessSupervisorComms, message: Any) -> Any:
-        return comms.send(message)
-
-    monkeypatch.setattr(InProcessSupervisorComms, "asend", asend, raising=False)
     generation_id, more = outcome(end, emulator)
     statsd.lines()
     options = {"start_from_trigger": False, **options, **more}
@@ -262,10 +255,8 @@ def test_an_acceptance_that_only_a_later_attempt_learns_of_is_counted_then(
     assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
 
 
-def test_a_lost_answer_is_an_acceptance_all_the_same(
-    emulator: Emulator, statsd: Statsd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_veo3.submission.record.LISTING_LAG", 0.02)
+@pytest.mark.usefixtures("_soon")
+def test_a_lost_answer_is_an_acceptance_all_the_same(emulator: Emulator, statsd: Statsd) -> None:
     emulator.inject({"kind": "accept_then_disconnect", "endpoint": "text-to-video"})
     assert run("lost", poll_interval=0.05).state == "success"
     counted = statsd.counted()

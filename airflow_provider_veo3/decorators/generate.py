@@ -1,4 +1,4 @@
-"""``@task.veo3_text_to_video``: a function that returns a prompt becomes a generation."""
+"""``@task.veo3_text_to_video``: a task whose function returns the prompt."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_veo3.exceptions import Veo3GenerationRefusedError, Veo3ValidationError
-from airflow_provider_veo3.operators.generate import OPTIONS, Veo3TextToVideoOperator
+from airflow_provider_veo3.operators._generating import OPTIONS
+from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-    from airflow_provider_veo3.decorators._remembered import Returned
+    from airflow_provider_veo3.decorators._remembered import RememberedOptions
     from airflow_provider_veo3.polling.result import WaitResult
-    from airflow_provider_veo3.submission.rate_limit import Admission
+    from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
 
 _ALLOWED: Final = f"a prompt (text), or a mapping with 'prompt' and any of: {', '.join(OPTIONS[1:])}"
 
 
 class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
-    """Asks a function what to generate, and generates it; see :func:`veo3_text_to_video_task`."""
+    """Operator behind :func:`veo3_text_to_video_task`."""
 
     custom_operator_name = "@task.veo3_text_to_video"
-    # what a function returns is no template: its braces are its own
+    # a returned prompt is no template: its braces are its own
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
         *(name for name in Veo3TextToVideoOperator.template_fields if name != "prompt"),
@@ -60,38 +61,42 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
         )
 
     def execute(self, context: Context) -> str:
-        """Submit, and wait where that is asked for."""
+        """Submit the generation, and wait for it where that is asked for."""
         # not that of DecoratedOperator, which in Airflow 3.0 ends well for Python operators only
         return Veo3TextToVideoOperator.execute(self, context)
 
-    def _execute(self, context: Context, admission: Admission) -> str:
-        """Learn what to generate, then generate it. A wait that is over comes back elsewhere."""
-        returned = self._memory(context)
-        options = returned.recall(again=admission.refusals > 0)
-        if options is None:
-            self._take(self._ask(context))
-            self._request()  # nothing is noted that could not be sent
-            returned.note({name: getattr(self, name) for name in self._asked})
+    def _attempt(self, context: Context, backoff: RateLimitBackoff) -> str:
+        """Get the options from the function, or from an earlier attempt, then generate."""
+        remembered = self._remembered(context)
+        kept = remembered.recall(after_backoff=backoff.refusals > 0)
+        if kept is None:
+            options = self._call(context)
+            self._set(options)
+            self._request()  # nothing is kept that could not be sent
+            remembered.keep(options)
         else:
-            self.log.info("Going on with what %s() returned before; it is not called again.", self._name)
-            self._take(options)
+            self.log.info("Reusing what %s() returned before; the function is not called again.", self._name)
+            self._set(kept)
         self.log.info("%s() returned the prompt %r.", self._name, self.prompt)
-        return super()._execute(context, admission)
+        return super()._attempt(context, backoff)
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         try:
             return super()._finish(context, result)
         except Veo3GenerationRefusedError:
-            # the same text would be refused again, also for the person who clears the task
-            self._memory(context).forget()
+            # the same prompt would be refused again, also for the person who clears the task
+            self._remembered(context).forget()
             raise
 
-    def _memory(self, context: Context) -> Returned:
-        from airflow_provider_veo3.decorators._remembered import Returned
+    def _remembered(self, context: Context) -> RememberedOptions:
+        from airflow_provider_veo3.decorators._remembered import RememberedOptions
 
-        return Returned(context, self.python_callable, self.op_args, self.op_kwargs, durable=self.durable)
+        return RememberedOptions(
+            context, self.python_callable, self.op_args, self.op_kwargs, durable=self.durable
+        )
 
-    def _ask(self, context: Context) -> Mapping[str, Any]:
+    def _call(self, context: Context) -> Mapping[str, Any]:
+        """Call the function, and return its options by the operator's names."""
         known = {**context, **self.op_kwargs}
         kwargs = determine_kwargs(self.python_callable, self.op_args, known)
         value = self.python_callable(*self.op_args, **kwargs)
@@ -106,8 +111,7 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
             raise Veo3ValidationError.of(f"{self._name}()['prompt']", None, _ALLOWED)
         return value
 
-    def _take(self, options: Mapping[str, Any]) -> None:
-        self._asked = tuple(options)
+    def _set(self, options: Mapping[str, Any]) -> None:
         for name, value in options.items():
             setattr(self, name, value)
 
@@ -126,28 +130,27 @@ def _check_arguments(kwargs: Mapping[str, Any]) -> None:
 def veo3_text_to_video_task(
     python_callable: Callable[..., Any] | None = None, **kwargs: Any
 ) -> TaskDecorator:
-    """Make a function that returns a prompt a task that generates its video (``@task.veo3_text_to_video``).
+    """Make a function that returns a prompt into a task that generates its video.
 
     The function returns the prompt as text, or a mapping of options by the operator's names: ``prompt`` and
     any of ``model``, ``sample_count``, ``duration_seconds``, ``aspect_ratio``, ``generate_audio``,
-    ``enhance_prompt``, ``negative_prompt``, ``seed``, ``person_generation`` and ``extra_options``. What it
-    returns is taken as it is and not rendered as a template; its arguments are. All else is as with
+    ``enhance_prompt``, ``negative_prompt``, ``seed``, ``person_generation`` and ``extra_options``. The
+    returned values are used as they are and not rendered as templates; the function's arguments are
+    rendered. Everything else is as with
     :class:`~airflow_provider_veo3.operators.generate.Veo3TextToVideoOperator`: the task returns the id of the
     generation, and ``expand``, waiting, deferral, retries, XComs and links are the same.
 
-    The function is called once for each video. What it returned is remembered in the task's state before
-    anything is sent (Airflow 3.3 and later), so that a retry takes up the video that was paid for even if the
-    function would return another text by now. It is called again where nothing was accepted, where the
-    video was refused for its content, and where a person clears a task that had succeeded or changes the
-    function or its arguments. Before Airflow 3.3, and with ``durable=False``, each attempt calls it, and
-    another text is another video, paid for anew: there, let a task before this one make the text, and hand it
-    over as an argument.
+    The function is called once for each video. Its return value is kept in the task's state before anything
+    is sent (Airflow 3.3 and later), so that a retry reuses the video that was paid for even if the function
+    would return another prompt by now. The function is called again where nothing was accepted, where the
+    content was refused, and where a person clears a task that had succeeded or changes the function or its
+    arguments. Before Airflow 3.3, and with ``durable=False``, each attempt calls it, and another prompt is
+    another video, paid for again: there, let an earlier task make the prompt, and pass it as an argument.
 
     :param python_callable: the function, a plain one.
-    :param kwargs: everything that the operator takes, but ``prompt``.
+    :param kwargs: every parameter of the operator, except ``prompt``.
     :raises Veo3ValidationError: when the DAG is read, for an argument that makes no sense here; when the task
-        runs, for what the function returned: something else, an unknown option, or one that is not
-        acceptable. Nothing was sent.
+        runs, for a returned value, option name or option that is not acceptable. Nothing was sent.
     """
     _check_arguments(kwargs)
     return task_decorator_factory(

@@ -1,4 +1,4 @@
-"""The emulator as a whole: what a test opens with ``with``, and the command line runs."""
+"""The emulator: the service on real sockets."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from airflow_provider_veo3.emulator.config.settings import Settings
-from airflow_provider_veo3.emulator.controls import Controls
-from airflow_provider_veo3.emulator.http.api_app import Api
+from airflow_provider_veo3.emulator.http.api_app import ApiApp
 from airflow_provider_veo3.emulator.http.control_app import control_routes, refuse
-from airflow_provider_veo3.emulator.http.files_app import Files
+from airflow_provider_veo3.emulator.http.files_app import FilesApp
 from airflow_provider_veo3.emulator.http.server import Servers, listen, origin
-from airflow_provider_veo3.emulator.http.wire import Wire
 from airflow_provider_veo3.emulator.service.clock import Clock
-from airflow_provider_veo3.emulator.service.world import World
-from airflow_provider_veo3.emulator.video.videos import Videos
+from airflow_provider_veo3.emulator.service.service import Service
+from airflow_provider_veo3.emulator.video.store import VideoStore
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Emulator(Controls):
-    """A local VEO3 API on real sockets, alive inside ``with``.
+class Emulator(Service):
+    """A local VEO3 API on real sockets, which runs inside ``with``.
 
-    :param settings: the options; all have defaults.
-    :param clock: the time on the wire; a :class:`FrozenClock` makes every duration a matter of ``advance``.
+    The controls are safe to call from any thread.
+
+    :param settings: options of the emulator; by default those of ``Settings()``.
+    :param clock: clock of all timestamps and durations, by default the wall clock; with a
+        :class:`FrozenClock` time passes only by :meth:`advance`.
     """
 
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
-        super().__init__(World(settings or Settings(), clock or Clock()))
+        super().__init__(settings or Settings(), clock or Clock())
+        self.base_url = ""
+        """URL of the API."""
+        self.files_url = ""
+        """URL of the file host."""
 
     def start(self) -> None:
-        """Open the ports and answer requests in a background thread."""
+        """Open the ports, and serve requests in a background thread."""
         settings = self.settings
         api_listener = listen(settings.host, settings.port)
         try:
@@ -42,14 +47,13 @@ class Emulator(Controls):
             api_listener.close()
             raise
         self.base_url, self.files_url = origin(api_listener), origin(files_listener)
-        videos = Videos()
-        api = Api(self._world, Wire(self.files_url, self._world.signer), videos)
-        routes = [*api.routes(), *control_routes(self)]
+        store = VideoStore()
+        api = ApiApp(self, store, self.files_url)
+        routes = [*api.routes(), *control_routes(self, self.base_url, self.files_url)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
         app.router.redirect_slashes = False
         app.router.default = api.unknown_path()
-        files = Files(self._world, videos)
-        self._servers = Servers([(api_listener, app), (files_listener, files)], videos.close)
+        self._servers = Servers([(api_listener, app), (files_listener, FilesApp(self, store))], store.close)
         self._servers.start()
 
     def stop(self) -> None:
@@ -57,7 +61,7 @@ class Emulator(Controls):
         self._servers.stop()
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the emulator."""
         self.start()
         return self
 
@@ -67,5 +71,5 @@ class Emulator(Controls):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop."""
+        """Stop the emulator."""
         self.stop()

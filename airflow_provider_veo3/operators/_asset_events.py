@@ -1,14 +1,16 @@
-"""What stored files tell whoever is scheduled on assets: the events of the download operator's outlets."""
+"""Asset events of the download operator's outlets, with the facts that consumers need."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3GenerationNotFoundError
 from airflow_provider_veo3.polling.durations import reported_seconds
+from airflow_provider_veo3.storage.uri import ObjectUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,25 +27,27 @@ def publish_events(
     context: Context,
     outlets: Iterable[object],
     videos: Sequence[StoredVideo],
-    ask: Callable[[str], Generation],
+    get_generation: Callable[[str], Generation],
 ) -> None:
-    """Give the events of a task's outlets, which Airflow emits when it succeeds, what a consumer needs.
+    """Fill the events of a task's outlets, which Airflow emits when the task succeeds.
 
-    An ``Asset`` has one event per task run: its extra gets ``files``, one entry for each file, also where
-    there is only one. An ``AssetAlias`` gets one event per file, of the asset that is the file, with the same
-    entry as its extra: ``generation_id``, ``index``, ``uri``, ``size``, ``sha256``, ``model``, ``credits``,
-    ``seconds`` (from acceptance to completion) and ``prompt_sha256`` (of the prompt as the API repeats it, in
-    UTF-8). What the API does not tell is ``None``. No link, no prompt.
+    An ``Asset`` has one event per task run: its extra gets ``files``, a list with an entry for each file. An
+    ``AssetAlias`` gets one event per file, of the asset that is the file, with the same entry as its extra:
+    ``generation_id``, ``index``, ``uri``, ``size``, ``sha256``, ``model``, ``credits``, ``seconds`` (from
+    acceptance to completion) and ``prompt_sha256`` (of the prompt as the API repeats it, in UTF-8). What the
+    API does not report is ``None``. No link, no prompt.
 
-    :param outlets: as the task declares them; what is no asset is left alone.
-    :param ask: asks the API how a generation stands: once for each, and only where there are outlets.
+    :param outlets: outlets of the task; other objects than assets are ignored.
+    :param get_generation: requests a generation from the API: once for each, and only where there are
+        outlets.
     """
     from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
 
     assets = [outlet for outlet in outlets if isinstance(outlet, Asset | AssetAlias | AssetRef)]
     if not assets:
         return
-    files: list[Any] = _describe(videos, ask)
+    generations = _get_generations({video.generation_id: None for video in videos}, get_generation)
+    files: list[Any] = [_describe(video, generations.get(video.generation_id)) for video in videos]
     for asset in assets:
         event = context["outlet_events"][asset]
         if isinstance(asset, AssetAlias):
@@ -54,48 +58,38 @@ def publish_events(
 
 
 def asset_uri(uri: str) -> str:
-    """Return the identity of a stored file: wherever it is opened from, and whatever is in its name.
+    """Return the asset URI of a stored file, without the connection.
 
-    Without the Airflow connection, which says how to get there and not where that is; with ``?`` and ``#`` of
-    its name quoted, since Airflow drops them.
+    ``?`` and ``#`` in the key are quoted, since Airflow drops them.
     """
-    scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{quote(path, safe='/!$&()*+,;=:@~')}"
+    parts = ObjectUri.parse(uri)
+    return str(replace(parts, connection="", key=quote(parts.key, safe="/!$&()*+,;=:@~")))
 
 
-def _describe(videos: Sequence[StoredVideo], ask: Callable[[str], Generation]) -> list[dict[str, Any]]:
-    generations = _ask({video.generation_id: None for video in videos}, ask)
-    return [
-        {
-            "generation_id": video.generation_id,
-            "index": video.index,
-            "uri": video.uri,
-            "size": video.size,
-            "sha256": video.sha256,
-            **_facts(generations.get(video.generation_id)),
-        }
-        for video in videos
-    ]
-
-
-def _ask(generation_ids: Iterable[str], ask: Callable[[str], Generation]) -> dict[str, Generation]:
-    """Ask about each, as long as the API answers; what it does not tell is left out."""
-    told = {}
+def _get_generations(
+    generation_ids: Iterable[str], get_generation: Callable[[str], Generation]
+) -> dict[str, Generation]:
+    """Request each generation, as long as the API responds; a failed one is left out."""
+    generations = {}
     for generation_id in generation_ids:
         try:
-            told[generation_id] = ask(generation_id)
-        except Veo3Error as error:  # the files are stored; a retry of the task could only tell the same
-            log.warning("The asset events lack what the API tells of %s: %s", generation_id, error)
+            generations[generation_id] = get_generation(generation_id)
+        except Veo3Error as error:  # the files are stored, and a retry could not report more
+            log.warning("The asset events lack model, credits and times of %s: %s", generation_id, error)
             if not isinstance(error, Veo3GenerationNotFoundError):
-                log.warning("It is not asked about others; the asset events lack the same of them.")
+                log.warning("The other generations are not requested; their asset events lack the same.")
                 break
-    return told
+    return generations
 
 
-def _facts(generation: Generation | None) -> dict[str, Any]:
+def _describe(video: StoredVideo, generation: Generation | None) -> dict[str, Any]:
     prompt = generation and generation.prompt
     return {
+        "generation_id": video.generation_id,
+        "index": video.index,
+        "uri": video.uri,
+        "size": video.size,
+        "sha256": video.sha256,
         "model": generation and generation.model,
         "credits": generation and generation.credits_used,
         "seconds": generation and reported_seconds(generation),

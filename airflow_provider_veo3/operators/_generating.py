@@ -1,4 +1,4 @@
-"""One attempt of a generating task: what Airflow and it tell each other, and how it waits to be let in."""
+"""Base class of the tasks that generate a video: one attempt, its deferrals, and what it publishes."""
 
 from __future__ import annotations
 
@@ -6,162 +6,372 @@ import random
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
-from airflow_provider_veo3.exceptions import Veo3RateLimitError, Veo3StateError
-from airflow_provider_veo3.links import MANIFEST_KEY, publish_link, publish_manifest
-from airflow_provider_veo3.submission.claims import RunClaims
-from airflow_provider_veo3.submission.store import context_memory, context_task
-from airflow_provider_veo3.submission.submitter import ExactlyOnce
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_veo3.links import MANIFEST_KEY, Veo3GenerationLink, publish_link, publish_manifest
+from airflow_provider_veo3.parameters import check_choice, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.models import Generation
-    from airflow_provider_veo3.api.request import GenerationRequest
+    from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
+    from airflow_provider_veo3.exceptions import Veo3RateLimitError
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+    from airflow_provider_veo3.parameters import Flag, Number, Text
     from airflow_provider_veo3.polling.result import WaitResult
-    from airflow_provider_veo3.submission.rate_limit import Admission
+    from airflow_provider_veo3.submission.decisions import OnAmbiguous, Timings
+    from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
+    from airflow_provider_veo3.submission.store import RecordStore
+    from airflow_provider_veo3.submission.submitter import Submitter
+
+ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
+
+OPTIONS: Final = (
+    "prompt",
+    "model",
+    "sample_count",
+    "duration_seconds",
+    "aspect_ratio",
+    "generate_audio",
+    "enhance_prompt",
+    "negative_prompt",
+    "seed",
+    "person_generation",
+    "extra_options",
+)
+"""Parameters that describe the video."""
+
+PROMPT_LENGTH: Final = 1000
+"""Characters of the prompt that a manifest keeps."""
 
 
-def request_of(task: Veo3TextToVideoOperator, options: Mapping[str, Any], api_key: str) -> GenerationRequest:
-    """Read the images and check every option.
+class GeneratingOperator(BaseOperator):
+    """Base of the operators that generate a video, with the parameters of ``Veo3TextToVideoOperator``."""
 
-    :raises Veo3ValidationError: one is not acceptable.
-    """
-    from airflow_provider_veo3.api.request import GenerationRequest, check_holds_no_key
-    from airflow_provider_veo3.storage.images import read_image
+    generation_type: ClassVar[GenerationType]
+    image_fields: ClassVar[tuple[str, ...]] = ()
 
-    sources = {name: getattr(task, name) for name in task.image_fields}
-    check_holds_no_key({**options, **sources, "max_credits": task.max_credits}, api_key)
-    images = tuple(read_image(name, source) for name, source in sources.items())
-    given = {**options, "extra_options": task.extra_options or {}}
-    return GenerationRequest(task.generation_type, images=images, **given)
+    template_fields: Sequence[str] = (*OPTIONS, "max_credits", "veo3_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"extra_options": "json"}
+    operator_extra_links = (Veo3GenerationLink(),)
+    ui_color = "#d9cdf5"
 
+    clock: ClassVar[Clock] = time
+    """Clock of the task's own waits; tests put another one in its place."""
+    timings: ClassVar[Timings | None] = None
+    """Bounds of a lost response; ``None`` for production's, tests shorten them."""
 
-@contextmanager
-def naming_what_was_paid_for(task: Veo3TextToVideoOperator, context: Context) -> Iterator[None]:
-    """Name the generation that an earlier attempt has paid for, where this one fails before it looks."""
-    try:
-        yield
-    except Exception:
-        with suppress(Veo3StateError):
-            record = context_memory(context, durable=task.durable).load("")
-            if record is not None and record.generation_id is not None:
-                task.log.warning(
-                    "An earlier attempt of this task has paid for generation %s. Store it with "
-                    "Veo3DownloadOperator within 24 hours of its completion, or put right what follows and "
-                    "clear the task.",
-                    record.generation_id,
-                )
-        raise
+    def __init__(
+        self,
+        *,
+        prompt: Text,
+        model: Text = "veo-3.1-fast-generate-001",
+        sample_count: Number = 1,
+        duration_seconds: Number = 8,
+        aspect_ratio: Text = "16:9",
+        generate_audio: Flag = True,
+        enhance_prompt: Flag = True,
+        negative_prompt: Text | None = None,
+        seed: Number | None = None,
+        person_generation: Text = "allow_adult",
+        extra_options: Mapping[str, Any] | XComArg | None = None,
+        max_credits: Number | None = None,
+        veo3_conn_id: str = "veo3_default",
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | None = None,
+        timeout: float = 1800.0,
+        durable: bool = True,
+        on_ambiguous_submission: OnAmbiguous = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.prompt = prompt
+        self.model = model
+        self.sample_count = sample_count
+        self.duration_seconds = duration_seconds
+        self.aspect_ratio = aspect_ratio
+        self.generate_audio = generate_audio
+        self.enhance_prompt = enhance_prompt
+        self.negative_prompt = negative_prompt
+        self.seed = seed
+        self.person_generation = person_generation
+        self.extra_options = extra_options
+        self.max_credits = max_credits
+        self._is_limited = max_credits is not None
+        self.veo3_conn_id = veo3_conn_id
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.durable = durable
+        self.on_ambiguous_submission = on_ambiguous_submission
+        self._generation_id: str | None = None
+        check_seconds("timeout", timeout)
+        if poll_interval is not None:
+            check_seconds("poll_interval", poll_interval)
+        check_choice("on_ambiguous_submission", on_ambiguous_submission, ON_AMBIGUOUS)
 
+    def execute(self, context: Context) -> str:
+        """Submit the generation, and wait for it where that is asked for."""
+        from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
 
-def obtain(
-    task: Veo3TextToVideoOperator,
-    context: Context,
-    hook: Veo3Hook,
-    request: GenerationRequest,
-    *,
-    among: type,
-    admission: Admission | None,
-    max_credits: int | None,
-) -> Generation:
-    """Return the generation of the task instance at hand; see :class:`ExactlyOnce`.
+        return self._attempt(context, RateLimitBackoff(give_up_at=self.clock.time() + self.timeout))
 
-    :param among: the operator whose tasks share the run's generations.
-    :param admission: how the task has been refused so far; ``None`` waits in this worker where it is.
-    :param max_credits: what a new one may cost; ``None`` for no limit.
-    """
-    attempt = ExactlyOnce(
-        hook,
-        request,
-        context_task(context),
-        memory=context_memory(context, durable=task.durable),
-        claims=RunClaims(context, among),
-        on_ambiguous=task.on_ambiguous_submission,
-        defers=admission is not None,
-        max_credits=max_credits,
-    )
-    try:
-        return attempt.obtain()
-    except Veo3RateLimitError as error:
-        if admission is None:
+    def execute_again(self, context: Context, event: Any = None) -> str:
+        """Submit again after a deferred back-off, whose state the event carries."""
+        from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
+
+        return self._attempt(context, RateLimitBackoff.from_event(event))
+
+    def execute_complete(self, context: Context, event: Any = None) -> str:
+        """Finish after a deferred wait, whose result the event carries."""
+        from airflow_provider_veo3.polling.result import WaitResult
+
+        return self._finish(context, WaitResult.from_event(event, self._published(context).get("id")))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume with the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
+        from airflow_provider_veo3.triggers.events import is_stale
+
+        if is_stale(next_kwargs, context):
+            return self.execute(context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Warn that the generation goes on and stays paid for."""
+        if self._generation_id is not None:
+            self.log.warning(
+                "The task was ended; the API has no way to cancel generation %s, which goes on and stays "
+                "paid for. Store it with Veo3DownloadOperator within 24 hours of its completion.",
+                self._generation_id,
+            )
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's
+        """Return the images as inputs and the generation as output."""
+        from airflow_provider_veo3.operators._lineage import lineage_of_generating
+
+        return lineage_of_generating(
+            images=[getattr(self, name) for name in self.image_fields],
+            base_url=None if self._generation_id is None else self._hook.settings.base_url,
+            generation_id=self._generation_id,
+        )
+
+    def _attempt(self, context: Context, backoff: RateLimitBackoff) -> str:
+        """Obtain the generation, then end, wait here, or defer."""
+        from airflow_provider_veo3.exceptions import Veo3RateLimitError
+        from airflow_provider_veo3.polling.result import ended
+        from airflow_provider_veo3.polling.wait import accepted_at
+
+        submitter, request = self._submitter(context)
+        try:
+            generation = submitter.obtain()
+        except Veo3RateLimitError as error:
+            if not self.deferrable:
+                raise
+            self._defer_backoff(context, backoff, error)
+        self._generation_id = generation.id
+        if not self.wait_for_completion:
+            submitter.mark_delivered(generation)
+            return generation.id
+        if generation.status.is_terminal:  # of an earlier attempt
+            return self._finish(context, ended(generation))
+        model = generation.model or request.model
+        return self._wait(context, generation.id, accepted_at(generation, self.clock.time()), model)
+
+    def _submitter(self, context: Context) -> tuple[Submitter, GenerationRequest]:
+        """Check everything that was given, before anything is sent."""
+        from airflow_provider_veo3.submission.budget import read_max_credits
+        from airflow_provider_veo3.submission.claims import RunClaims
+        from airflow_provider_veo3.submission.decisions import PRODUCTION
+        from airflow_provider_veo3.submission.store import Attempt
+        from airflow_provider_veo3.submission.submitter import Submitter
+
+        timings = self.timings or PRODUCTION
+        with self._naming_a_paid_generation(context):
+            request = self._request()
+            max_credits = read_max_credits(self.max_credits, is_limited=self._is_limited)
+        submitter = Submitter(
+            self._hook,
+            request,
+            Attempt.of(context, self.clock),
+            store=self._store(context),
+            claims=RunClaims(context, GeneratingOperator, self.clock, timings.airflow_patience),
+            publish=lambda generation, accepted: self._publish(context, request, generation, accepted),
+            on_ambiguous=self.on_ambiguous_submission,
+            defers=self.deferrable,
+            max_credits=max_credits,
+            clock=self.clock,
+            timings=timings,
+        )
+        return submitter, request
+
+    def _request(self) -> GenerationRequest:
+        """Read the images and check every option.
+
+        :raises Veo3ValidationError: an option is not acceptable.
+        """
+        from airflow_provider_veo3.api.request import GenerationRequest, check_holds_no_key
+        from airflow_provider_veo3.storage.images import read_image
+
+        options = {name: getattr(self, name) for name in OPTIONS}
+        sources = {name: getattr(self, name) for name in self.image_fields}
+        given = {**options, **sources, "max_credits": self.max_credits}
+        check_holds_no_key(given, self._hook.settings.api_key)
+        images = tuple(read_image(name, source) for name, source in sources.items())
+        options["extra_options"] = self.extra_options or {}
+        return GenerationRequest(self.generation_type, images=images, **options)
+
+    @contextmanager
+    def _naming_a_paid_generation(self, context: Context) -> Iterator[None]:
+        """Log the generation that an earlier attempt paid for, if this attempt fails before it submits."""
+        from airflow_provider_veo3.exceptions import Veo3StateError
+
+        try:
+            yield
+        except Exception:
+            with suppress(Veo3StateError):
+                record = self._store(context).load("")
+                if record is not None and record.generation_id is not None:
+                    self.log.warning(
+                        "An earlier attempt of this task paid for generation %s. Store it with "
+                        "Veo3DownloadOperator within 24 hours of its completion, or mend the following error "
+                        "and clear the task.",
+                        record.generation_id,
+                    )
             raise
-        refusal = error
-    return stay_away(task, context, admission, refusal)
+
+    def _store(self, context: Context) -> RecordStore:
+        from airflow_provider_veo3.submission.decisions import PRODUCTION
+        from airflow_provider_veo3.submission.store import record_store
+
+        return record_store(
+            context, durable=self.durable, clock=self.clock, timings=self.timings or PRODUCTION
+        )
+
+    def _publish(
+        self, context: Context, request: GenerationRequest, generation: Generation, accepted: float
+    ) -> None:
+        """Publish and log a generation that is this task's.
+
+        :param accepted: Unix seconds when the generation was accepted.
+        """
+        details = {
+            # an acceptance does not repeat what was asked for
+            "type": request.type,
+            "model": generation.model or request.model,
+            "prompt": request.prompt[:PROMPT_LENGTH],
+            "negative_prompt": request.negative_prompt,
+            "duration_seconds": request.duration_seconds,
+            "aspect_ratio": request.aspect_ratio,
+            "generate_audio": request.generate_audio,
+            "seed": request.seed,
+            "samples_expected": request.sample_count,
+            "accepted_at": _iso(accepted),
+        }
+        publish_manifest(context, generation.manifest() | details)
+        publish_link(context, self._hook.settings.base_url, generation.id)
+        used, left = (
+            "an unknown number of" if number is None else str(number)
+            for number in (generation.credits_used, generation.credits_remaining)
+        )
+        self.log.info(
+            "Generation %s: %s, model %s, %s credits used, %s left.",
+            generation.id,
+            request.type,
+            request.model,
+            used,
+            left,
+        )
+
+    def _published(self, context: Context) -> Mapping[str, Any]:
+        """Return the manifest from the acceptance, which outlives a deferral."""
+        ti = context["ti"]
+        manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
+        return manifest if isinstance(manifest, dict) else {}
+
+    def _defer_backoff(
+        self, context: Context, backoff: RateLimitBackoff, error: Veo3RateLimitError
+    ) -> NoReturn:
+        """Defer a rate-limited submission; the task goes on in ``execute_again``.
+
+        :raises Veo3RateLimitError: the API refuses for longer than the task may wait.
+        """
+        from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
+        from airflow_provider_veo3.triggers.events import with_try_number
+        from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
+
+        now = self.clock.time()
+        until, following = backoff.after(error, now, random.random())  # noqa: S311
+        self.log.warning(
+            "%s Submitting again at %s, without a worker until then; refused for %.0f s so far, at most "
+            "until %s.",
+            error,
+            _iso(until),
+            now - (following.refused_since or now),
+            _iso(following.give_up_at),
+        )
+        self.defer(
+            trigger=Veo3BackoffTrigger(
+                until=until, event=with_try_number(following.to_event(), context["ti"].try_number)
+            ),
+            method_name="execute_again",
+            timeout=timedelta(seconds=following.give_up_at - now + DEFERRAL_MARGIN),
+        )
+
+    def _wait(self, context: Context, generation_id: str, since: float, model: str) -> str:
+        """Wait for the generation: deferred, or in this worker.
+
+        :param since: Unix seconds when the generation was accepted.
+        """
+        from airflow_provider_veo3.polling.blocking import wait_blocking
+        from airflow_provider_veo3.polling.wait import Wait
+        from airflow_provider_veo3.triggers.generation import defer_wait
+
+        if self.deferrable:
+            defer_wait(
+                self,
+                context,
+                generation_id,
+                self.veo3_conn_id,
+                self.timeout,
+                poll_interval=self.poll_interval,
+                accepted_at=since,
+                model=model,
+                clock=self.clock,
+            )
+        interval = self.poll_interval or self._hook.settings.poll_interval
+        wait = Wait(generation_id, self.clock.time() + self.timeout, interval, since, model)
+        return self._finish(context, wait_blocking(self._hook, wait, self.clock))
+
+    def _finish(self, context: Context, result: WaitResult) -> str:
+        """Publish a completed generation; fail on any other result."""
+        from airflow_provider_veo3.submission.store import Attempt, mark_delivered
+
+        self._generation_id = result.generation_id
+        manifest = result.manifest_or_raise()
+        # the result does not repeat what was asked for; only the acceptance reports the balance
+        published = self._published(context)
+        asked = {name: value for name, value in published.items() if name not in manifest}
+        balance = {"credits_remaining": published.get("credits_remaining")}
+        publish_manifest(context, asked | manifest | balance)
+        mark_delivered(self._store(context), Attempt.of(context, self.clock), result.generation_id)
+        self.log.info("%s", result.message)
+        return result.generation_id
+
+    @cached_property
+    def _hook(self) -> Veo3Hook:
+        from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+        return Veo3Hook(self.veo3_conn_id)
 
 
-def stay_away(
-    task: BaseOperator, context: Context, admission: Admission, error: Veo3RateLimitError
-) -> NoReturn:
-    """Hand a task that the API refuses for now to the triggerer; it goes on in its ``execute_again``.
-
-    :raises Veo3RateLimitError: it has been refused for as long as it may be.
-    """
-    from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
-    from airflow_provider_veo3.triggers.events import of_try
-    from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
-
-    now = time.time()
-    until, remembered = admission.refused(error, now, random.random())  # noqa: S311
-    task.log.warning(
-        "%s Trying again at %s, without a worker until then; refused for %.0f s so far, at most until %s.",
-        error,
-        _clock(until),
-        now - (remembered.refused_since or now),
-        _clock(remembered.give_up_at),
-    )
-    task.defer(
-        trigger=Veo3BackoffTrigger(
-            until=until, event=of_try(remembered.to_event(), context["ti"].try_number)
-        ),
-        method_name="execute_again",
-        timeout=timedelta(seconds=remembered.give_up_at - now + DEFERRAL_MARGIN),
-    )
-
-
-def tell_accepted(
-    task: BaseOperator, context: Context, base_url: str, request: GenerationRequest, generation: Generation
-) -> str:
-    """Publish and log a generation that the API has accepted; return its model."""
-    # the acceptance does not repeat what was asked for
-    model = generation.model or request.model
-    publish_manifest(context, generation.manifest() | {"type": request.type, "model": model})
-    publish_link(context, base_url, generation.id)
-    told = (generation.id, request.type, request.model)
-    balance = (_or_unknown(generation.credits_used), _or_unknown(generation.credits_remaining))
-    task.log.info("Generation %s: %s, model %s, %s credits used, %s left.", *told, *balance)
-    return model
-
-
-def wait_here(
-    task: Veo3TextToVideoOperator, hook: Veo3Hook, generation_id: str, since: float, model: str
-) -> WaitResult:
-    """Wait in this worker until the generation has ended.
-
-    :param since: Unix seconds when it was accepted.
-    """
-    from airflow_provider_veo3.polling.blocking import wait_blocking
-    from airflow_provider_veo3.polling.wait import Wait
-
-    interval = task.poll_interval or hook.settings.poll_interval
-    return wait_blocking(hook, Wait(generation_id, time.time() + task.timeout, interval, since, model))
-
-
-def as_accepted(context: Context) -> dict[str, Any]:
-    """Return the manifest from when the generation was accepted, which a deferral outlives."""
-    ti = context["ti"]
-    manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
-    return manifest if isinstance(manifest, dict) else {}
-
-
-def _or_unknown(number: int | None) -> str:
-    return "an unknown number of" if number is None else str(number)
-
-
-def _clock(moment: float) -> str:
+def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

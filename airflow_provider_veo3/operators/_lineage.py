@@ -1,29 +1,31 @@
-"""What came from where, for OpenLineage's provider, which alone asks for it."""
+"""Lineage of tasks, in the form that OpenLineage's provider requests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from airflow_provider_veo3.storage.uri import ObjectUri
 
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from airflow_provider_veo3.storage.store import StoredVideo
 
 AZURE: Final = ("abfs", "abfss")
+"""Schemes of Azure Blob Storage."""
 
 
 def lineage_of_stored(
     base_url: str | None,
     generation_ids: Sequence[str],
     videos: Sequence[StoredVideo],
-    account: str | None = None,
+    azure_account: str | None = None,
 ) -> Any:
-    """Return the ``OperatorLineage`` of stored videos: generations go in, files come out.
+    """Return the ``OperatorLineage`` of stored videos: generations in, files out.
 
-    :param base_url: of the API; ``None`` when it was not come to.
-    :param account: name of the Azure account that the files lie in.
+    :param base_url: base URL of the API; ``None`` when the task failed before it was known.
+    :param azure_account: name of the Azure account that the files are in.
     """
     from airflow.providers.common.compat.openlineage.facet import (
         InputDataset,
@@ -34,7 +36,7 @@ def lineage_of_stored(
 
     outputs = []
     for video in videos:
-        namespace, name = dataset_of(video.uri, account)
+        namespace, name = dataset_of(video.uri, azure_account)
         size = OutputStatisticsOutputDatasetFacet(size=video.size, fileCount=1)
         outputs.append(OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": size}))
     names = [] if base_url is None else [generation_of(base_url, each) for each in generation_ids]
@@ -42,16 +44,21 @@ def lineage_of_stored(
     return OperatorLineage(inputs=inputs, outputs=outputs)
 
 
-def lineage_of_generating(operator: Veo3TextToVideoOperator) -> Any:
-    """Return the ``OperatorLineage`` of a generating task: images go in, the generation comes out."""
+def lineage_of_generating(images: Iterable[object], base_url: str | None, generation_id: str | None) -> Any:
+    """Return the ``OperatorLineage`` of a generating task: images in, the generation out.
+
+    :param images: sources of the images, as the task has them.
+    :param base_url: base URL of the API; ``None`` when there is no generation.
+    :param generation_id: generation of the task; ``None`` when it failed before there was one.
+    """
     from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    names = [_image(getattr(operator, name)) for name in operator.image_fields]
-    inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in filter(None, names)]
+    names = [_image_dataset(image) for image in images if isinstance(image, str)]
+    inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in names]
     outputs = []
-    if operator._generation_id is not None:
-        namespace, name = generation_of(operator._hook.settings.base_url, operator._generation_id)
+    if base_url is not None and generation_id is not None:
+        namespace, name = generation_of(base_url, generation_id)
         outputs.append(OutputDataset(namespace=namespace, name=name))
     return OperatorLineage(inputs=inputs, outputs=outputs)
 
@@ -61,35 +68,32 @@ def generation_of(base_url: str, generation_id: str) -> tuple[str, str]:
     return f"veo3://{urlsplit(base_url).netloc}", generation_id
 
 
-def dataset_of(uri: str, account: str | None = None) -> tuple[str, str]:
-    """Return namespace and name of a file by OpenLineage's naming, the Airflow connection left out.
+def dataset_of(uri: str, azure_account: str | None = None) -> tuple[str, str]:
+    """Return namespace and name of a file by OpenLineage's naming, without the Airflow connection.
 
-    :param account: name of the Azure account; where it is not known, the container stands alone.
+    :param azure_account: name of the Azure account; ``None`` leaves the container alone.
     """
-    # not urlsplit: an object's name may hold ? and #
-    scheme, _, rest = uri.partition("://")
-    authority, _, key = rest.partition("/")
-    authority = authority.rpartition("@")[2]
-    if scheme in ("file", "local"):
-        return "file", f"/{key}"
-    if scheme in AZURE:
-        return f"abfss://{authority}" + (f"@{account}.dfs.core.windows.net" if account else ""), key
-    same = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
-    return f"{same.get(scheme, scheme)}://{authority}", key
+    parts = ObjectUri.parse(uri)
+    if parts.scheme in ("file", "local"):
+        return "file", f"/{parts.key}"
+    if parts.scheme in AZURE:
+        host = f"@{azure_account}.dfs.core.windows.net" if azure_account else ""
+        return f"abfss://{parts.authority}{host}", parts.key
+    scheme = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}.get(parts.scheme, parts.scheme)
+    return f"{scheme}://{parts.authority}", parts.key
 
 
-def _image(source: Any) -> tuple[str, str] | None:
-    """Return the dataset that an image is; ``None`` where a failed task's is still a template's result."""
+def _image_dataset(source: str) -> tuple[str, str]:
+    """Return namespace and name of an image."""
     from pathlib import Path
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    from airflow_provider_veo3.storage.destination import account_of
+    from airflow_provider_veo3.storage.destination import azure_account_of
 
-    if not isinstance(source, str):
-        return None
-    if "://" not in source:
+    scheme = ObjectUri.parse(source).scheme
+    if not scheme:
         return "file", str(Path(source).absolute())
-    if source.startswith(tuple(f"{scheme}://" for scheme in AZURE)):
-        return dataset_of(source, account_of(ObjectStoragePath(source).fs))
+    if scheme in AZURE:
+        return dataset_of(source, azure_account_of(ObjectStoragePath(source).fs))
     return dataset_of(source)

@@ -12,29 +12,30 @@ from airflow_provider_veo3.polling.result import WaitResult
 from airflow_provider_veo3.polling.wait import ONCE
 
 if TYPE_CHECKING:
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.polling.wait import Wait
 
 log = logging.getLogger(__name__)
 
 
-def wait_blocking(hook: Veo3Hook, wait: Wait) -> WaitResult:
+def wait_blocking(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult:
     """Wait in a worker until a generation has ended or the deadline passes."""
-    verdict: WaitResult | float = wait.first_poll(time.time())
+    verdict: WaitResult | float = wait.first_poll(clock.time())
     while not isinstance(verdict, WaitResult):
-        time.sleep(verdict)
-        verdict = poll_once(hook, wait)
+        clock.sleep(verdict)
+        verdict = poll_once(hook, wait, clock)
     return verdict
 
 
-def poll_once(hook: Veo3Hook, wait: Wait) -> WaitResult | float:
+def poll_once(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult | float:
     """Poll once: return the end of the wait, or the seconds until the next poll."""
     try:
         flow = flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
         generation = hook.get_conn().run(flow, poll=True)
     except Veo3Error as error:
-        verdict = wait.on_error(error, time.time())
+        verdict = wait.on_error(error, clock.time())
         if not isinstance(verdict, WaitResult):
             log.warning("%s Polling again in %.0f s.", error, verdict)
         return verdict
-    return wait.on_generation(generation, time.time())
+    return wait.on_generation(generation, clock.time())

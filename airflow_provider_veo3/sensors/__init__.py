@@ -1,3 +1,3 @@
-"""Tasks that wait for videos."""
+"""Sensors that wait for videos."""
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The sensor that waits for a generation somebody else submitted."""
+"""Sensor that waits for a generation."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.parameters import Text
     from airflow_provider_veo3.polling.result import WaitResult
@@ -34,34 +36,38 @@ if TYPE_CHECKING:
 
 
 class Veo3GenerationSensor(BaseSensorOperator):
-    """Wait until a generation is completed; returns its id.
+    """Wait until a generation is completed, and return its id.
 
-    It only asks, so that a retry never costs credits. The XCom key ``generation`` holds a small manifest of
-    the generation (id, type, model, status, credits, times).
+    It never submits, so that a retry never costs credits. The XCom key ``generation`` holds a small manifest
+    of the generation (id, type, model, status, credits, times).
 
-    :param generation_id: the id a generating task returned (templated).
+    :param generation_id: id that a generating task returned (templated).
     :param veo3_conn_id: Airflow connection of type ``veo3`` (templated). Default ``veo3_default``.
     :param deferrable: wait in the triggerer, which holds no worker. Default ``[operators]
         default_deferrable``. Otherwise ``mode`` decides between ``poke`` and ``reschedule``.
     :param start_from_trigger: start no worker at all for the wait: the scheduler hands the task to the
         triggerer, which ends it (Airflow 3.3 and later). Default ``False``. ``generation_id`` may be the
-        output of a task that is not mapped, or a template. Where it cannot be done (an older Airflow, mapped
-        tasks, a template that only a worker can render) a warning says why, and a worker starts the wait,
-        which then is a deferred one. A failure is told in the triggerer's log of the task; with ``retries``
-        a worker fails the task, since Airflow would repeat whatever a trigger fails.
-    :param poke_interval: seconds between two looks. Default ``None``: the connection's, 10 unless set there.
+        output of a task that is not mapped, or a template. Where the triggerer cannot start the wait (an
+        older Airflow, mapped tasks, a template that only a worker can render), a warning gives the reason,
+        and a worker starts and defers it. A failure is reported in the triggerer's log of the task; with
+        ``retries`` a worker fails the task, since Airflow would retry any failure by a trigger.
+    :param poke_interval: seconds between two polls. Default ``None``: the connection's, 10 unless set there.
         The vendor allows 60 requests a minute for all tasks on a key together.
-    :param timeout: seconds until the sensor gives up, from its first look, or from the moment at which the
+    :param timeout: seconds until the sensor gives up, from its first poll, or from the moment at which the
         scheduler hands it to the triggerer. Default 1800; a video typically takes 45 to 120.
     :raises Veo3SensorFailedError: the generation failed; its credits were refunded.
-    :raises Veo3SensorTimeoutError: it was still running after ``timeout``; it goes on at the vendor.
+    :raises Veo3SensorTimeoutError: the generation was still running after ``timeout``; it goes on at the
+        vendor.
     :raises Veo3GenerationNotFoundError: the API does not know the id.
-    :raises Veo3ValidationError: what was given cannot be an id; nothing was asked.
+    :raises Veo3ValidationError: the given value cannot be an id; nothing was sent.
     """
 
     template_fields: Sequence[str] = ("generation_id", "veo3_conn_id")
     operator_extra_links = (Veo3GenerationLink(),)
     ui_color = "#e8e0f7"
+
+    clock: ClassVar[Clock] = time
+    """Clock of the sensor's own waits; tests put another one in its place."""
 
     def __init__(
         self,
@@ -76,80 +82,95 @@ class Veo3GenerationSensor(BaseSensorOperator):
     ) -> None:
         interval = DEFAULT_POLL_INTERVAL if poke_interval is None else poke_interval
         super().__init__(poke_interval=interval, timeout=timeout, **kwargs)
-        self._takes_connection_interval = poke_interval is None
-        self._pause = 0.0
+        self._uses_connection_interval = poke_interval is None
+        self._next_poll = 0.0
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
         self.deferrable = deferrable or start_from_trigger
-        self.start_from_trigger = start_from_trigger and self._set_up_start_from_trigger()
+        self.start_from_trigger = start_from_trigger and self._set_start_trigger_args()
 
-    def _set_up_start_from_trigger(self) -> bool:
-        """Tell the scheduler how, or the author of the DAG why not; return whether it can."""
-        from airflow_provider_veo3.triggers.sensor import start_args, why_a_worker
+    def _set_start_trigger_args(self) -> bool:
+        """Set the trigger's arguments for the scheduler, or warn; return whether they are set."""
+        from airflow_provider_veo3.sensors._start_from_trigger import start_trigger_args, unsupported_reason
 
-        reason = why_a_worker(self)
+        fields = {"generation_id": self.generation_id, "veo3_conn_id": self.veo3_conn_id}
+        reason = unsupported_reason(self, fields)
         if reason is not None:
             warnings.warn(
-                f"start_from_trigger of {self.task_id!r}: {reason}. A worker starts the wait, and defers.",
+                f"start_from_trigger is not possible for task {self.task_id!r}: {reason}. A worker starts "
+                "the wait, and defers it.",
                 UserWarning,
                 stacklevel=2,
             )
             return False
         # not at the class: a mapped sensor would take it from there, which no scheduler understands
-        self.start_trigger_args = start_args(
-            self, None if self._takes_connection_interval else self.poke_interval
+        self.start_trigger_args = start_trigger_args(
+            self, fields, None if self._uses_connection_interval else self.poke_interval
         )
         return True
 
     def execute(self, context: Context) -> str:
-        """Look once; then wait in the triggerer, or as ``mode`` says."""
+        """Poll once; then wait in the triggerer, or as ``mode`` says."""
+        from airflow.exceptions import AirflowRescheduleException
+
         from airflow_provider_veo3.polling.result import WaitResult
-        from airflow_provider_veo3.triggers.generation import defer_until_done
 
         if self.start_from_trigger and context["ti"].map_index not in (None, -1):
-            self.log.warning("start_from_trigger does not work in mapped tasks: a worker starts the wait.")
-        if self._takes_connection_interval:
+            self.log.warning(
+                "start_from_trigger does not work in mapped tasks: a worker starts the wait, and defers it."
+            )
+        if self._uses_connection_interval:
             self.poke_interval = self._hook.settings.poll_interval
         publish_link(context, self._hook.settings.base_url, self._wait.generation_id)
         if self.deferrable:
-            verdict = self._look()
+            verdict = self._poll()
             if isinstance(verdict, WaitResult):
                 return self._finish(context, verdict)
-            defer_until_done(
-                self,
-                context,
-                self._wait.generation_id,
-                self.veo3_conn_id,
-                self.timeout,
-                poll_interval=self.poke_interval,
-                accepted_at=self._wait.accepted_at,
-                model=self._wait.model,
-            )
+            self._defer(context)
         try:
             generation_id: str = super().execute(context)
+        except AirflowRescheduleException as error:  # see poke
+            next_poll = datetime.fromtimestamp(self._next_poll, UTC)
+            raise AirflowRescheduleException(max(error.reschedule_date, next_poll)) from None
         except Veo3SensorTimeoutError:
             raise
-        except AirflowSensorTimeout:  # Airflow's, which does not say what became of the generation
+        except AirflowSensorTimeout:  # Airflow's, which names no generation
             return self._finish(context, self._wait.time_out())
         return generation_id
 
+    def _defer(self, context: Context) -> NoReturn:
+        from airflow_provider_veo3.triggers.generation import defer_wait
+
+        defer_wait(
+            self,
+            context,
+            self._wait.generation_id,
+            self.veo3_conn_id,
+            self.timeout,
+            poll_interval=self.poke_interval,
+            accepted_at=self._wait.accepted_at,
+            model=self._wait.model,
+            clock=self.clock,
+        )
+
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; trouble that passes means not yet."""
+        """Poll once; a transient error counts as not completed yet."""
         from airflow_provider_veo3.polling.result import WaitResult
 
-        verdict = self._look()
+        early = self._next_poll - self.clock.time()
+        if early > 0:
+            self.clock.sleep(early)
+        verdict = self._poll()
         if isinstance(verdict, WaitResult):
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, verdict))
-        self._pause = verdict
+        # Airflow pauses for poke_interval, or with exponential_backoff for a multiple or a part of it. Where
+        # that is too short for the API, the next poke sleeps for the rest, or execute reschedules for later.
+        self._next_poll = self.clock.time() + verdict
+        self.poke_interval = min(verdict, self._wait.poll_interval) if self.exponential_backoff else verdict
         return PokeReturnValue(is_done=False)
 
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        """Wait longer where the API asks for it, or is in trouble; but not beyond the timeout."""
-        interval: float = super()._get_next_poke_interval(*args, **kwargs)
-        return max(0.0, min(max(interval, self._pause), self._wait.deadline - time.time()))
-
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Take up the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
+        """Resume with the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
         from airflow_provider_veo3.triggers.events import is_stale
 
         if is_stale(next_kwargs, context):
@@ -157,16 +178,19 @@ class Veo3GenerationSensor(BaseSensorOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
-        """Take up the trigger's event."""
+        """Finish after a deferred wait, whose result the event carries."""
         from airflow_provider_veo3.api.request import check_generation_id
         from airflow_provider_veo3.polling.result import WaitResult
-        from airflow_provider_veo3.triggers.sensor import IN_WORKER
+        from airflow_provider_veo3.triggers.events import CONTINUE_IN_WORKER
 
-        if isinstance(event, Mapping) and IN_WORKER in event:
-            self.log.warning("start_from_trigger: %s; a worker starts the wait.", event[IN_WORKER])
+        if isinstance(event, Mapping) and CONTINUE_IN_WORKER in event:
+            self.log.warning(
+                "The triggerer could not start the wait (%s). A worker starts it, and defers it.",
+                event[CONTINUE_IN_WORKER],
+            )
             return self.execute(context)
         generation_id = check_generation_id(self.generation_id)
-        if self.start_from_trigger:  # no worker has been here
+        if self.start_from_trigger:  # then this is the first worker
             publish_link(context, self._hook.settings.base_url, generation_id)
         return self._finish(context, WaitResult.from_event(event, generation_id))
 
@@ -178,19 +202,21 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     @cached_property
     def _wait(self) -> Wait:
-        """The wait of this process; Airflow keeps the time where it is not deferred."""
+        """Wait of this process; Airflow itself keeps the timeout of a rescheduled sensor."""
         from airflow_provider_veo3.api.request import check_generation_id
         from airflow_provider_veo3.polling.wait import Wait
 
-        return Wait(check_generation_id(self.generation_id), time.time() + self.timeout, self.poke_interval)
+        deadline = self.clock.time() + self.timeout
+        return Wait(check_generation_id(self.generation_id), deadline, self.poke_interval)
 
-    def _look(self) -> WaitResult | float:
+    def _poll(self) -> WaitResult | float:
+        """Poll once; return the result, or the seconds until the next poll."""
         from airflow_provider_veo3.polling.blocking import poll_once
 
-        return poll_once(self._hook, self._wait)
+        return poll_once(self._hook, self._wait, self.clock)
 
     def _finish(self, context: Context, result: WaitResult) -> str:
-        """Publish a completed generation; fail, or skip where the user asked for that, on any other end."""
+        """Publish a completed generation; fail on any other result, or skip where the user prefers that."""
         try:
             manifest = result.manifest_or_raise(sensor=True)
         except (AirflowFailException, AirflowSensorTimeout) as error:

@@ -1,3 +1,3 @@
-"""Finished videos into object storage: streamed, resumed, verified, and seen whole or not at all."""
+"""Transfer of finished videos to object storage: streamed, resumed, checked, visible only when whole."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file host's answer means, and what to do about it: pure decisions."""
+"""Judgement of a file host's response: a body to write, or a failure and its remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_veo3.api.retry_after import retry_after
 
@@ -15,112 +15,150 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-LONGEST_PAUSE: Final = 60.0
-"""Seconds of the longest wait between two tries, also where the host asks for more."""
+T = TypeVar("T")
+
+MAX_BACKOFF: Final = 60.0
+"""Seconds of the longest pause between two attempts, also where the host asks for more."""
 
 EXPIRY_MARGIN: Final = timedelta(minutes=1)
-"""A link with less left than this is not begun with."""
+"""Time that a link must have left for a request to start with it."""
+
+FREE_RETRY: Final = (
+    "The generation's credits are spent. Retry this task: downloading costs no credits while the file's links"
+    " work, about 24 hours from completion"
+)
+"""Credits and next step, for the errors of a video that was not stored."""
+
+_TEMPORARY: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+"""Client errors that the same request may not meet again."""
+
+_CONTENT_RANGE: Final = re.compile(r"\s*bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Have:
-    """What is written of a file so far, and of which."""
+class Progress:
+    """Written part of a file, and the version of the file that it belongs to."""
 
     offset: int = 0
     """Bytes written."""
     total: int | None = None
-    """Bytes of the whole file; ``None`` when not told."""
+    """Bytes of the whole file; ``None`` when the host did not say."""
     etag: str | None = None
-    """The host's mark of this version of the file; ``None`` when it gave none that proves equality."""
+    """Strong entity tag of the file; ``None`` when the host sent none."""
 
     @property
     def resumable(self) -> bool:
-        """Whether the rest can be recognised as belonging to what is there."""
+        """Return whether a later response can be recognised as the rest of the same file."""
         return self.offset > 0 and (self.etag is not None or self.total is not None)
 
 
-class Cure(Enum):
-    """What may help after a failed try, besides time."""
+class Remedy(Enum):
+    """Next step after a failed attempt; the log says "will" and the value."""
 
-    AGAIN = "ask for what is missing"
-    RESTART = "begin at the first byte"
+    RESUME = "request the missing bytes"
+    RESTART = "start again from the first byte"
     FRESH_LINK = "use a fresh link"
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why a try failed."""
+class Failure:
+    """Cause of a failed attempt, and the next step."""
 
-    cure: Cure
-    text: str
-    """For people; holds no secret."""
-    pause: float | None = None
-    """Seconds the host asked to wait."""
+    remedy: Remedy
+    """Next step."""
+    reason: str
+    """Sentence without full stop, for people; holds no secret."""
+    retry_after: float | None = None
+    """Seconds that the host asked to wait."""
     corrupt: bool = False
-    """Whether bytes came that are not the announced video, rather than none."""
+    """True if the host sent other bytes than the announced video, rather than none."""
 
 
-def judge(status: int, headers: Mapping[str, str], have: Have, now: float) -> Have | Problem:
-    """Say what an answer's body continues: ``have``, or a file from its first byte; or why it is of no use.
+def judge(status: int, headers: Mapping[str, str], progress: Progress, now: float) -> Progress | Failure:
+    """Return where in the file the body of a response starts, or the failure.
 
+    :param headers: names in lower case.
+    :param progress: what is written so far.
     :param now: Unix seconds, to read a ``Retry-After`` that is a date.
     """
-    if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        return _judge_body(status, headers, have)
+    if status == HTTPStatus.OK:
+        return _judge_whole_file(headers)
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        return _judge_rest(headers, progress)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        text = f"it has nothing beyond byte {have.offset} (416), but announced {have.total}"
-        return Problem(Cure.RESTART, text, corrupt=True)
-    asked = retry_after(status, headers, {}, now)
-    passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
-    if status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Problem(Cure.AGAIN, f"it answered {status}", asked)
+        reason = f"the file host has nothing after byte {progress.offset} (416) of {progress.total} announced"
+        return Failure(Remedy.RESTART, reason, corrupt=True)
+    reason = f"the file host responded with status {status}"
+    if status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Failure(Remedy.RESUME, reason, retry_after(status, headers, {}, now))
     if status >= HTTPStatus.BAD_REQUEST:  # stores disagree on which of 400, 401, 403, 404 and 410 is expired
-        return Problem(Cure.FRESH_LINK, f"it refused the link ({status})")
-    return Problem(Cure.AGAIN, f"it answered {status}, with no file")
+        return Failure(Remedy.FRESH_LINK, f"the file host refused the link ({status})")
+    return Failure(Remedy.RESUME, f"{reason} and no file")
 
 
-def _judge_body(status: int, headers: Mapping[str, str], have: Have) -> Have | Problem:
-    encoded = headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
-    tag = headers.get("etag")
-    etag = tag if tag and not tag.startswith("W/") and not encoded else None
-    if status == HTTPStatus.OK:  # the whole file, also where only the rest was asked for
-        length = headers.get("content-length", "").strip()
-        told = length.isascii() and length.isdecimal() and not encoded  # the length is of the encoded bytes
-        return Have(0, int(length) if told else None, etag)
-    found = re.fullmatch(r"\s*bytes (\d+)-\d+/(\d+|\*)\s*", headers.get("content-range", ""), re.ASCII)
-    if found is None or encoded or int(found[1]) != have.offset:
-        text = f"it sent the wrong part: {headers.get('content-range', 'not said which')!r:.80}"
-        return Problem(Cure.RESTART, text, corrupt=True)
-    total = None if found[2] == "*" else int(found[2])
-    if (have.etag and etag and have.etag != etag) or (have.total and total and have.total != total):
-        return Problem(Cure.RESTART, "the file changed between two requests")
-    return Have(have.offset, have.total if total is None else total, have.etag or etag)
+def _judge_whole_file(headers: Mapping[str, str]) -> Progress:
+    """Read the headers of a whole file, which a host may also send instead of the rest."""
+    if _is_encoded(headers):  # the length and the tag are those of the encoded bytes
+        return Progress()
+    length = headers.get("content-length", "").strip()
+    known = length.isascii() and length.isdecimal()
+    return Progress(0, int(length) if known else None, _strong_etag(headers))
 
 
-def pause_after(tries: int, asked: float | None) -> float:
-    """Return the seconds to wait after ``tries`` fruitless tries in a row: 1, 2, 4 ..., or as asked."""
-    return min(LONGEST_PAUSE, 2.0 ** (tries - 1) if asked is None else asked)
+def _judge_rest(headers: Mapping[str, str], progress: Progress) -> Progress | Failure:
+    """Check that a partial body continues what is written."""
+    content_range = headers.get("content-range", "")
+    match = _CONTENT_RANGE.fullmatch(content_range)
+    if match is None or int(match["start"]) != progress.offset or _is_encoded(headers):
+        reason = f"the file host sent the wrong range: {content_range or 'no Content-Range'!r:.80}"
+        return Failure(Remedy.RESTART, reason, corrupt=True)
+    total = None if match["total"] == "*" else int(match["total"])
+    etag = _strong_etag(headers)
+    if _differ(progress.etag, etag) or _differ(progress.total, total):
+        return Failure(Remedy.RESTART, "the file changed between two requests")
+    return Progress(progress.offset, progress.total if total is None else total, progress.etag or etag)
+
+
+def _is_encoded(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+
+
+def _strong_etag(headers: Mapping[str, str]) -> str | None:
+    """Return the entity tag if equal tags prove equal bytes."""
+    etag = headers.get("etag")
+    return etag if etag and not etag.startswith("W/") else None
+
+
+def _differ(before: T | None, after: T | None) -> bool:
+    """Return whether two values are both known and unequal."""
+    return bool(before and after) and before != after
+
+
+def backoff_seconds(attempts: int, requested: float | None) -> float:
+    """Return the seconds to wait after attempts without progress: doubling from 1, or as requested."""
+    return min(MAX_BACKOFF, 2.0 ** (attempts - 1) if requested is None else requested)
 
 
 def is_expiring(expires_at: datetime | None, now: datetime) -> bool:
-    """Whether a link is too old to begin with."""
+    """Return whether a link is too old for a request to start with it."""
     return expires_at is not None and expires_at - now < EXPIRY_MARGIN
 
 
-def clean_mime_type(*candidates: str) -> str:
-    """Return the first that is the plain type of a video: it comes from the network, and goes to XCom."""
+def video_mime_type(*candidates: str) -> str:
+    """Return the first plain video type among untrusted media types."""
     for candidate in candidates:
-        kind = candidate.partition(";")[0].strip().lower()
-        if re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]{0,60}", kind):
-            return kind
+        mime_type = candidate.partition(";")[0].strip().lower()
+        if re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]{0,60}", mime_type):
+            return mime_type
     return "video/mp4"
 
 
-def is_page(kind: str) -> bool:
-    """Whether a media type is one of texts, which are sent where a file is not handed out."""
-    return kind.startswith("text/") or kind.rpartition("/")[2].rpartition("+")[2] in ("html", "xml", "json")
+def is_text(mime_type: str) -> bool:
+    """Return whether a media type is text, which hosts send in place of a file."""
+    subtype = mime_type.rpartition("/")[2].rpartition("+")[2]
+    return mime_type.startswith("text/") or subtype in ("html", "xml", "json")
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return what the answer says its body is, without parameters."""
+    """Return the media type of a body, without parameters."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()

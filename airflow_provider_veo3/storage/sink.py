@@ -1,8 +1,9 @@
-"""How a file is written so that it is seen whole or not at all, for each kind of storage.
+"""Writers that make a file visible only when whole, for each kind of storage.
 
 * Local folders: a hidden file beside the target, flushed to disk and renamed over it.
 * S3, Google Cloud Storage, Azure Blob Storage: an upload in parts, which the store shows only once it is
-  completed. What a killed worker leaves is invisible, and goes when its retry has stored the file.
+  completed; see :mod:`~airflow_provider_veo3.storage.multipart`. Parts that a killed worker leaves are
+  invisible, and its retry removes them when it has stored the file.
 * Everything else fsspec knows (SFTP, SMB, memory ...): a hidden file beside the target, moved over it; as
   atomic as that storage's own move.
 """
@@ -12,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import posixpath
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from airflow_provider_veo3.storage.multipart import BLOCK
+from airflow_provider_veo3.storage.multipart import PART_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,43 +27,51 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STALE_SECONDS: Final = 3600.0
-"""A hidden local file that got no byte for this long has lost its writer: no read waits nearly as long."""
+CHUNK_SIZE: Final = 2**16
+"""Bytes read and written at a time; by measurement, more is not faster."""
 
-_HIDDEN: Final = ".veo3-"
-_PART: Final = ".part"
+STALE_SECONDS: Final = 3600.0
+"""Seconds without a write after which a hidden local file has no writer any more."""
+
+_HIDDEN_PREFIX: Final = ".veo3-"
+_HIDDEN_SUFFIX: Final = ".part"
 
 
 class Sink(Protocol):
-    """A file being written, which nobody sees under its name before ``publish``."""
+    """File being written, invisible under its name until it is published."""
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append bytes."""
 
     def publish(self) -> None:
-        """Show the file, whole, under its name, in place of what was there."""
+        """Make the whole file visible under its name, in place of an earlier one."""
 
     def discard(self) -> None:
-        """Leave no trace of it; harmless when repeated."""
+        """Remove every trace of the file; may be repeated."""
 
 
 class LocalSink:
-    """Writes a hidden file beside the target and renames it; two writers of one name cannot mix."""
+    """Hidden local file that is renamed to its target.
+
+    Each writer has a hidden file of its own, so that two writers of one name cannot mix.
+
+    :param path: target.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        _remove_stale_files(path.parent)
         self._path = path
         self._hidden = path.with_name(_hidden_name())
         self._file = self._hidden.open("xb")
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append bytes."""
         self._file.write(data)
 
     def publish(self) -> None:
-        """Rename, after the bytes are on the disk: a crash must not leave a short file under the name."""
-        self._file.flush()
+        """Rename the file, once its bytes are on the disk."""
+        self._file.flush()  # before the rename: a crash must not leave a short file under the name
         os.fsync(self._file.fileno())
         self._file.close()
         self._hidden.replace(self._path)
@@ -80,22 +90,26 @@ class LocalSink:
 
 
 class RenamedSink:
-    """Writes a hidden file beside the target and moves it there, for storage with nothing better."""
+    """Hidden file that is moved to its target, for storage with nothing better.
+
+    :param fs: file system of the storage.
+    :param path: target.
+    """
 
     def __init__(self, fs: AbstractFileSystem, path: str) -> None:
-        folder = fs._parent(path)
+        folder = posixpath.dirname(path)
         fs.makedirs(folder, exist_ok=True)
         self._fs = fs
         self._path = path
         self._hidden = f"{folder.rstrip('/')}/{_hidden_name()}"
-        self._file: Any = fs.open(self._hidden, "wb", block_size=BLOCK)
+        self._file: Any = fs.open(self._hidden, "wb", block_size=PART_SIZE)
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append bytes."""
         self._file.write(data)
 
     def publish(self) -> None:
-        """Move, in place of what was there."""
+        """Move the hidden file to its target, in place of an earlier file."""
         self._file.close()
         try:
             self._fs.mv(self._hidden, self._path)
@@ -112,14 +126,14 @@ class RenamedSink:
 
 
 def _hidden_name() -> str:
-    """Name a file after nothing but chance, so that it is one attempt's own and never too long."""
-    return f"{_HIDDEN}{uuid.uuid4().hex}{_PART}"
+    """Return a random name, which belongs to one attempt and is never too long."""
+    return f"{_HIDDEN_PREFIX}{uuid.uuid4().hex}{_HIDDEN_SUFFIX}"
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed attempts left behind, whatever they were writing."""
-    for leftover in folder.glob(f"{_HIDDEN}*{_PART}"):
-        with contextlib.suppress(OSError):  # another task sweeps too
+def _remove_stale_files(folder: Path) -> None:
+    """Remove the hidden files of killed attempts, whatever they were writing."""
+    for leftover in folder.glob(f"{_HIDDEN_PREFIX}*{_HIDDEN_SUFFIX}"):
+        with contextlib.suppress(OSError):  # another task may remove it first
             if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
                 leftover.unlink()
-                log.info("Removed %s, left by an attempt that was killed", leftover)
+                log.info("Removed %s, left by a killed attempt", leftover)

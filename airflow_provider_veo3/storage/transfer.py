@@ -1,237 +1,284 @@
-"""One file, from its link to a sink: streamed, hashed, resumed and checked.
-
-What an answer means and how long to wait is decided in ``answer``; this does what it says.
-"""
+"""Transfer of one file from its link to a sink: streamed, hashed, resumed and checked."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.exceptions import Veo3CorruptVideoError, Veo3NoAnswerError, Veo3StorageError
-from airflow_provider_veo3.storage.destination import CHUNK
-from airflow_provider_veo3.storage.mp4 import ENOUGH, BoxWalk, begins_as_mp4
+from airflow_provider_veo3.storage.mp4 import SIGNATURE_BYTES, BoxWalk, starts_as_mp4
 from airflow_provider_veo3.storage.response import (
-    Cure,
-    Have,
-    Problem,
-    clean_mime_type,
+    FREE_RETRY,
+    Failure,
+    Progress,
+    Remedy,
+    backoff_seconds,
     is_expiring,
-    is_page,
+    is_text,
     judge,
     media_type,
-    pause_after,
+    video_mime_type,
 )
+from airflow_provider_veo3.storage.sink import CHUNK_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
+    from airflow_provider_veo3.api.models import Video
+    from airflow_provider_veo3.api.transport import FileResponse
     from airflow_provider_veo3.storage.sink import Sink
-    from airflow_provider_veo3.storage.source import Answer, Fetch, Link, StoppableClock
 
 log = logging.getLogger(__name__)
 
-TRIES: Final = 5
-"""Tries in a row that bring nothing new before a transfer is given up."""
+OpenFile = Callable[..., AbstractContextManager["FileResponse"]]
+"""Request to a file host, called as :meth:`Veo3Hook.open_file` is."""
 
-PROGRESS: Final = 64 * 2**10
-"""Bytes beyond what any try had reached that count as something new."""
+MAX_ATTEMPTS: Final = 5
+"""Attempts in a row without progress after which a transfer fails."""
 
-FRESH_LINKS: Final = 2
-"""Times a link that is refused, or about to expire, is asked for anew."""
+MIN_PROGRESS: Final = 64 * 2**10
+"""Bytes beyond the furthest earlier attempt that count as progress."""
+
+MAX_FRESH_LINKS: Final = 2
+"""Fresh links that a transfer requests, for one that is refused or about to expire."""
 
 
-class _FailedTryError(Exception):
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+class Stopped(BaseException):
+    """Signal that the task is being ended; no ``Exception``, so that nothing handles it."""
+
+
+class StoppableClock:
+    """Clock of transfers, and the signal that stops them from another thread."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+        return datetime.now(UTC)
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raise ``Stopped`` as soon as the task is being ended, also for 0 seconds."""
+        # 0 takes no lock: the main thread calls it, and stop() may run in a signal handler of that thread
+        if self._stopped.is_set() or (seconds and self._stopped.wait(seconds)):
+            raise Stopped
+
+    def stop(self) -> None:
+        """End all pauses and, at their next chunk, all transfers."""
+        self._stopped.set()
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A file that was stored."""
+class StoredFile:
+    """Size, hash and type of a stored file."""
 
     size: int
     """Bytes."""
     sha256: str
-    """Of its bytes, in hexadecimal."""
+    """SHA-256 of the bytes, in hexadecimal."""
     mime_type: str
-    """A ``video/...`` type."""
+    """Media type ``video/...``."""
+
+
+class _AttemptFailedError(Exception):
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
 
 
 class Transfer:
-    """Brings one file into a sink.
+    """Transfer of one file into a sink.
 
-    :param label: what the file is, for messages.
-    :param fetch: asks the file host.
-    :param link: where to begin.
-    :param relink: asks the API for a fresh link to the same file.
-    :param open_sink: begins to write, told the file's type.
-    :param stored: bytes of the file that is already there under the name; ``None`` if none is, or if it may
-        be another video.
-    :param clock: clock and stop.
+    :param label: name of the file in messages.
+    :param open_file: requests a link from the file host.
+    :param video: link to start with.
+    :param renew_link: requests a fresh link to the same file from the API.
+    :param open_sink: opens a sink for a file of the given media type.
+    :param existing_size: bytes of the file that exists under the name; ``None`` if there is none, or if it
+        may be another video.
+    :param clock: clock and stop signal.
     """
 
     def __init__(
         self,
         label: str,
         *,
-        fetch: Fetch,
-        link: Link,
-        relink: Callable[[], Link],
+        open_file: OpenFile,
+        video: Video,
+        renew_link: Callable[[], Video],
         open_sink: Callable[[str], Sink],
-        stored: int | None,
+        existing_size: int | None,
         clock: StoppableClock,
     ) -> None:
         self._label = label
-        self._fetch = fetch
-        self._link = link
-        self._relink = relink
+        self._open_file = open_file
+        self._video = video
+        self._renew_link = renew_link
         self._open_sink = open_sink
-        self._stored = stored
+        self._existing_size = existing_size
         self._clock = clock
-        self._have = Have()
+        self._progress = Progress()
         self._hash = hashlib.sha256()
         self._boxes = BoxWalk()
         self._sink: Sink | None = None
-        self._mark = 0
-        self._tries = 0
-        self._fresh_links_left = FRESH_LINKS
+        self._furthest = 0
+        self._attempts = 0
+        self._fresh_links_left = MAX_FRESH_LINKS
         self._corrupt = False
 
-    def run(self) -> Fetched | None:
-        """Fetch and publish; return ``None`` if the file that is already there is to stay.
+    def run(self) -> StoredFile | None:
+        """Download and publish the file; return ``None`` if the existing file is to stay.
 
-        :raises Veo3CorruptVideoError: what the host sends is not the video it announces.
-        :raises Veo3StorageError: the host does not hand it out, or it cannot be written.
+        :raises Veo3CorruptVideoError: the host sends something else than the video it announces.
+        :raises Veo3StorageError: the host does not send the file, or the file cannot be written.
         """
         try:
             while True:
                 try:
-                    return self._try()
-                except _FailedTryError as failed:
-                    problem = failed.problem
+                    return self._attempt()
+                except _AttemptFailedError as error:
+                    failure = error.failure
                 except Veo3NoAnswerError as error:
-                    problem = Problem(Cure.AGAIN, str(error).rstrip("."))
-                if not self._recover(problem):
+                    failure = Failure(Remedy.RESUME, str(error).rstrip("."))
+                if self._keeps_existing(failure):
                     return None
+                self._recover(failure)
         finally:
-            self._restart()  # half a file must not stay, whatever ended this; once published, none is left
+            self._discard()  # half a file must not stay, whatever ended this; a published one has no sink
 
-    def _try(self) -> Fetched | None:
-        if self._fresh_links_left and is_expiring(self._link.expires_at, self._clock.now()):
-            self._take_fresh_link()
-        if not self._link.url:
-            raise _FailedTryError(Problem(Cure.FRESH_LINK, "the API's link to it may not be followed"))
-        if not self._have.resumable:
-            self._restart()
-        before = self._have
-        with self._fetch(self._link.url, offset=before.offset, if_match=before.etag) as answer:
-            found = judge(answer.status, answer.headers, before, self._clock.now().timestamp())
-            if isinstance(found, Problem):
-                raise _FailedTryError(found)
-            if found.total is not None and found.total == self._stored:
+    def _attempt(self) -> StoredFile | None:
+        """Make one request and write its body; publish the file if that completes it."""
+        if self._fresh_links_left and is_expiring(self._video.expires_at, self._clock.now()):
+            self._use_fresh_link()
+        if not self._video.url:
+            raise _AttemptFailedError(
+                Failure(Remedy.FRESH_LINK, "the API's link to the file may not be followed")
+            )
+        if not self._progress.resumable:
+            self._discard()
+        before = self._progress
+        with self._open_file(self._video.url, offset=before.offset, if_match=before.etag) as response:
+            judged = judge(response.status, response.headers, before, self._clock.now().timestamp())
+            if isinstance(judged, Failure):
+                raise _AttemptFailedError(judged)
+            if judged.total is not None and judged.total == self._existing_size:
                 return None
-            if found.offset < before.offset:
-                self._restart()
-            self._have = found
-            mime_type = clean_mime_type(media_type(answer.headers), self._link.mime_type)
-            self._write(answer, mime_type)
-        return self._finish(mime_type)
+            if judged.offset < before.offset:
+                self._discard()
+            self._progress = judged
+            mime_type = video_mime_type(media_type(response.headers), self._video.mime_type)
+            sink = self._write(response, mime_type)
+        self._check_whole()
+        return self._publish(sink, mime_type)
 
-    def _write(self, answer: Answer, mime_type: str) -> None:
-        chunks = answer.iter_bytes(CHUNK)
+    def _write(self, response: FileResponse, mime_type: str) -> Sink:
+        """Write the body of a response, into a new sink if it starts a video."""
+        chunks = response.iter_bytes(CHUNK_SIZE)
         if self._sink is None:
-            head = _read_head(chunks, answer.headers)
+            head = _read_head(chunks, response.headers)
             self._sink = self._open_sink(mime_type)
-            self._append(head)
-        total = self._have.total
+            self._append(head, self._sink)
+        total = self._progress.total
         for chunk in chunks:
-            self._append(chunk)
+            self._append(chunk, self._sink)
             self._clock.pause(0)
-            if total is not None and self._have.offset > total:
+            if total is not None and self._progress.offset > total:
                 break
+        return self._sink
 
-    def _append(self, data: bytes) -> None:
-        assert self._sink is not None  # noqa: S101 - for the type checker
-        self._sink.write(data)
+    def _append(self, data: bytes, sink: Sink) -> None:
+        sink.write(data)
         self._hash.update(data)
         self._boxes.feed(data)
-        self._have = replace(self._have, offset=self._have.offset + len(data))
+        self._progress = replace(self._progress, offset=self._progress.offset + len(data))
 
-    def _finish(self, mime_type: str) -> Fetched:
-        have = self._have
-        if have.total is None:
-            log.debug("%s: the host did not say how long it is; it ended cleanly", self._label)
-        elif have.offset != have.total:
-            short = have.offset < have.total
-            text = f"it announced {have.total} bytes and sent {have.offset}"
-            raise _FailedTryError(Problem(Cure.AGAIN if short else Cure.RESTART, text, corrupt=True))
-        if complaint := self._boxes.complaint():
-            raise _FailedTryError(Problem(Cure.RESTART, complaint, corrupt=True))
-        assert self._sink is not None  # noqa: S101 - for the type checker
-        self._sink.publish()
+    def _check_whole(self) -> None:
+        """Compare what is written with the announced length and with the boxes of the file."""
+        offset, total = self._progress.offset, self._progress.total
+        if total is None:
+            log.debug("%s: the host did not announce a length; the body ended cleanly", self._label)
+        elif offset != total:
+            remedy = Remedy.RESUME if offset < total else Remedy.RESTART
+            reason = f"the file host announced {total} bytes and sent {offset}"
+            raise _AttemptFailedError(Failure(remedy, reason, corrupt=True))
+        if truncation := self._boxes.truncation():
+            raise _AttemptFailedError(Failure(Remedy.RESTART, truncation, corrupt=True))
+
+    def _publish(self, sink: Sink, mime_type: str) -> StoredFile:
+        sink.publish()
         self._sink = None
-        return Fetched(have.offset, self._hash.hexdigest(), mime_type)
+        return StoredFile(self._progress.offset, self._hash.hexdigest(), mime_type)
 
-    def _restart(self) -> None:
+    def _discard(self) -> None:
+        """Discard the written part, so that the next attempt starts from the first byte."""
         if self._sink is not None:
             self._sink.discard()
-        self._sink, self._have, self._hash, self._boxes = None, Have(), hashlib.sha256(), BoxWalk()
+        self._sink, self._progress, self._hash, self._boxes = None, Progress(), hashlib.sha256(), BoxWalk()
 
-    def _recover(self, problem: Problem) -> bool:
-        """Make ready for another try; return whether there is to be one."""
-        if self._have.offset >= self._mark + PROGRESS:
-            self._mark, self._tries, self._corrupt = self._have.offset, 0, False
-        self._tries += 1
-        self._corrupt |= problem.corrupt
-        if problem.cure is Cure.FRESH_LINK:
-            if not self._fresh_links_left:
-                return self._keep_stored(problem)
-            self._take_fresh_link()
-        if self._tries >= TRIES:
-            raise self._error(problem)
-        if problem.cure is Cure.RESTART:
-            self._restart()
-        relinked = problem.cure is Cure.FRESH_LINK
-        seconds = 0.0 if relinked else pause_after(self._tries, problem.pause)
-        log.warning("%s: %s; will %s in %.0f s", self._label, problem.text, problem.cure.value, seconds)
-        self._clock.pause(seconds)
+    def _keeps_existing(self, failure: Failure) -> bool:
+        """Return whether all links are refused but the file exists, as for a cleared task."""
+        links_refused = failure.remedy is Remedy.FRESH_LINK and not self._fresh_links_left
+        if not links_refused or self._existing_size is None:
+            return False
+        log.warning("%s: %s; the existing file is kept, unverified", self._label, failure.reason)
         return True
 
-    def _take_fresh_link(self) -> None:
+    def _recover(self, failure: Failure) -> None:
+        """Prepare the next attempt, or raise the error of the transfer."""
+        self._count_attempt(failure)
+        if failure.remedy is Remedy.FRESH_LINK:
+            if not self._fresh_links_left:
+                raise self._error(failure)
+            self._use_fresh_link()
+        if self._attempts >= MAX_ATTEMPTS:
+            raise self._error(failure)
+        if failure.remedy is Remedy.RESTART:
+            self._discard()
+        seconds = 0.0
+        if failure.remedy is not Remedy.FRESH_LINK:
+            seconds = backoff_seconds(self._attempts, failure.retry_after)
+        log.warning("%s: %s; will %s in %.0f s", self._label, failure.reason, failure.remedy.value, seconds)
+        self._clock.pause(seconds)
+
+    def _count_attempt(self, failure: Failure) -> None:
+        """Count an attempt, from 1 again after progress."""
+        if self._progress.offset >= self._furthest + MIN_PROGRESS:
+            self._furthest, self._attempts, self._corrupt = self._progress.offset, 0, False
+        self._attempts += 1
+        self._corrupt |= failure.corrupt
+
+    def _use_fresh_link(self) -> None:
         self._fresh_links_left -= 1
-        self._link = self._relink()
+        self._video = self._renew_link()
 
-    def _keep_stored(self, problem: Problem) -> bool:
-        """Settle for what is stored when the links are gone, so that an old task can be cleared and run."""
-        if self._stored is None:
-            raise self._error(problem)
-        log.warning("%s: %s; the file stored before is kept unconfirmed", self._label, problem.text)
-        return False
-
-    def _error(self, problem: Problem) -> Veo3StorageError:
-        kind = Veo3CorruptVideoError if self._corrupt else Veo3StorageError
-        return kind(
-            f"{self._label} could not be fetched: {self._tries} tries in a row brought nothing new, at last"
-            f" because of the file host: {problem.text}. Nothing was stored. Its credits are spent, and its"
-            " links live 24 hours from when it was finished: until then a retry of this task fetches it at no"
-            " cost; later it is gone at the vendor, and must be generated and paid for again."
+    def _error(self, failure: Failure) -> Veo3StorageError:
+        error_class = Veo3CorruptVideoError if self._corrupt else Veo3StorageError
+        return error_class(
+            f"{self._label} could not be downloaded: {self._attempts} attempts in a row made no progress;"
+            f" the last one failed: {failure.reason}. Nothing was stored. {FREE_RETRY}; after that the video"
+            " has to be generated and paid for again."
         )
 
 
 def _read_head(chunks: Iterator[bytes], headers: Mapping[str, str]) -> bytes:
-    """Read far enough to see that this is an MP4 file, before a byte of it is stored."""
+    """Read far enough to recognise an MP4 file, before a byte of it is stored."""
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= ENOUGH:
+        if len(head) >= SIGNATURE_BYTES:
             break
-    kind = media_type(headers)
-    if begins_as_mp4(head) and not is_page(kind):
+    mime_type = media_type(headers)
+    if starts_as_mp4(head) and not is_text(mime_type):
         return head
-    shown = redact_text(head[:200].decode("ascii", "backslashreplace"))
-    text = f"it sent {kind or 'a body of no stated type'} that is no MP4 video and begins {shown!r}"
-    raise _FailedTryError(Problem(Cure.FRESH_LINK, text if head else "it sent an empty file", corrupt=True))
+    reason = "the file host sent an empty file"
+    if head:
+        start = redact_text(head[:200].decode("ascii", "backslashreplace"))
+        body = mime_type or "a body without a media type"
+        reason = f"the file host sent {body} that is no MP4 video and starts with {start!r}"
+    raise _AttemptFailedError(Failure(Remedy.FRESH_LINK, reason, corrupt=True))

@@ -1,4 +1,4 @@
-"""What a generation costs by the API's price list, and how much it may cost."""
+"""Limit on the credits of a generation (``max_credits``)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _ALLOWED: Final = "a whole number of credits from 0; without a limit, leave it o
 def read_max_credits(value: object, *, is_limited: bool) -> int | None:
     """Return the limit, which may come as text, as templates give it.
 
-    Nothing is refused where a limit was given: a template that renders to nothing, or a task that returns it,
-    must not lift a limit.
+    A missing value is refused where a limit was given: a template that renders to nothing, or a task that
+    returns nothing, must not lift a limit.
 
-    :param is_limited: whether the task was given a limit, whatever has become of it.
-    :raises Veo3ValidationError: it is no limit.
+    :param is_limited: whether the task was given a limit, whatever the template rendered to.
+    :raises Veo3ValidationError: the value is no limit.
     """
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
         return int(value)
@@ -39,9 +39,9 @@ def read_max_credits(value: object, *, is_limited: bool) -> int | None:
 
 
 def check_price(request: GenerationRequest, models: Sequence[VideoModel], max_credits: int) -> None:
-    """Refuse a generation that costs more than it may, or nobody knows how much.
+    """Refuse a generation that costs more than the limit, or that has no listed price.
 
-    :raises Veo3CreditLimitError: it does.
+    :raises Veo3CreditLimitError: the price is too high or not listed.
     """
     price = price_of(request, models)
     if price is not None and price <= max_credits:
@@ -51,23 +51,23 @@ def check_price(request: GenerationRequest, models: Sequence[VideoModel], max_cr
         known = ", ".join(model.id for model in models)
         message = (
             f"max_credits={max_credits} is set, but the VEO3 API lists no price for model {request.model!r} "
-            f"{sound}; it lists {known}. Nothing was submitted or spent. Name one of these, or set no limit."
+            f"{sound}. Nothing was submitted or spent. Choose a listed model ({known}), or set no limit."
         )
     else:
         message = (
             f"This generation costs {price} credits (model {request.model}, {sound}, "
-            f"sample_count={request.sample_count}), and max_credits={max_credits}. Nothing was submitted or "
-            "spent. Raise the limit, or take a cheaper model, one sample or no sound."
+            f"sample_count={request.sample_count}), more than max_credits={max_credits}. Nothing was "
+            "submitted or spent. Raise the limit, or choose a cheaper model, one sample or no sound."
         )
     raise Veo3CreditLimitError(message, estimate=price, limit=max_credits)
 
 
-def warn_of_price(generation: Generation, max_credits: int | None) -> None:
-    """Say that an accepted generation took more than it may, against the price list: nobody can undo it."""
+def warn_if_dearer(generation: Generation, max_credits: int | None) -> None:
+    """Warn of an accepted generation that took more than the limit, against the price list."""
     if max_credits is not None and (generation.credits_used or 0) > max_credits:
         log.warning(
             "Generation %s took %d credits, although max_credits=%d and the API's price list had said no "
-            "more. It is paid for and goes on.",
+            "more. The credits are spent, and the generation goes on.",
             generation.id,
             generation.credits_used,
             max_credits,

@@ -1,132 +1,171 @@
-"""Which generations the tasks of a DAG run have taken, so that two with the same prompt never share one."""
+"""Claims on generations among the tasks of a DAG run, so that two tasks never share a video.
+
+A task publishes what it asks for, and then the generation it got. That is enough while no response is lost:
+a published id is taken. A task that searches the history for a lost response leaves the others time to
+publish, and claims what it adopts, as does a task that publishes late.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_veo3.links import MANIFEST_KEY, PATIENCE, patiently
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-CLAIM_KEY: Final = "generation_claim"
-"""XCom key of a claim: of which task and map index, what they want, and which generation they have."""
+    from airflow_provider_veo3.api.clock import Clock
 
-_FIELDS: Final = {"holder", "wanted", "id", "held"}
+REQUEST_KEY: Final = "generation_request"
+"""XCom key of a task's request: its task and map index, and the identities of what it asks for."""
+
+CLAIM_KEY: Final = "generation_claim"
+"""XCom key of a claim: its task and map index, the generation, and whether the claim is held."""
+
+_REQUEST: Final = {"holder", "fingerprint", "listed"}
+_CLAIM: Final = {"holder", "id", "held"}
 
 STANDOFF: Final = 20
-"""Times that a task looks whether one behind it has given way, before it takes that one for dead."""
+"""Checks whether a later claimant has given way, before it is taken for dead."""
 
-LOOK_AGAIN = 0.5
-"""Seconds between these looks."""
+CHECK_EVERY: Final = 0.5
+"""Seconds between these checks."""
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What the other tasks of a run say.
+class Peers:
+    """State of the other generating tasks of a run.
 
-    :param taken: ids they have taken.
-    :param rivals: how many wait for the very same.
-    :param lookalikes: how many wait for something else that looks the same in the history.
+    :param taken: ids that they have published or claimed.
+    :param rivals: number of them that have asked for the very same and have no generation yet.
+    :param lookalikes: number of them that have asked for something else which the history lists alike, and
+        have no generation yet.
     """
 
     taken: frozenset[str]
-    rivals: int
-    lookalikes: int
-
-
-class Claims(Protocol):
-    """What the other tasks of the run have taken, so that two with the same prompt do not take one video."""
-
-    def want(self, fingerprint: str | None, looks: str = "") -> None:
-        """Say what this task waits for, and what the history would show of it; ``None``: for nothing."""
-
-    def survey(self) -> Survey:
-        """Tell what others have taken and wait for."""
-
-    def claim(self, generation_id: str) -> bool:
-        """Take a generation; say whether it is ours."""
+    rivals: int = 0
+    lookalikes: int = 0
 
 
 class RunClaims:
-    """Claims among the generating tasks of one DAG run, kept as XComs, which the tasks of a run can all read.
+    """Requests and claims of one task among the generating tasks of its DAG run.
 
-    A task has one claim. Airflow deletes it when a new attempt begins, which therefore claims again.
+    Airflow deletes both when a new attempt begins, which therefore announces and claims again.
 
-    :param context: of the task that claims.
-    :param operator_class: whose tasks claim.
+    :param context: context of the task.
+    :param operator_class: base class of the tasks that take part.
+    :param clock: times the checks of a contested claim.
+    :param patience: seconds for which XComs are pushed and pulled again while Airflow's API is away.
     """
 
-    def __init__(self, context: Context, operator_class: type) -> None:
+    def __init__(
+        self, context: Context, operator_class: type, clock: Clock = time, patience: float = PATIENCE
+    ) -> None:
         self._ti = context["ti"]
+        self._clock = clock
+        self._patiently = partial(patiently, clock=clock, patience=patience)
         self._task_ids = [
             task.task_id
             for task in context["dag"].tasks
             if issubclass(getattr(task, "operator_class", type(task)), operator_class)
         ]
         self._holder = [self._ti.task_id, self._ti.map_index]
-        self._wanted: str | None = None
-        self._looks = ""
+        self._fingerprint = ""
+        self._listed = ""
 
-    def want(self, fingerprint: str | None, looks: str = "") -> None:
-        """Say what this task waits for, and what the history would show of it; ``None``: for nothing."""
-        self._wanted, self._looks = fingerprint, looks
-        self._push(None)
+    @property
+    def has_peers(self) -> bool:
+        """Whether the run may have another generating task."""
+        return len(self._task_ids) > 1 or (self._ti.map_index or 0) >= 0
 
-    def survey(self) -> Survey:
-        """Look at the other tasks' claims at once: one that changes between two looks would be in neither."""
-        claims = list(self._others())
-        waiting = [claim["wanted"] for claim in claims if claim["id"] is None and claim["wanted"] is not None]
-        return Survey(
-            taken=frozenset(str(claim["id"]) for claim in claims if claim["id"] is not None),
-            rivals=sum(wanted == self._wanted for wanted in waiting),
+    def announce(self, fingerprint: str, listed: str) -> None:
+        """Publish what this task asks for, before the request is sent.
+
+        :param fingerprint: identity of the request.
+        :param listed: identity of what the history lists of it.
+        """
+        self._fingerprint, self._listed = fingerprint, listed
+        self._publish_request(fingerprint)
+
+    def withdraw(self) -> None:
+        """Publish that the request was not accepted, so that this task has no generation to search for."""
+        self._publish_request(None)
+
+    def peers(self) -> Peers:
+        """Read the state of the other tasks."""
+        if not self.has_peers:
+            return Peers(frozenset())
+        # in this order a task that claims or publishes in between is seen to have done so
+        requests = list(self._pull(REQUEST_KEY, _REQUEST))
+        claimed = [(holder, claim["id"]) for holder, claim in self._pull(CLAIM_KEY, _CLAIM) if claim["id"]]
+        published = [(holder, manifest["id"]) for holder, manifest in self._pull(MANIFEST_KEY, {"id"})]
+        served = {holder for holder, _ in (*claimed, *published)}
+        searching = [
+            request
+            for holder, request in requests
+            if request["fingerprint"] is not None and holder not in served
+        ]
+        return Peers(
+            taken=frozenset(str(generation_id) for _, generation_id in (*claimed, *published)),
+            rivals=sum(request["fingerprint"] == self._fingerprint for request in searching),
             lookalikes=sum(
-                claim["wanted"] not in (None, self._wanted) and claim["looks"] == self._looks
-                for claim in claims
-                if claim["id"] is None
+                request["fingerprint"] != self._fingerprint and request["listed"] == self._listed
+                for request in searching
             ),
         )
 
     def claim(self, generation_id: str) -> bool:
-        """Take a generation, and say whether it is ours.
+        """Claim a generation, and return whether it is this task's.
 
-        Of several that take it at once, each having pushed before it looked, the first in order gets it: a
-        later one that sees it gives way, and it waits until a later one that has not seen it is through.
+        Of several tasks that claim at once, each having pushed before it reads, the first in order wins: a
+        later one that sees the first gives way, and the first waits until a later one that has not seen it is
+        through.
 
-        One that the first has waited for long enough, and taken for dead, may have been suspended before it
-        held what it had found free. So each looks again once it holds it, and a later one gives way then too;
-        if it does not, since it was through before, the first does.
+        A later task that the first took for dead may only have been suspended. So each reads again once it
+        holds the generation, and a later one gives way then too; if it was through before, the first does.
         """
+        if not self.has_peers:
+            return True
         for held in (False, True):
             self._push(generation_id, held=held)
-            if self._is_anothers(generation_id, held=held):
+            if self._belongs_to_another(generation_id, held=held):
                 self._push(None)
                 return False
         return True
 
-    def _is_anothers(self, generation_id: str, *, held: bool) -> bool:
-        """Say whether a generation that we have pushed, and hold or do not yet, is another's all the same."""
+    def _belongs_to_another(self, generation_id: str, *, held: bool) -> bool:
+        """Return whether another task wins a generation that this task has claimed, or already holds."""
         for _ in range(STANDOFF):
-            rivals = [claim for claim in self._others() if claim["id"] == generation_id]
-            if held:  # those who do not hold it will see us
+            rivals = [claim for _, claim in self._pull(CLAIM_KEY, _CLAIM) if claim["id"] == generation_id]
+            if held:  # those that do not hold the generation yet will see this task's claim
                 rivals = [claim for claim in rivals if claim["held"]]
             if any(claim["holder"] < self._holder or (claim["held"] and not held) for claim in rivals):
                 return True
             if not rivals:
                 return False
-            time.sleep(LOOK_AGAIN)
+            self._clock.sleep(CHECK_EVERY)
         return held
 
     def _push(self, generation_id: str | None, *, held: bool = False) -> None:
-        claim = {"holder": self._holder, "wanted": self._wanted, "looks": self._looks}
-        self._ti.xcom_push(key=CLAIM_KEY, value=claim | {"id": generation_id, "held": held})
+        claim = {"holder": self._holder, "id": generation_id, "held": held}
+        self._patiently(lambda: self._ti.xcom_push(key=CLAIM_KEY, value=claim))
 
-    def _others(self) -> Iterator[Mapping[str, Any]]:
+    def _publish_request(self, fingerprint: str | None) -> None:
+        if self.has_peers:
+            request = {"holder": self._holder, "fingerprint": fingerprint, "listed": self._listed}
+            self._patiently(lambda: self._ti.xcom_push(key=REQUEST_KEY, value=request))
+
+    def _pull(self, key: str, fields: set[str]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+        """Yield the values of the other tasks, with task id and map index; a value without them is alone."""
         for task_id in self._task_ids:
-            # without map_indexes: those of all instances
-            pulled = self._ti.xcom_pull(task_ids=task_id, key=CLAIM_KEY)
-            for claim in pulled if isinstance(pulled, list) else [pulled]:
-                readable = isinstance(claim, Mapping) and claim.keys() >= _FIELDS
-                if readable and claim["holder"] != self._holder:
-                    yield claim
+            # without map_indexes: the values of all instances
+            pulled = self._patiently(partial(self._ti.xcom_pull, task_ids=task_id, key=key))
+            for value in pulled if isinstance(pulled, list) else [pulled]:
+                if isinstance(value, Mapping) and value.keys() >= fields:
+                    _, map_index = value.get("holder") or (task_id, value.get("map_index", -1))
+                    if [task_id, map_index] != self._holder:
+                        yield (task_id, map_index), value

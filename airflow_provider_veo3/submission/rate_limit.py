@@ -1,4 +1,4 @@
-"""How long a task goes on asking an API that refuses it for now (429), and when. Pure: no clock, no API."""
+"""Back-off of a submission that the API refuses for now (429). Pure: no clock, no API."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.api.protocol import ApiRequest
     from airflow_provider_veo3.exceptions import Veo3ApiError
 
-WORTH_DEFERRING = 5.0
-"""Seconds up to which a worker waits by itself: to start a new one costs as much. Tests shorten it."""
+WORTH_DEFERRING: Final = 5.0
+"""Seconds up to which a worker waits by itself: starting a new worker costs as much."""
 
 SPREAD: Final = 0.25
-"""Share of a pause by which those who were refused together come back apart; doubles with each refusal."""
+"""Share of a pause by which tasks that were refused together are spread; doubles with each refusal."""
 
 LONGEST_SPREAD: Final = 60.0
-"""Seconds; where many have been refused often, one of them comes back every so often all the same."""
+"""Seconds of the widest spread: where many tasks are refused often, some still come back every so often."""
 
-_NUMBERS: Final = ("give_up_at", "refused_since")
+_TIMES: Final = ("give_up_at", "refused_since")
 
 
 @dataclass(frozen=True)
-class Admission:
-    """How a task fares that asks to be let in; travels through the deferral, which nothing else outlives.
+class RateLimitBackoff:
+    """Back-off state of a rate-limited submission; travels through the deferral in the trigger's event.
 
     :param give_up_at: Unix seconds from which a refusal is final; wall clock, for any process.
-    :param refused_since: Unix seconds of the first refusal, ``None`` before.
-    :param refusals: how often it came back from a deferral or was sent into one.
+    :param refused_since: Unix seconds of the first refusal; ``None`` before.
+    :param refusals: deferrals so far.
     """
 
     give_up_at: float
     refused_since: float | None = None
     refusals: int = 0
 
-    def refused(self, error: Veo3RateLimitError, now: float, jitter: float) -> tuple[float, Admission]:
-        """Return when to ask again, in Unix seconds, and what to remember until then.
+    def after(self, error: Veo3RateLimitError, now: float, jitter: float) -> tuple[float, RateLimitBackoff]:
+        """Return when to submit again, in Unix seconds, and the state until then.
 
-        :param jitter: 0 to 1, so that many do not return at the same instant.
-        :raises Veo3RateLimitError: the end comes first; says how long it was refused, and the API's hint.
+        :param jitter: 0 to 1, so that many tasks do not return at the same instant.
+        :raises Veo3RateLimitError: the API asks for a longer pause than the task may wait.
         """
         hint = RATE_LIMIT_FALLBACK if error.retry_after is None else error.retry_after
         since = now if self.refused_since is None else self.refused_since
-        again = Admission(self.give_up_at, since, self.refusals + 1)
+        following = RateLimitBackoff(self.give_up_at, since, self.refusals + 1)
         left = self.give_up_at - now
         if left <= 0 or hint > left:
             raise Veo3RateLimitError(
                 f"{error} The API has refused this for {now - since:.0f} seconds now and asks to stay away "
-                f"for {hint:.0f} more; the task's 'timeout' for being let in ends in {max(left, 0.0):.0f}. "
-                "A retry of the task asks anew; what an earlier attempt has paid for stays remembered.",
+                f"for {hint:.0f} more; the task's 'timeout' ends in {max(left, 0.0):.0f}. A retry "
+                "submits again; a generation that an earlier attempt paid for is still reused.",
                 status=error.status,
                 code=error.code,
                 body=error.body,
                 retry_after=error.retry_after,
             )
-        return min(now + pause(hint, again.refusals, jitter), self.give_up_at), again
+        return min(now + pause(hint, following.refusals, jitter), self.give_up_at), following
 
     def to_event(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
+        """Return the state as plain JSON."""
         return {
             "version": 1,
             "give_up_at": self.give_up_at,
@@ -72,10 +72,10 @@ class Admission:
         }
 
     @classmethod
-    def from_event(cls, event: object) -> Admission:
-        """Read an event as the untrusted input it is.
+    def from_event(cls, event: object) -> RateLimitBackoff:
+        """Read an event as untrusted input.
 
-        :raises Veo3GenerationError: it is not one of ours; nothing is submitted for it.
+        :raises Veo3GenerationError: the event is none of ours; nothing is submitted for it.
         """
         payload = event if isinstance(event, Mapping) else {}
         refusals = payload.get("refusals")
@@ -83,11 +83,12 @@ class Admission:
             payload.get("version") == 1
             and type(refusals) is int
             and refusals > 0
-            and all(_is_time(payload.get(name)) for name in _NUMBERS)
+            and all(_is_time(payload.get(name)) for name in _TIMES)
         ):
             return cls(payload["give_up_at"], payload["refused_since"], refusals)
         raise Veo3GenerationError(
-            f"The trigger's event cannot be used: {repr(event)[:200]}. Nothing was submitted for it."
+            f"The trigger's event cannot be used: {repr(event)[:200]}. Nothing was submitted for it, and no "
+            "credits were spent. Clear the task to start again."
         )
 
 
@@ -96,24 +97,24 @@ def _is_time(value: object) -> bool:
 
 
 def pause(hint: float, refusals: int, jitter: float) -> float:
-    """Return the seconds to stay away: never less than the API asks for.
+    """Return the seconds to stay away, never fewer than the API asks for.
 
-    :param hint: seconds the API asks for. A short one has not held for as long as a worker waits by itself.
-    :param refusals: how often it has sent the task away, from 1.
+    :param hint: seconds the API asks for. A short hint has not held for as long as a worker waits by itself.
+    :param refusals: deferrals so far, from 1.
     """
     least = max(hint, WORTH_DEFERRING)
     return least + jitter * min(LONGEST_SPREAD, SPREAD * least * 2.0 ** min(refusals - 1, 10))
 
 
 def is_worth_deferring(error: Veo3ApiError) -> bool:
-    """Whether the API asks to stay away for longer than a worker should be held."""
+    """Return whether the API asks for a longer pause than a worker should be held for."""
     return isinstance(error, Veo3RateLimitError) and (error.retry_after or 0.0) > WORTH_DEFERRING
 
 
 @dataclass(frozen=True)
 class BriefRetries(Retries):
-    """Retries of a task that can defer: of the 429s it waits out in its worker those with a short hint."""
+    """Retries of a task that can defer: only 429s with a short hint are waited out in the worker."""
 
     def pause_after(self, request: ApiRequest, error: Veo3ApiError, attempt: int) -> float | None:
-        """Return the seconds until the next try, ``None`` to give up or to defer."""
+        """Return the seconds until the next try; ``None`` to give up or to defer."""
         return None if is_worth_deferring(error) else super().pause_after(request, error, attempt)

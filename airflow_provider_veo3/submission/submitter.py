@@ -1,9 +1,10 @@
-"""Obtain the one generation of a task instance, whatever happened to its earlier attempts."""
+"""Submission of one generation per task, paid for once, whatever happened to earlier attempts."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,164 +21,251 @@ from airflow_provider_veo3.exceptions import (
     Veo3RateLimitError,
     Veo3StateError,
 )
-from airflow_provider_veo3.history import lost as lookup
-from airflow_provider_veo3.submission import record as submission
-from airflow_provider_veo3.submission.budget import check_price, warn_of_price
+from airflow_provider_veo3.submission.budget import check_price, warn_if_dearer
+from airflow_provider_veo3.submission.decisions import (
+    PRODUCTION,
+    OnAmbiguous,
+    Step,
+    Timings,
+    fingerprint_of,
+    first_step,
+    listed_identity_of,
+)
 from airflow_provider_veo3.submission.rate_limit import BriefRetries, is_worth_deferring
-from airflow_provider_veo3.submission.record import OnAmbiguous, Phase, Record, Step, Task
+from airflow_provider_veo3.submission.reconcile import Reconciler
+from airflow_provider_veo3.submission.record import RECORD_KEY, Phase, Record, intent
+from airflow_provider_veo3.submission.store import Attempt, RecordStore, mark_delivered
 
 if TYPE_CHECKING:
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.submission.claims import Claims
-    from airflow_provider_veo3.submission.store import Memory
+    from airflow_provider_veo3.submission.claims import RunClaims
 
 log = logging.getLogger(__name__)
 
+Publish = Callable[[Generation, float], None]
+"""Publishes a generation as the task's, so that its peers leave it alone; with the time of its acceptance."""
 
-class ExactlyOnce:
-    """Obtains the generation of one task instance.
+
+class Submitter:
+    """Obtains the one generation of a task instance.
 
     :param hook: the account.
-    :param request: what is wanted.
-    :param task: this attempt.
-    :param memory: what is known of earlier attempts.
-    :param claims: what other tasks have taken.
-    :param on_ambiguous: what to do when several generations may be the one an attempt has paid for.
-    :param defers: a 429 that asks for a long wait, or does not end after some short ones, is raised, so that
-        the task can defer and call :meth:`obtain` again: whatever was raised so can be taken up from memory.
-        Otherwise it is waited out here, up to two minutes at a time.
-    :param max_credits: what a new generation may cost by the API's price list, which is asked for only then.
+    :param request: the wanted generation.
+    :param attempt: this attempt of the task.
+    :param store: store of the task's record.
+    :param claims: claims of this task among those of its run.
+    :param publish: publishes the generation as this task's.
+    :param on_ambiguous: policy for a lost response that several generations could belong to.
+    :param defers: raise a 429 that asks for a long pause, or does not end after some short ones, so that the
+        task can defer and call :meth:`obtain` again. Otherwise 429s are waited out here, up to two minutes
+        at a time.
+    :param max_credits: most credits that a new generation may cost by the API's price list; ``None`` for no
+        limit, and no request for the list.
     """
 
     def __init__(
         self,
         hook: Veo3Hook,
         request: GenerationRequest,
-        task: Task,
+        attempt: Attempt,
         *,
-        memory: Memory,
-        claims: Claims,
+        store: RecordStore,
+        claims: RunClaims,
+        publish: Publish,
         on_ambiguous: OnAmbiguous,
         defers: bool = False,
         max_credits: int | None = None,
+        clock: Clock = time,
+        timings: Timings = PRODUCTION,
     ) -> None:
         self._hook = hook
         self._request = request
-        self._task = task
-        self._memory = memory
+        self._attempt = attempt
+        self._store = store
         self._claims = claims
+        self._publish = publish
         self._on_ambiguous = on_ambiguous
         self._defers = defers
         self._max_credits = max_credits
-        self._retries = BriefRetries() if defers else Retries()
-        self._fingerprint = submission.fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
-        self._looks = submission.looks_of(request)
+        self._clock = clock
+        self._timings = timings
+        self._retries = (BriefRetries if defers else Retries)(first_pause=timings.first_pause)
+        self._fingerprint = fingerprint_of(request, hook.veo3_conn_id, hook.settings.base_url)
+        self._reconciler = Reconciler(
+            hook,
+            request,
+            claims=claims,
+            on_ambiguous=on_ambiguous,
+            retries=self._retries,
+            clock=clock,
+            timings=timings,
+        )
         self._record: Record | None = None
 
     def obtain(self) -> Generation:
-        """Return the generation to go on with: an earlier attempt's, or a new one.
+        """Return the generation of this task: the one that an earlier attempt paid for, or a new one.
 
-        :raises Veo3StateError: it cannot be told or noted whether one was paid for; nothing was submitted.
-        :raises Veo3AmbiguousSubmissionError: several may be the one, and the policy is to ask a person.
-        :raises Veo3GenerationNotFoundError: the API no longer knows the one that was paid for.
-        :raises Veo3CreditLimitError: a new one would cost too much; nothing was submitted.
-        :raises Veo3RateLimitError: the API refuses for now; asking again later goes on from here.
-        :raises Veo3ApiError: the API refused, or cannot be asked.
+        :raises Veo3StateError: the record cannot be read or written; nothing was submitted.
+        :raises Veo3AmbiguousSubmissionError: several generations may be the task's, and a person decides.
+        :raises Veo3GenerationNotFoundError: the API no longer knows the generation that was paid for.
+        :raises Veo3CreditLimitError: a new generation would cost too much; nothing was submitted.
+        :raises Veo3RateLimitError: the API refuses for now; calling this again later goes on from here.
+        :raises Veo3ApiError: the API refused, or cannot be reached.
         """
-        record = self._record = self._memory.load(self._fingerprint)
-        self._claims.want(self._fingerprint, self._looks)
-        if record is None:
+        record = self._record = self._store.load(self._fingerprint)
+        self._claims.announce(self._fingerprint, listed_identity_of(self._request))
+        generation = None if record is None else self._reuse(record)
+        if generation is None:
             return self._submit()
-        earlier = None
-        match submission.first_step(record, self._fingerprint, self._task.max_tries):
-            case Step.REATTACH:
-                earlier = self._reattach(record)
-            case Step.RECONCILE:
-                log.info("An earlier attempt may have submitted this generation; looking in the history.")
-                earlier = self._reconcile(record, record.last)
-                if earlier is not None and not self._memory.supposes:  # nobody was left to count it
-                    metrics.submitted(self._request, earlier, self._hook.veo3_conn_id)
-            case Step.SUBMIT if record.fingerprint != self._fingerprint and record.generation_id:
-                log.warning(
-                    "This task submits something else than before, or elsewhere; generation %s, which it "
-                    "paid for then, stays in the account. Veo3DownloadOperator can store it.",
-                    record.generation_id,
-                )
-        if earlier is None:
-            return self._submit()
+        self._publish_accepted(generation)
         metrics.reattached(self._request)
-        return earlier
+        return generation
+
+    def mark_delivered(self, generation: Generation) -> None:
+        """Record that the task is about to succeed with its generation."""
+        mark_delivered(self._store, self._attempt, generation.id, self._record)
+
+    def _reuse(self, record: Record) -> Generation | None:
+        """Return the generation that an earlier attempt paid for; ``None`` to submit."""
+        match first_step(record, self._fingerprint, self._attempt.max_tries):
+            case Step.REATTACH:
+                return self._reattach(record)
+            case Step.RECONCILE:
+                log.info("An earlier attempt may have submitted this generation; searching the history.")
+                generation = self._reconcile(record, record.last)
+                if generation is not None and not self._store.is_assumed:  # the worker died before it counted
+                    metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
+                return generation
+            case Step.SUBMIT:
+                if record.fingerprint != self._fingerprint and record.generation_id:
+                    log.warning(
+                        "This task submits another request than before, or to another account. Generation "
+                        "%s, which it paid for then, is not stored by it; Veo3DownloadOperator can store it.",
+                        record.generation_id,
+                    )
+                return None
 
     def _reattach(self, record: Record) -> Generation | None:
-        """Go on with a recorded generation, unless it failed and was refunded, or another task has it."""
+        """Reuse the recorded generation, unless it failed, or another task has adopted it."""
         recorded = record.generation_id or ""
-        # a new attempt starts without XComs: claim it again before others look
+        # a new attempt starts without XComs: the id is claimed again before others read
         if not self._claims.claim(recorded):
             return self._find_own(record)
         try:
-            generation = self._ask(recorded)
+            generation = self._confirmed(recorded)
         except Veo3GenerationNotFoundError as error:
             raise Veo3GenerationNotFoundError(
                 f"{error} An earlier attempt of this task paid for it, so nothing was submitted now. To pay "
-                f"for a new one, delete {submission.RECORD_KEY!r} from the task's state in the Airflow UI.",
+                f"for a new one, delete {RECORD_KEY!r} from the task's state in the Airflow UI.",
                 status=error.status,
                 code=error.code,
                 body=error.body,
             ) from error
         if generation.status is Status.FAILED:
-            log.info(
-                "Generation %s of an earlier attempt failed and was refunded; submitting anew.", generation.id
-            )
-            self._claims.want(self._fingerprint, self._looks)
+            log.info("Generation %s of an earlier attempt failed and was refunded.", generation.id)
             return None
-        log.info("Going on with generation %s, which an earlier attempt paid for.", generation.id)
+        log.info("Reusing generation %s, which an earlier attempt paid for.", generation.id)
         return replace(generation, credits_remaining=record.credits_remaining)
 
+    def _confirmed(self, generation_id: str) -> Generation:
+        """Return a generation; a failure only once a second, later response has confirmed it."""
+        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
+        generation = self._hook.get_conn().run(flow)
+        if generation.status is not Status.FAILED:
+            return generation
+        log.info("Generation %s is reported as failed; checking that again before paying.", generation_id)
+        self._clock.sleep(self._timings.failure_confirmation)
+        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
+        return self._hook.get_conn().run(flow)
+
     def _find_own(self, record: Record) -> Generation | None:
-        """Look for another, which may be what was paid for by whoever has taken up the recorded one."""
-        taken = record.generation_id
-        log.warning("Another task of this run has taken up generation %s; this needs its own.", taken)
-        return self._reconcile(submission.given_up(record), record.last)
+        """Search for the generation that another task paid for when it adopted the one of this task."""
+        log.warning("Another task of this run has adopted generation %s.", record.generation_id)
+        return self._reconcile(record.lost_to_another_task(), record.last)
+
+    def _reconcile(self, record: Record, noticed: float) -> Generation | None:
+        generation, after = self._reconciler.reconcile(record, noticed)
+        if after != record:
+            self._keep(after)
+        return generation
 
     def _submit(self) -> Generation:
-        self._check_price()  # before anything says that a request may have been sent
+        """Submit, again and again while the API refuses for a short time, until a generation is accepted."""
+        self._check_price()  # before a record says that a request may have been sent
         attempt = 0
         while True:
             attempt += 1
-            earlier, record = self._record, self._intend()
+            earlier, record = self._record, self._record_intent()
             try:
                 generation = self._hook.submit(self._request, Retries(attempts=1))
             except Veo3ApiError as error:
-                if was_not_accepted(error):
-                    self._note(submission.refused(record, earlier))
-                else:
-                    log.warning("%s Looking for it in the history.", error)
-                    taken_up = self._after_loss(record, error)
-                    if taken_up is not None:
-                        metrics.submitted(self._request, taken_up, self._hook.veo3_conn_id)
-                        return taken_up
-                    self._check_may_pay_again(error)
-                pause = self._retries.pause(attempt, error.retry_after)
-                leaves = self._defers and is_worth_deferring(error)
-                if pause is None or leaves or isinstance(error, Veo3PermanentApiError):
-                    if was_not_accepted(error) and not (self._defers and self._may_have_one()):
-                        self._claims.want(None)
-                    if isinstance(error, Veo3PermanentApiError):
-                        metrics.refused(self._request, error)
-                    raise
-                log.warning("%s Submitting again in %.0f s.", error, pause)
-                time.sleep(pause)
+                adopted = self._after(error, record, earlier)
+                if adopted is not None:
+                    return adopted
+                self._pause_or_raise(error, attempt)
             else:
-                record = submission.submitted(record, generation)
-                self._note(record)
-                warn_of_price(generation, self._max_credits)
-                metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
-                if self._claims.claim(generation.id):
-                    return generation
-                taken_up = self._find_own(record)
-                if taken_up is not None:
-                    return taken_up
+                own = self._accept(generation, record)
+                if own is not None:
+                    return own
+
+    def _accept(self, generation: Generation, record: Record) -> Generation | None:
+        """Record and publish an accepted generation; ``None`` where another task has adopted it meanwhile."""
+        record = record.submitted(generation)
+        self._keep(record)
+        warn_if_dearer(generation, self._max_credits)
+        metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
+        self._publish_accepted(generation)
+        in_time = 0 <= self._clock.time() - record.last <= self._timings.publishing
+        if in_time or self._claims.claim(generation.id):
+            return generation
+        own = self._find_own(record)
+        if own is not None:
+            self._publish_accepted(own)
+        return own
+
+    def _publish_accepted(self, generation: Generation) -> None:
+        last = self._clock.time() if self._record is None else self._record.last
+        created = generation.created_at
+        # the API's clock may be ahead of ours
+        self._publish(generation, last if created is None else min(last, created.timestamp()))
+
+    def _after(self, error: Veo3ApiError, record: Record, earlier: Record | None) -> Generation | None:
+        """Settle a submission that brought no generation: refused, or its response was lost."""
+        if was_not_accepted(error):
+            self._keep(record.refused(earlier))
+            return None
+        log.warning("%s Searching the history for it.", error)
+        adopted = self._after_loss(error, record)
+        if adopted is None:
+            self._check_may_pay_again(error)
+            return None
+        metrics.submitted(self._request, adopted, self._hook.veo3_conn_id)
+        self._publish_accepted(adopted)
+        return adopted
+
+    def _after_loss(self, error: Veo3ApiError, record: Record) -> Generation | None:
+        try:
+            return self._reconcile(record, self._clock.time())
+        except Veo3ApiError as trouble:
+            log.warning("%s", trouble)
+            if self._defers and isinstance(trouble, Veo3RateLimitError) and self._will_reconcile_later():
+                raise
+            raise error from trouble  # a later attempt searches again
+
+    def _pause_or_raise(self, error: Veo3ApiError, attempt: int) -> None:
+        """Pause before the next submission; raise what a pause cannot mend, or what is worth a deferral."""
+        pause = self._retries.pause(attempt, error.retry_after)
+        is_final = isinstance(error, Veo3PermanentApiError)
+        if is_final or pause is None or (self._defers and is_worth_deferring(error)):
+            if is_final:
+                metrics.refused(self._request, error)
+            if was_not_accepted(error) and not (self._defers and self._may_have_been_accepted()):
+                self._claims.withdraw()
+            raise error
+        log.warning("%s Submitting again in %.0f s.", error, pause)
+        self._clock.sleep(pause)
 
     def _check_price(self) -> None:
         if self._max_credits is None:
@@ -186,114 +274,45 @@ class ExactlyOnce:
             models = self._hook.get_conn().run(flows.list_models(self._retries))
             check_price(self._request, models, self._max_credits)
         except Veo3Error:
-            if not self._may_have_one():
-                self._claims.want(None)
+            if not self._may_have_been_accepted():
+                self._claims.withdraw()
             raise
 
-    def _intend(self) -> Record:
-        """Write down that a request is about to be sent; without that none is."""
-        record = submission.next_intent(self._record, self._fingerprint, self._task.max_tries, time.time())
+    def _check_may_pay_again(self, error: Veo3ApiError) -> None:
+        """Refuse to submit again what was accepted, though neither response nor history gives its id."""
+        if was_accepted(error) and self._on_ambiguous != "resubmit":
+            raise Veo3AmbiguousSubmissionError(
+                f"{error} The response says that it was accepted, but the history does not list it either. "
+                "Credits may have been spent; nothing was submitted again. Clearing the task searches once "
+                "more, and then submits; on_ambiguous_submission='resubmit' pays for another at once."
+            ) from error
+
+    def _may_have_been_accepted(self) -> bool:
+        """Return whether an earlier request, whose fate is not known, may have been accepted."""
+        return self._record is not None and self._record.phase is Phase.INTENT
+
+    def _will_reconcile_later(self) -> bool:
+        """Return whether the store tells a later call of the lost response: only then may the task defer."""
         try:
-            self._memory.save(record)
+            record = self._store.load(self._fingerprint)
+        except Veo3StateError:
+            return False
+        return first_step(record, self._fingerprint, self._attempt.max_tries) is Step.RECONCILE
+
+    def _record_intent(self) -> Record:
+        """Record that a request is about to be sent; without the record none is."""
+        record = intent(self._record, self._fingerprint, self._attempt.max_tries, self._clock.time())
+        try:
+            self._store.save(record)
         except Veo3StateError as error:
-            raise Veo3StateError(f"{error} Nothing was submitted now.") from error
+            raise Veo3StateError(f"{error} Nothing was submitted; a retry tries again.") from error
         self._record = record
         return record
 
-    def _after_loss(self, record: Record, error: Veo3ApiError) -> Generation | None:
-        """Look for a submission whose answer was lost."""
-        try:
-            return self._reconcile(record, time.time())
-        except Veo3ApiError as trouble:
-            log.warning("%s", trouble)
-            if self._defers and isinstance(trouble, Veo3RateLimitError) and self._will_look_again():
-                raise
-            raise error from trouble  # a later attempt looks again
-
-    def _check_may_pay_again(self, error: Veo3ApiError) -> None:
-        """Refuse to submit anew what was accepted, though neither its answer nor the history names it."""
-        if was_accepted(error) and self._on_ambiguous != "resubmit":
-            raise Veo3AmbiguousSubmissionError(
-                f"{error} The answer says that it was accepted, but the history does not name it either, so "
-                "it was not submitted again. Clearing the task looks once more, and then submits anew; "
-                "on_ambiguous_submission='resubmit' pays for another at once."
-            ) from error
-
-    def _may_have_one(self) -> bool:
-        """Whether an earlier request, whose fate is not known, may have been accepted."""
-        return self._record is not None and self._record.phase is Phase.INTENT
-
-    def _will_look_again(self) -> bool:
-        """Whether memory tells whoever goes on later of the lost answer: only then may this go on later."""
-        try:
-            record = self._memory.load(self._fingerprint)
-        except Veo3StateError:
-            return False
-        return submission.first_step(record, self._fingerprint, self._task.max_tries) is Step.RECONCILE
-
-    def _reconcile(self, record: Record, noticed: float) -> Generation | None:
-        """Find the generation of a lost answer; ``None`` once it is certain that the API has not accepted it.
-
-        :param noticed: Unix seconds when the loss was noticed; when it was sent if nobody was left to notice.
-        """
-        settled = submission.settled_at(record.last, noticed)
-        look = noticed + submission.LISTING_LAG
-        lost = lookup.Lost.of(self._request, record.since, settled)
-        while True:
-            time.sleep(max(0.0, look - time.time()))
-            conclusive = time.time() >= settled
-            generation = self._take_up(record, lost)
-            if generation is not None or conclusive:
-                return generation
-            look = min(settled, time.time() + submission.LISTING_LAG)
-
-    def _take_up(self, record: Record, lost: lookup.Lost) -> Generation | None:
-        """Take up the lost generation if the history has it."""
-        passed_over = {*record.superseded, *self._claims.survey().taken}
-        found = [g for g in self._look_up(lost) if g.id not in passed_over and self._is_it(g, lost)]
-        while True:
-            others = self._claims.survey()
-            passed_over |= others.taken
-            free = [g for g in found if g.id not in passed_over]
-            generation = submission.choose(
-                free, self._on_ambiguous, rivals=others.rivals, lookalikes=others.lookalikes
-            )
-            if generation is None:
-                if free:  # 'resubmit': they must not be taken for the next one that gets lost
-                    self._note(submission.passing_over(record, [g.id for g in free]))
-                log.info("No generation in the history is taken for the one whose answer was lost.")
-                return None
-            if self._claims.claim(generation.id):
-                self._note(submission.submitted(record, generation))
-                log.info("Going on with generation %s, whose acceptance was lost.", generation.id)
-                return generation
-            passed_over.add(generation.id)
-
-    def _is_it(self, generation: Generation, lost: lookup.Lost) -> bool:
-        """Ask for the whole prompt where the listing shortens it: many begin alike."""
-        whole = lost.has_the_words(generation)
-        return whole or not lost.contradicts(self._ask(generation.id))
-
-    def _ask(self, generation_id: str) -> Generation:
-        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
-        return self._hook.get_conn().run(flow)
-
-    def _look_up(self, lost: lookup.Lost) -> tuple[Generation, ...]:
-        try:
-            return self._hook.get_conn().run(lookup.find(lost, self._hook.settings.base_url, self._retries))
-        except lookup.InconclusiveHistoryError as error:
-            said = f"The answer to a submission was lost, and it cannot be looked up: {error}."
-            if self._on_ambiguous == "resubmit":
-                log.warning("%s", said)
-                return ()
-            raise Veo3AmbiguousSubmissionError(
-                f"{said} It was not submitted again; on_ambiguous_submission='resubmit' pays for another."
-            ) from error
-
-    def _note(self, record: Record) -> None:
-        """Keep a record that makes things easier but is not needed to stay safe."""
+    def _keep(self, record: Record) -> None:
+        """Keep a record that is not needed to stay safe, but saves a search."""
         self._record = record
         try:
-            self._memory.save(record)
+            self._store.save(record)
         except Veo3StateError as error:
-            log.warning("%s The stored intent stands; a retry would look in the history.", error)
+            log.warning("%s The stored intent stands; a retry would search the history.", error)

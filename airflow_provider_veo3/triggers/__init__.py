@@ -1,3 +1,3 @@
-"""Waits that hold no worker."""
+"""Triggers: waits in the triggerer, which hold no worker."""
 
 from __future__ import annotations

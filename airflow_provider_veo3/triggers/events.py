@@ -1,4 +1,4 @@
-"""Whether what a deferred task is resumed with is of this attempt."""
+"""Keys of event payloads beside a trigger's result, and the check for stale events."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 TRY_NUMBER: Final = "try_number"
-"""Key in an event: the try of the task that has deferred, as Airflow counts them."""
+"""Key of the try that has deferred, as Airflow counts tries."""
+
+CONTINUE_IN_WORKER: Final = "go_on_in_worker"
+"""Key of an event that hands the wait to a worker; its value is the reason."""
+
+
+def with_try_number(payload: Mapping[str, Any], try_number: int | None) -> dict[str, Any]:
+    """Return a payload with the number of the try that waits for it.
+
+    :param try_number: ``None`` leaves it out.
+    """
+    return {**payload, **({} if try_number is None else {TRY_NUMBER: try_number})}
 
 
 def is_stale(next_kwargs: Mapping[str, Any] | None, context: Context) -> bool:
-    """Whether a task is resumed with the end of an earlier attempt's wait, so that it has to start over.
+    """Return whether a task resumes with the event of an earlier try, and has to start over.
 
-    Airflow 3.0 does not forget, when a task fails, what it was resumed with, and resumes the retry with it.
-    What is completed is worth having in any attempt.
+    Airflow 3.0 keeps the event of a try that fails, and resumes the retry with it. A completed generation is
+    useful in any try.
     """
+    from airflow_provider_veo3.polling.result import Ending
+
     event = (next_kwargs or {}).get("event")
-    if not isinstance(event, Mapping) or event.get("ending") == "completed":
+    if not isinstance(event, Mapping) or event.get("ending") == Ending.COMPLETED:
         return False
     return event.get(TRY_NUMBER) not in (None, context["ti"].try_number)
-
-
-def of_try(event: Mapping[str, Any], try_number: int | None) -> dict[str, Any]:
-    """Return an event's payload with the try that waits for it."""
-    return {**event, **({} if try_number is None else {TRY_NUMBER: try_number})}

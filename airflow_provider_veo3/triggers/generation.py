@@ -1,4 +1,4 @@
-"""The trigger that waits for a generation in the triggerer."""
+"""Trigger that waits for a generation, and the deferral to it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+    from airflow_provider_veo3.api.clock import Clock
+
 DEFERRAL_MARGIN: Final = 120.0
-"""Seconds by which Airflow's own timeout of a deferral lies behind ours, so that our message wins."""
+"""Seconds from our deadline to Airflow's timeout of the deferral, so that our message comes first."""
 
 
 class Veo3GenerationTrigger(BaseTrigger):
-    """Wait for a generation and tell its end in one event (``WaitResult.to_event``).
+    """Wait for a generation, and report its result in one event (``WaitResult.to_event``).
 
-    It only asks and never submits. Passing trouble (network, 429, 5xx, unreadable answers) is waited out
-    until the deadline; what will not pass (unknown id, refused key) ends the wait at once.
+    It never submits. Transient errors (network, 429, 5xx, unreadable responses) are waited out until the
+    deadline; permanent errors (unknown id, refused key) end the wait at once.
 
-    :param generation_id: what to wait for.
+    :param generation_id: generation to wait for.
     :param veo3_conn_id: Airflow connection of type ``veo3``.
     :param deadline: Unix seconds at which the wait gives up; wall clock, so that a restarted triggerer does
         not start anew.
-    :param poll_interval: seconds between two looks; ``None`` takes the connection's (10 unless set).
-    :param accepted_at: Unix seconds when the API accepted it, if known: nobody asks before it can be done.
-    :param model: its model, if known, which tells how long it takes.
-    :param try_number: the try of the task that waits, which the event then tells.
+    :param poll_interval: seconds between two polls; ``None`` takes the connection's (10 unless set).
+    :param accepted_at: Unix seconds when the API accepted the generation, if known: the first poll comes when
+        it can have ended.
+    :param model: its model, if known, which suggests how long it takes.
+    :param try_number: number of the task's try, which is added to the event.
     """
 
     def __init__(
@@ -54,8 +57,8 @@ class Veo3GenerationTrigger(BaseTrigger):
         self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what the triggerer needs to make this trigger again: nothing secret."""
-        known = {"accepted_at": self.accepted_at, "model": self.model, "try_number": self.try_number}
+        """Return the class path and arguments that recreate this trigger; nothing secret."""
+        optional = {"accepted_at": self.accepted_at, "model": self.model, "try_number": self.try_number}
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -63,14 +66,14 @@ class Veo3GenerationTrigger(BaseTrigger):
                 "veo3_conn_id": self.veo3_conn_id,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
-                **{name: value for name, value in known.items() if value is not None},
+                **{name: value for name, value in optional.items() if value is not None},
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield exactly one event."""
+        """Yield the one event when the wait is over."""
         from airflow_provider_veo3.polling.shared import wait_for_generation
-        from airflow_provider_veo3.triggers.events import of_try
+        from airflow_provider_veo3.triggers.events import with_try_number
 
         result = await wait_for_generation(
             self.veo3_conn_id,
@@ -81,10 +84,10 @@ class Veo3GenerationTrigger(BaseTrigger):
             model=self.model,
         )
         self.log.info("%s", result.message)
-        yield TriggerEvent(of_try(result.to_event(), self.try_number))
+        yield TriggerEvent(with_try_number(result.to_event(), self.try_number))
 
     async def on_kill(self) -> None:
-        """Say what a person who ends the task should know (Airflow 3.3 and later)."""
+        """Log that the generation goes on when a user ends the task (Airflow 3.3 and later)."""
         self.log.warning(
             "The wait for generation %s was ended. The API has no way to cancel a generation: it goes on and "
             "stays paid for. Store it with Veo3DownloadOperator within 24 hours of its completion.",
@@ -92,7 +95,7 @@ class Veo3GenerationTrigger(BaseTrigger):
         )
 
 
-def defer_until_done(
+def defer_wait(
     task: BaseOperator,
     context: Context,
     generation_id: str,
@@ -102,18 +105,21 @@ def defer_until_done(
     poll_interval: float | None,
     accepted_at: float | None = None,
     model: str | None = None,
+    clock: Clock = time,
 ) -> NoReturn:
-    """Hand a task's wait to the triggerer; the task goes on in its ``execute_complete``.
+    """Defer a task until its generation has ended; it resumes in ``execute_complete``.
 
     :param timeout: seconds from now until the wait gives up.
+    :param poll_interval: seconds between two polls; ``None`` takes the connection's.
     :param accepted_at: Unix seconds when the generation was accepted, if known.
     :param model: its model, if known.
+    :param clock: wall clock.
     """
     task.defer(
         trigger=Veo3GenerationTrigger(
             generation_id=generation_id,
             veo3_conn_id=veo3_conn_id,
-            deadline=time.time() + timeout,
+            deadline=clock.time() + timeout,
             poll_interval=poll_interval,
             accepted_at=accepted_at,
             model=model,

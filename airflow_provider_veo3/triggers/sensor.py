@@ -1,49 +1,39 @@
-"""The trigger that is a sensor's whole task: no worker is started for it (Airflow 3.3 and later)."""
+"""Trigger that is a sensor's whole task, without a worker (Airflow 3.3 and later)."""
 
 from __future__ import annotations
 
-import re
 import time
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN, Veo3GenerationTrigger
+from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     import jinja2
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
+    from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_veo3.polling.result import WaitResult
-    from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
-
-IN_WORKER: Final = "go_on_in_worker"
-"""Key of an event that sends the task to a worker, to wait in the ordinary way; its value says why."""
-
-_UNANSWERED: Final = re.compile(r"\b(prev_\w+|\w+_events|\w+_state_store|expanded_ti_count|get_\w+)\b")
-"""What a template may ask of Airflow and a triggerer does not answer: it would wait for ever."""
-
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 class Veo3SensorTrigger(Veo3GenerationTrigger):
-    """Wait for a generation and end the task with it: its state, its XComs.
+    """Wait for a generation, then push the task's XComs and end the task.
 
-    The scheduler starts it with what the DAG file says, so that it keeps no time of its own: when the wait
-    began follows from ``timeout_after``, the end that Airflow has noted for the deferral.
+    The scheduler starts it with the arguments in the DAG file, which hold no time. The start of the wait
+    follows from ``timeout_after``, Airflow's own end of the deferral.
 
-    :param generation_id: what to wait for; a template is rendered in the triggerer.
-    :param veo3_conn_id: Airflow connection of type ``veo3``; a template likewise.
-    :param poll_interval: seconds between two looks; ``None`` takes the connection's (10 unless set).
+    :param generation_id: generation to wait for; the triggerer renders a template.
+    :param veo3_conn_id: Airflow connection of type ``veo3``; the triggerer renders a template.
+    :param poll_interval: seconds between two polls; ``None`` takes the connection's (10 unless set).
     :param timeout: seconds from the start of the wait until it gives up.
-    :param backstop: seconds from the start of the wait until Airflow ends it.
+    :param backstop: seconds from the start of the wait until Airflow ends the deferral.
     :param skips: skip the task instead of failing it (``soft_fail``, ``never_fail``).
-    :param retries: whether the task has retries: Airflow would repeat what a trigger fails, whatever it is,
-        so that then a worker tells the failure, as one that is not to be repeated.
-    :param returns: whether the id becomes the task's ``return_value`` (``do_xcom_push``).
+    :param retries: whether the task has retries. Airflow would retry any failure by a trigger, so that a
+        worker then raises the failure, as an error without a retry.
+    :param returns: push the id as the task's ``return_value`` (``do_xcom_push``).
     """
 
     def __init__(
@@ -69,80 +59,86 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         self.skips = skips
         self.retries = retries
         self.returns = returns
-        self._unrendered: str | None = None
+        self._template_error: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what the triggerer needs to make this trigger again: nothing secret."""
+        """Return the class path and arguments that recreate this trigger; nothing secret."""
         path, kwargs = super().serialize()
         del kwargs["deadline"]
         names = ("timeout", "backstop", "skips", "retries", "returns")
         return path, kwargs | {name: getattr(self, name) for name in names}
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render what is a template, in the triggerer; where that fails, a worker does it."""
-        ti: Any = _OneXCom(context["ti"])
+        """Render the templates in the triggerer; leave it to a worker where that fails."""
+        ti: Any = _SingleXComPull(context["ti"])
         try:
             super().render_template_fields({**context, "ti": ti, "task_instance": ti}, jinja_env)
         except Exception as error:  # noqa: BLE001 - whatever a template does
-            self._unrendered = f"{type(error).__name__}: {error}"
+            self._template_error = f"{type(error).__name__}: {error}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield exactly one event."""
+        """Yield the one event when the wait is over."""
         from airflow_provider_veo3.api.request import check_generation_id
         from airflow_provider_veo3.exceptions import Veo3ValidationError
         from airflow_provider_veo3.polling.shared import wait_for_generation
+        from airflow_provider_veo3.triggers.events import CONTINUE_IN_WORKER
 
-        if self._unrendered is not None:
-            self.log.warning("A template cannot be rendered here (%s); a worker goes on.", self._unrendered)
-            yield TriggerEvent({"version": 1, IN_WORKER: self._unrendered})
+        if self._template_error is not None:
+            self.log.warning(
+                "The triggerer cannot render a template (%s). Nothing was sent; a worker starts the wait.",
+                self._template_error,
+            )
+            yield TriggerEvent({"version": 1, CONTINUE_IN_WORKER: self._template_error})
             return
         try:
             generation_id = check_generation_id(self.generation_id)
         except Veo3ValidationError as error:
-            yield self._failed(str(error), None)
+            yield self._failure(str(error), None)
             return
-        self.deadline = self._from_start()
+        self.deadline = self.deadline_of_deferral()
         result = await wait_for_generation(
             self.veo3_conn_id, generation_id, self.deadline, self.poll_interval
         )
-        yield await self._end(result)
+        yield await self._finish(result)
 
-    def _from_start(self) -> float:
-        """Return the deadline, which a restarted triggerer finds where it was."""
-        ends = getattr(self, "timeout_after", None)
-        if ends is None:
+    def deadline_of_deferral(self) -> float:
+        """Return the deadline in Unix seconds, which is the same in a restarted triggerer."""
+        timeout_after: datetime | None = getattr(self, "timeout_after", None)
+        if timeout_after is None:
             return self.deadline
-        start: float = (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp() - self.backstop
-        return start + self.timeout
+        aware = timeout_after if timeout_after.tzinfo else timeout_after.replace(tzinfo=UTC)
+        return aware.timestamp() - self.backstop + self.timeout
 
-    async def _end(self, result: WaitResult) -> TriggerEvent:
-        """Leave what a worker would leave, and end the task."""
+    async def _finish(self, result: WaitResult) -> TriggerEvent:
+        """Push the XComs of a sensor in a worker, and return the event that ends the task."""
         from airflow.triggers.base import TaskSuccessEvent
 
         from airflow_provider_veo3 import metrics
-        from airflow_provider_veo3.links import MANIFEST_KEY
         from airflow_provider_veo3.polling.result import Ending
 
-        done = result.ending is Ending.COMPLETED
+        completed = result.ending is Ending.COMPLETED
         try:
-            xcoms = await self._links(result.generation_id)
-            if done:
-                xcoms[MANIFEST_KEY] = dict(result.manifest)
-            if done and self.returns:
-                xcoms["return_value"] = result.generation_id
-            await self._push(xcoms)
-        except Exception as error:  # noqa: BLE001 - the wait is over, whatever stands between here and the XComs
-            self.log.warning("The XComs cannot be pushed here (%s); a worker ends the task.", error)
+            await self._push(await self._xcoms(result, completed=completed))
+        except Exception as error:  # noqa: BLE001 - the wait is over, whatever is between here and the XComs
+            self.log.warning(
+                "The triggerer cannot push the XComs of generation %s (%s). A worker pushes them, and ends "
+                "the task; no credits are spent.",
+                result.generation_id,
+                error,
+            )
             return TriggerEvent(result.to_event())
-        if done or self.skips or not self.retries:  # no worker learns of it
+        if completed or self.skips or not self.retries:  # else a worker counts it
             metrics.ended(result.ending.value, result.reason, result.manifest)
-        if not done:
-            return self._failed(result.message, result.to_event())
+        if not completed:
+            return self._failure(result.message, result.to_event())
         self.log.info("%s", result.message)
         return TaskSuccessEvent()
 
-    def _failed(self, message: str, event: Mapping[str, Any] | None) -> TriggerEvent:
-        """Return the event for any other end; the message is in the log that the task shows."""
+    def _failure(self, message: str, event: Mapping[str, Any] | None) -> TriggerEvent:
+        """Log a failure, and return the event that fails or skips the task.
+
+        :param event: payload for the worker that raises the failure, where the task has retries.
+        """
         from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent
 
         self.log.error("%s", message)
@@ -150,22 +146,37 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
             return TaskSkippedEvent()
         return TriggerEvent(event) if self.retries else TaskFailedEvent()
 
-    async def _links(self, generation_id: str) -> dict[str, Any]:
-        """Return the XComs behind the link in the UI."""
+    async def _xcoms(self, result: WaitResult, *, completed: bool) -> dict[str, Any]:
+        from airflow_provider_veo3.links import MANIFEST_KEY
+
+        xcoms = await self._link_xcoms(result.generation_id)
+        if completed:
+            ti: Any = self.task_instance
+            xcoms[MANIFEST_KEY] = {**result.manifest, "map_index": ti.map_index}
+            if self.returns:
+                xcoms["return_value"] = result.generation_id
+        return xcoms
+
+    async def _link_xcoms(self, generation_id: str) -> dict[str, Any]:
+        """Return the XComs of the link in Airflow's UI; none where the connection cannot be read."""
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
         from airflow_provider_veo3.links import STATUS_URL_KEY, Veo3GenerationLink, status_url
 
         hook = Veo3Hook(self.veo3_conn_id)
         try:
             await (await hook.aget_conn()).close()
-        except Exception as error:  # noqa: BLE001 - a link is no reason to fail
-            self.log.warning("No link to generation %s: %s", generation_id, error)
+        except Exception as error:  # noqa: BLE001 - a missing link is no reason to fail
+            self.log.warning(
+                "The link to generation %s is not published, since the connection cannot be read: %s",
+                generation_id,
+                error,
+            )
             return {}
         url = status_url(hook.settings.base_url, generation_id)
         return {STATUS_URL_KEY: url, Veo3GenerationLink().xcom_key: url}
 
     async def _push(self, xcoms: Mapping[str, Any]) -> None:
-        """Push as a task does: what an event carries, Airflow stores so that workers read JSON text of it."""
+        """Push XComs as a task does; those in an event would be stored as JSON text."""
         from airflow.providers.common.compat.sdk import XCom
 
         ti: Any = self.task_instance
@@ -175,10 +186,10 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
             )
 
 
-class _OneXCom:
-    """A task instance whose ``xcom_pull`` asks for one value, since a triggerer answers nothing else.
+class _SingleXComPull:
+    """Task instance whose ``xcom_pull`` requests a single XCom, the only request that a triggerer serves.
 
-    Without ``map_indexes`` Airflow would ask for those of all map indexes, and wait for ever.
+    Without ``map_indexes``, Airflow would request those of all map indexes, and wait for ever.
     """
 
     def __init__(self, ti: Any) -> None:
@@ -189,62 +200,3 @@ class _OneXCom:
 
     def xcom_pull(self, task_ids: Any = None, *args: Any, map_indexes: Any = -1, **kwargs: Any) -> Any:
         return self._ti.xcom_pull(task_ids, *args, map_indexes=map_indexes, **kwargs)
-
-
-def start_args(sensor: Veo3GenerationSensor, poll_interval: float | None) -> StartTriggerArgs:
-    """Return what the scheduler starts a sensor's trigger with.
-
-    :param poll_interval: seconds between two looks; ``None`` takes the connection's.
-    """
-    backstop = sensor.timeout + DEFERRAL_MARGIN
-    if sensor.execution_timeout is not None:  # to which Airflow shortens the deferral
-        backstop = min(backstop, sensor.execution_timeout.total_seconds())
-    return StartTriggerArgs(
-        trigger_cls=f"{Veo3SensorTrigger.__module__}.{Veo3SensorTrigger.__qualname__}",
-        next_method="execute_complete",
-        trigger_kwargs={
-            "generation_id": _as_template(sensor.generation_id),
-            "veo3_conn_id": _as_template(sensor.veo3_conn_id),
-            "poll_interval": poll_interval,
-            "timeout": sensor.timeout,
-            "backstop": backstop,
-            "skips": bool(sensor.soft_fail or sensor.never_fail),
-            "retries": bool(sensor.retries),
-            "returns": bool(sensor.do_xcom_push),
-        },
-        timeout=timedelta(seconds=sensor.timeout + DEFERRAL_MARGIN),
-    )
-
-
-def why_a_worker(sensor: Veo3GenerationSensor) -> str | None:
-    """Say why a sensor cannot be started without a worker; ``None`` when it can."""
-    if not hasattr(BaseTrigger, "render_template_fields"):
-        return "it needs Airflow 3.3 or later"
-    if next(iter(sensor.iter_mapped_task_groups()), None) is not None:
-        return "Airflow does not support it for mapped tasks"
-    for name in ("generation_id", "veo3_conn_id"):
-        value = getattr(sensor, name)
-        if not isinstance(value, str):
-            upstream = getattr(value, "operator", None)
-            if upstream is None or not hasattr(value, "key"):
-                return f"{name} must be text or the output of one task"
-            if _is_mapped(upstream):
-                return f"{name} is the output of a mapped task"
-        elif "{{" in value or "{%" in value:
-            if (asked := _UNANSWERED.search(_QUOTED.sub("", value))) is not None:
-                return f"a triggerer cannot answer {asked[0]!r} in the template of {name}"
-            dag = sensor.dag if sensor.has_dag() else None  # type: ignore[no-untyped-call]
-            if dag is not None and (dag.user_defined_macros or dag.user_defined_filters):
-                return f"{name} is a template, and a triggerer does not know the DAG's own macros"
-    return None
-
-
-def _is_mapped(task: BaseOperator) -> bool:
-    return bool(task.is_mapped) or next(iter(task.iter_mapped_task_groups()), None) is not None
-
-
-def _as_template(value: Any) -> str:
-    """Return text as it is, and the output of a task as the template that a triggerer can render."""
-    if isinstance(value, str):
-        return value
-    return f"{{{{ ti.xcom_pull(task_ids={value.operator.task_id!r}, key={value.key!r}, map_indexes=-1) }}}}"

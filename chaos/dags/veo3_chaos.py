@@ -15,7 +15,7 @@ from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.submission.record import OnAmbiguous
+    from airflow_provider_veo3.submission.decisions import OnAmbiguous
 
 DESTINATION = os.environ["CHAOS_DESTINATION"]
 DURABLE = os.environ["CHAOS_DURABLE"] == "true"

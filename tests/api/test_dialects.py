@@ -16,8 +16,8 @@ from airflow_provider_veo3.api.pricing import price_of
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
-from airflow_provider_veo3.emulator.config.dialect import Dialect
-from airflow_provider_veo3.emulator.config.options import options_of
+from airflow_provider_veo3.emulator.config.options import choices_of
+from airflow_provider_veo3.emulator.config.variants import Variants
 from tests.support.drive import Driver
 
 if TYPE_CHECKING:
@@ -34,15 +34,12 @@ STRICTER: dict[str, dict[str, Any]] = {
 
 OTHERS: dict[str, list[Any]] = {
     "aspect_ratios": [("16:9",)],
-    "policy_words": [()],
     "status_prompt_length": [1, 10],
     "history_prompt_length": [1, 10],
     "history_lag_seconds": [5.0],
     "task_lifetime_seconds": [600.0],
-    "history_default_limit": [1],
     "first_frame_field": ["image", "lastFrame", "first-frame"],
     "last_frame_field": ["lastImage"],
-    "default_model": ["veo-3.0-generate-preview"],
 }
 """Values for the options that have no list of choices, or too many of a kind."""
 
@@ -50,9 +47,11 @@ OTHERS: dict[str, list[Any]] = {
 def variants() -> list[Any]:
     """Every option of the dialect at each value other than its default."""
     found = []
-    for name, (rules, kind, default) in options_of(Dialect).items():
-        values = OTHERS.get(name) or rules.choices or ([not default] if kind is bool else [])
-        found += [pytest.param({name: value}, id=f"{name}={value}") for value in values if value != default]
+    for name, field in Variants.model_fields.items():
+        values = OTHERS.get(name) or choices_of(field) or [not field.default]
+        found += [
+            pytest.param({name: value}, id=f"{name}={value}") for value in values if value != field.default
+        ]
     everything_odd = {
         "status_labels": "synonyms",
         "unfinished_fields": "minimal",
@@ -66,7 +65,6 @@ def variants() -> list[Any]:
         "rate_headers": False,
         "history_total": False,
         "history_has_more": False,
-        "image_info": "absent",
         "processing_time": False,
         "image_answer": "listed",
         "task_ids": "dotted",
@@ -121,7 +119,7 @@ def ask(drive: Driver, emulator: Emulator, clock: Clock) -> Callable[[flows.Flow
 
 def test_every_option_of_the_dialect_is_swept() -> None:
     swept = {name for each in VARIANTS for name in each.values[0]}
-    assert swept == set(options_of(Dialect))
+    assert swept == set(Variants.model_fields)
 
 
 @pytest.mark.parametrize(("drive", "dialect"), BOTH_WAYS)
@@ -210,7 +208,7 @@ def test_refusals_keep_their_meaning(
     assert (type(wrong), wrong.code) == (errors.Veo3BadRequestError, "INVALID_MODEL")
     unknown = flows.get_generation("veo_1_nobody", url, once)
     assert type(refusal(unknown, emulator.api_key)) is errors.Veo3GenerationNotFoundError
-    if "policy_words" not in dialect and "policy_when" not in dialect:
+    if "policy_when" not in dialect:
         policy = refusal(post(prompt="some prohibited content"), emulator.api_key)
         assert type(policy) is errors.Veo3ContentPolicyError
     emulator.configure(requests_per_minute=1)

@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_veo3.emulator.config.settings import Settings
-from airflow_provider_veo3.emulator.service.faults import Fault
+from airflow_provider_veo3.emulator import Fault, Settings
 from chaos.campaign import VICTIMS
 from chaos.plan import HANG, Plan, make_plan
 
@@ -55,7 +54,7 @@ def test_every_victim_and_every_moment_comes_up(mode: str) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_emulator_takes_every_fault_and_option(seed: int) -> None:
     made = plan(seed)
-    faults = [Fault.read(fault) for fault in made.faults]
+    faults = [Fault(**fault) for fault in made.faults]
     assert {fault.endpoint for fault in faults} >= {"text-to-video", "status", "history", "download", "file"}
     options = {name: None if value == "off" else value for name, value in made.emulator.items()}
     assert Settings(**options).seed == seed  # type: ignore[arg-type]

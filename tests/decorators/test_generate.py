@@ -87,10 +87,10 @@ def test_arguments_of_any_kind(emulator: Emulator) -> None:
     run = decorated(first, ["A hare", {1: {"b", "a"}, "x": object(), (1, 2): b"3"}])
     assert run.attempt("make").state == "success"
 
-    from airflow_provider_veo3.decorators._remembered import Returned
+    from airflow_provider_veo3.decorators._remembered import RememberedOptions
 
     def identity(*given: Any) -> str:
-        return Returned({"ti": None}, first, given, {}, durable=True)._identity  # type: ignore[typeddict-item]
+        return RememberedOptions({"ti": None}, first, given, {}, durable=True)._identity  # type: ignore[typeddict-item]
 
     assert identity(endless) != identity(endless, 1)
     assert identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1}) != identity({"a": 2, "b": 1})

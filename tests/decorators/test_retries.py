@@ -156,7 +156,7 @@ LAYOUTS = {
 def test_comments_layout_and_what_the_decorator_is_given_are_no_part_of_a_function(
     kind: str, tmp_path: Path
 ) -> None:
-    from airflow_provider_veo3.decorators._remembered import Returned
+    from airflow_provider_veo3.decorators._remembered import RememberedOptions
 
     def decorate(*given: Any, **_: Any) -> Any:
         return given[0] if given else decorate
@@ -166,7 +166,7 @@ def test_comments_layout_and_what_the_decorator_is_given_are_no_part_of_a_functi
         file.write_text(text)
         names: dict[str, Any] = {"decorate": decorate}
         exec(compile(text, file, "exec"), names)  # noqa: S102 - as Airflow reads a DAG file
-        return Returned({"ti": None}, names["make"], [], {}, durable=True)._identity  # type: ignore[typeddict-item]
+        return RememberedOptions({"ti": None}, names["make"], [], {}, durable=True)._identity  # type: ignore[typeddict-item]
 
     before, after = LAYOUTS[kind]
     assert identity(before) == identity(after)

@@ -1,4 +1,4 @@
-"""Connections and files that the snippets of the docs name."""
+"""Connections and files that the code blocks of the documentation name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROMPTS = 'prompt,seed\n"A kite over dunes",1\n"A kite over the sea",\n'
 
 @pytest.fixture
 def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """An emulator that the connections which the docs name lead to."""
+    """Emulator behind every connection that the documentation names."""
     from tests.support.connections import use_connection
 
     use_connection(monkeypatch, emulator, "veo3_second")
@@ -25,7 +25,7 @@ def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
 
 @pytest.fixture
 def bucket(tmp_path: Path) -> Path:
-    """A folder that stands for the bucket the docs name, with what they expect in it."""
+    """Folder in place of the bucket that the documentation names, with its pictures and prompts."""
     from PIL import Image
 
     bucket = tmp_path / "bucket"

@@ -1,4 +1,4 @@
-"""What the README and the docs name exists, and their links lead somewhere."""
+"""Names, paths and links in the documentation: each exists."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ from tests.support.pages import CHECKOUT, PAGES, anchors, code_spans, links
 if TYPE_CHECKING:
     from pathlib import Path
 
+PACKAGE = CHECKOUT / "airflow_provider_veo3"
+GENERATED = ("videos/", ".matrix/")
+"""Folders that commands create."""
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 NEWER = ("retry_policy", "task_state_store")
-"""Names of an Airflow that may be newer than the one at hand."""
+"""Names that only a newer Airflow may have."""
 
 ELSEWHERE = {} if AIRFLOW >= (3, 3) else {"Veo3RetryPolicy": "airflow_provider_veo3.retry_policy"}
-"""Classes of modules that this Airflow cannot import: see test_retry_policy."""
+"""Classes in modules that this Airflow cannot import: see test_retry_policy."""
 
 
 @cache
 def modules() -> tuple[Any, ...]:
-    """All modules of the package but what runs when it is imported."""
+    """Return all modules of the package except those that run when imported."""
     found = pkgutil.walk_packages(airflow_provider_veo3.__path__, "airflow_provider_veo3.")
     names = {each.name for each in found if not each.name.endswith("__main__")}
     assert names >= set(ELSEWHERE.values())
@@ -39,7 +43,7 @@ def modules() -> tuple[Any, ...]:
 
 @cache
 def classes() -> dict[str, type]:
-    """The package's classes by name."""
+    """Return the classes of the package by name."""
     return {
         name: value
         for module in modules()
@@ -50,7 +54,7 @@ def classes() -> dict[str, type]:
 
 @cache
 def words() -> frozenset[str]:
-    """Every name and every word of a text in the package's code, and the parameters of Airflow's classes."""
+    """Return every name and word in the package's code, and the parameters of Airflow's classes."""
     from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
 
     found: set[str] = set(NEWER)
@@ -68,7 +72,7 @@ def words() -> frozenset[str]:
 
 
 @each_page
-def test_classes(page: Path) -> None:
+def test_classes_and_their_attributes_exist(page: Path) -> None:
     missing = []
     for span in code_spans(page):
         for name, attribute in re.findall(r"\b(Veo3\w+|Emulator|Settings|Fault)\b(?:\.(\w+))?", span):
@@ -81,7 +85,7 @@ def test_classes(page: Path) -> None:
 
 
 @each_page
-def test_parameters(page: Path) -> None:
+def test_parameters_and_options_exist(page: Path) -> None:
     from airflow.configuration import conf
 
     missing = []
@@ -98,7 +102,7 @@ def test_parameters(page: Path) -> None:
 
 
 @each_page
-def test_make_targets(page: Path) -> None:
+def test_make_targets_exist(page: Path) -> None:
     from tests.support.shell import MAKEFILE
 
     targets = [words.split()[1] for words in code_spans(page) if words.startswith("make ")]
@@ -106,7 +110,7 @@ def test_make_targets(page: Path) -> None:
 
 
 @each_page
-def test_links(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     dead = []
     for link in links(page):
         if re.match(r"https?:", link):
@@ -118,9 +122,21 @@ def test_links(page: Path) -> None:
     assert dead == []
 
 
+@each_page
+def test_paths_exist(page: Path) -> None:
+    missing = []
+    for span in code_spans(page):
+        path = re.match(r"[\w./-]+\.(?:py|md|toml|txt|csv)$|[a-z_][\w/-]*/$", span)
+        if path is None or span in GENERATED:
+            continue
+        if not any((folder / span).exists() for folder in (CHECKOUT, PACKAGE)):
+            missing.append(span)
+    assert missing == []
+
+
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="one Airflow is enough")
 def test_the_reference_has_every_public_class() -> None:
-    """Public is what Airflow is told of: operators, sensors, triggers, hooks, links."""
+    """Public are the classes that the provider info lists: operators, sensors, triggers, hooks, links."""
     info = airflow_provider_veo3.get_provider_info()
     named = [
         module
@@ -139,7 +155,23 @@ def test_the_reference_has_every_public_class() -> None:
     assert [name for name in public + info["extra-links"] if name not in reference] == []
 
 
-def test_the_control_api_is_listed_whole() -> None:
+def test_the_guide_lists_every_option_of_the_api() -> None:
+    from airflow_provider_veo3.operators._generating import OPTIONS
+
+    text = (CHECKOUT / "docs" / "generate.md").read_text(encoding="utf-8")
+    table = text[text.index("| Option | Takes | Default |") :].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(OPTIONS)
+
+
+def test_the_picture_of_the_house_has_every_floor() -> None:
+    picture = (CHECKOUT / "docs" / "images" / "house.svg").read_text(encoding="utf-8")
+    drawn = re.findall(r'<text class="m" [^>]*>([^<]+)</text>', picture)
+    on_the_map = re.findall(r"^    ((?:\w+/? )+)", airflow_provider_veo3.__doc__ or "", re.MULTILINE)
+    floors = [line.split() for line in on_the_map]
+    assert [line.split() for line in drawn] == [*floors, ["emulator/"]]
+
+
+def test_the_guide_lists_the_whole_control_api() -> None:
     from airflow_provider_veo3.emulator.http.control_app import PATHS, PREFIX
 
     text = next(page.read_text(encoding="utf-8") for page in PAGES if page.name == "testing.md")

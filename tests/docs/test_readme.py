@@ -1,20 +1,21 @@
-"""What the README shows works as it stands there."""
+"""Behaviour that the README shows: its first DAG, its connection, its tables."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.hooks.connection import settings_from_connection
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support.airflow_versions import connection_class
+from tests.support.pages import CHECKOUT
 from tests.support.task_runs import Run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_provider_veo3.emulator import Emulator
 
-CHECKOUT = Path(__file__).parent.parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,7 +38,7 @@ def test_the_first_dag_stores_a_video(emulator: Emulator, tmp_path: Path) -> Non
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
-def test_the_connection_line_makes_a_connection() -> None:
+def test_the_connection_line_defines_a_connection() -> None:
     (line,) = [block for block in blocks("bash") if "AIRFLOW_CONN_" in block]
     match = re.search(r"AIRFLOW_CONN_VEO3_DEFAULT='(.*)'", line)
     assert match is not None
@@ -47,7 +48,7 @@ def test_the_connection_line_makes_a_connection() -> None:
     assert (settings.base_url, settings.api_key) == ("https://api.veo3gen.co", "veo3_your_api_key")
 
 
-def test_the_defaults_in_the_connection_table_are_the_real_ones() -> None:
+def test_the_connection_table_has_the_real_defaults() -> None:
     rows = dict(re.findall(r"^\| extra `(\w+)`.*\| ([^|]+) \|$", README, re.MULTILINE))
     connection = connection_class()(conn_id="c", conn_type="veo3", password="veo3_key")
     settings = settings_from_connection("c", connection, {})
@@ -57,27 +58,27 @@ def test_the_defaults_in_the_connection_table_are_the_real_ones() -> None:
     assert rows["first_frame_field"] == "`{first_frame}`, `{last_frame}`".format_map(settings.file_fields)
 
 
-def test_every_class_and_file_it_names_exists() -> None:
+def test_every_named_class_and_file_exists() -> None:
     from airflow_provider_veo3 import exceptions
     from airflow_provider_veo3.operators import download, generate, history
     from airflow_provider_veo3.sensors import generation
 
-    homes = (exceptions, download, generate, history, generation)
+    modules = (exceptions, download, generate, history, generation)
     named = set(re.findall(r"`(Veo3\w+)`", README))
     assert len(named) > 10
-    assert [name for name in named if not any(hasattr(home, name) for home in homes)] == []
+    assert [name for name in named if not any(hasattr(module, name) for module in modules)] == []
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     assert links
     assert [link for link in links if not (CHECKOUT / link).exists()] == []
 
 
-def test_every_make_target_it_names_exists() -> None:
+def test_every_named_make_target_exists() -> None:
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`?\bmake (\w+)", README)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_pool_command_is_one_that_airflow_understands(airflow_db: None) -> None:
+def test_airflow_accepts_the_pool_command(airflow_db: None) -> None:
     import shlex
 
     from airflow.cli.cli_parser import get_parser

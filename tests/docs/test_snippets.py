@@ -1,4 +1,4 @@
-"""Every block of code in the README and the docs works as it stands there."""
+"""Code blocks in the documentation: each works unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
     from tests.support.task_runs import Run
 
-pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="the docs show what the newest Airflow can do")
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="the documentation describes the newest Airflow")
 
 BUCKET = "s3://aws_default@my-bucket"
 FOLDER = "file:///tmp/videos"
@@ -33,15 +33,15 @@ def of(language: str) -> Any:
     return pytest.mark.parametrize("block", found, ids=str)
 
 
-def test_each_block_is_of_a_kind_that_is_checked() -> None:
+def test_every_code_block_has_a_language_with_a_check() -> None:
     known = ("python", "bash", "json", *BUILT)
     assert [f"{block}: {block.language!r}" for block in blocks() if block.language not in known] == []
 
 
 @of("python")
-def test_python(block: Block, account: Emulator, bucket: Path, tmp_path: Path) -> None:
+def test_a_python_block_runs(block: Block, account: Emulator, bucket: Path, tmp_path: Path) -> None:
     text = block.text.replace(BUCKET, f"file://{bucket}").replace(FOLDER, f"file://{tmp_path}/videos")
-    assert not re.search(r"\b(s3|gs|abfs|https?)://", text), "an address that the test cannot stand in for"
+    assert not re.search(r"\b(s3|gs|abfs|https?)://", text), "an address that the test cannot replace"
     file = tmp_path / ("test_snippet.py" if "def test_" in text else "snippet.py")
     file.write_text(text, encoding="utf-8")
     if "def test_" in text:
@@ -49,7 +49,7 @@ def test_python(block: Block, account: Emulator, bucket: Path, tmp_path: Path) -
         return
     dags = read(file)
     if "task_id=" in text or "@task" in text:
-        assert dags, "tasks that belong to no DAG"
+        assert dags, "tasks without a DAG"
     for dag in dags:
         run(dag)
         if any("Download" in task.task_type for task in dag.tasks):
@@ -57,7 +57,7 @@ def test_python(block: Block, account: Emulator, bucket: Path, tmp_path: Path) -
 
 
 def read(file: Path) -> list[DAG]:
-    """Run a file as Airflow runs DAG files, and return its DAGs."""
+    """Load a file as Airflow loads DAG files, and return its DAGs."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(file), safe_mode=False)
@@ -66,22 +66,22 @@ def read(file: Path) -> list[DAG]:
 
 
 def run(dag: DAG) -> None:
-    """Run a DAG in an account that holds a generation, which parameters and events of the DAG name."""
+    """Run a DAG in an account with one generation, which its parameters and events name."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from tests.support.task_runs import Run
 
     hook = Veo3Hook()
-    made = hook.text_to_video("A kite").id
-    told = {"generation_id": made, "generation_ids": [made]}
-    started = Run(dag, {name: value for name, value in told.items() if name in dag.params})
-    tell_watchers(started, hook.get_generation(made).manifest())
+    generation_id = hook.text_to_video("A kite").id
+    values = {"generation_id": generation_id, "generation_ids": [generation_id]}
+    started = Run(dag, {name: value for name, value in values.items() if name in dag.params})
+    add_watcher_events(started, hook.get_generation(generation_id).manifest())
     ended = started.finish()
     assert len(ended) >= len(dag.tasks)
     assert {name: (end.state, end.error) for name, end in ended.items() if end.state != "success"} == {}
 
 
-def tell_watchers(started: Run, payload: dict[str, Any]) -> None:
-    """Let a run be that of the event that watchers of the DAG's assets have made of a trigger's."""
+def add_watcher_events(started: Run, payload: dict[str, Any]) -> None:
+    """Add to a run the events that watchers of the DAG's assets create from a trigger's event."""
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -96,7 +96,7 @@ def tell_watchers(started: Run, payload: dict[str, Any]) -> None:
 
 
 def run_as_test(file: Path) -> None:
-    """Run a file as a user's test, in a process of its own."""
+    """Run a file as a user's test, in a separate process."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(file.parent)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
     done = subprocess.run(
@@ -112,14 +112,14 @@ def run_as_test(file: Path) -> None:
 
 
 @of("bash")
-def test_bash(block: Block, account: Emulator) -> None:
+def test_a_bash_block_has_valid_commands(block: Block, account: Emulator) -> None:
     from tests.support.shell import check
 
     assert check(block.text, account) > 0
 
 
 @of("json")
-def test_json(block: Block) -> None:
+def test_a_json_block_is_valid(block: Block) -> None:
     from tests.support.shell import check_connection
 
     value = json.loads(block.text)

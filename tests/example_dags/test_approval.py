@@ -1,4 +1,4 @@
-"""The example that asks a person first: what is approved is made, what is rejected costs nothing."""
+"""Example DAG with an approval: approved videos are made, rejected ones cost nothing."""
 
 from __future__ import annotations
 
@@ -26,63 +26,63 @@ LIST = f"prompt,sample_count,generate_audio,seed\nA fox,,,7\nA hare,2,false,\n{S
 COSTS = [65, 70, 130]
 
 
-def read() -> DAG:
+def load() -> DAG:
     return read_dags(FILE)["example_veo3_approval"]
 
 
 asks_a_person = pytest.mark.skipif(
-    AIRFLOW < (3, 1), reason="Airflow 3.0 cannot ask: see test_where_airflow_cannot_ask_a_person"
+    AIRFLOW < (3, 1), reason="Airflow 3.0 cannot ask a person: see test_nothing_is_submitted_on_airflow_3_0"
 )
 
 
 @pytest.fixture
 def waiting(emulator: Emulator, tmp_path: Path) -> Run:
-    """A run that waits for a person's answer."""
+    """Run that waits for the decision of a person."""
     from tests.support.task_runs import Run
 
     (tmp_path / "list.csv").write_text(LIST, encoding="utf-8")
-    run = Run(read(), {"prompts": str(tmp_path / "list.csv"), "destination": str(tmp_path / "videos")})
+    run = Run(load(), {"prompts": str(tmp_path / "list.csv"), "destination": str(tmp_path / "videos")})
     assert run.attempt("estimate").state == "success"
-    # before Airflow 3.3 it waits in the triggerer, which asks the database for the answer
+    # before Airflow 3.3 the task waits in the triggerer, which reads the decision from the database
     assert run.start("approve").state == ("awaiting_input" if AIRFLOW >= (3, 3) else "deferred")
     assert emulator.ledger()["totals"]["accepted"] == 0
     assert emulator.ledger()["requests"] == {"models": {"200": 3}}
     return run
 
 
-def detail(run: Run, answer: str | None = None) -> Any:
-    """What a person is shown; answer it as the API server does for the UI."""
+def required_action(run: Run, choice: str | None = None) -> Any:
+    """Return what the UI shows to a person, after sending the choice, if any, as the UI does."""
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
     from airflow.api_fastapi.core_api.routes.public import hitl
     from airflow.utils.session import create_session
 
     where = {"dag_id": run.dag.dag_id, "dag_run_id": run.run_id, "task_id": "approve", "map_index": -1}
     with create_session() as session:
-        if answer is not None:
+        if choice is not None:
             person = SimpleNamespace(get_id=lambda: "7", get_name=lambda: "Pat")
-            payload = UpdateHITLDetailPayload(chosen_options=[answer], params_input={})
+            payload = UpdateHITLDetailPayload(chosen_options=[choice], params_input={})
             hitl.update_hitl_detail(**where, update_hitl_detail_payload=payload, user=person, session=session)
         return hitl.get_hitl_detail(**where, session=session)
 
 
-def answer(run: Run, option: str) -> Ended:
-    """Answer, and resume the task that asked."""
-    detail(run, option)
+def decide(run: Run, choice: str) -> Ended:
+    """Send a person's decision, and resume the task that waits for it."""
+    required_action(run, choice)
     if AIRFLOW >= (3, 3):
         return run._resumed("approve")
-    sent = {
-        "chosen_options": [option],
+    event = {
+        "chosen_options": [choice],
         "params_input": {},
         "responded_by_user": {"id": "7", "name": "Pat"},
         "responded_at": datetime.now(UTC),
         "timedout": False,
     }
-    return run.resume("approve", sent)
+    return run.resume("approve", event)
 
 
 @asks_a_person
-def test_what_is_approved_is_made(emulator: Emulator, waiting: Run, tmp_path: Path) -> None:
-    shown = detail(waiting)
+def test_approved_videos_are_made(emulator: Emulator, waiting: Run, tmp_path: Path) -> None:
+    shown = required_action(waiting)
     assert shown.subject == f"Spend {sum(COSTS)} credits on videos?"
     assert [line for line in shown.body.splitlines() if line] == [
         "- 65 credits: A fox",
@@ -90,26 +90,30 @@ def test_what_is_approved_is_made(emulator: Emulator, waiting: Run, tmp_path: Pa
         f"- 130 credits: {SIGN}",
     ]
     assert shown.options == ["Approve", "Reject"]
-    assert answer(waiting, "Approve").state == "success"
+    assert decide(waiting, "Approve").state == "success"
     ended = waiting.finish()
     assert {end.state for end in ended.values()} == {"success"}, ended
     assert set(ended) == {f"video.{task}[{index}]" for task in ("generate", "download") for index in range(3)}
     made = emulator.ledger()["tasks"]
     assert sorted(task["charged"] for task in made) == COSTS
-    assert {task["prompt"] for task in made} == {"A fox", "A hare", SIGN}, "what was approved is no template"
+    assert {task["prompt"] for task in made} == {"A fox", "A hare", SIGN}, (
+        "approved prompts must not be rendered"
+    )
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 5
 
 
 @asks_a_person
-def test_what_is_rejected_costs_nothing(emulator: Emulator, waiting: Run) -> None:
-    assert answer(waiting, "Reject").state == "success"
+def test_rejected_videos_cost_nothing(emulator: Emulator, waiting: Run) -> None:
+    assert decide(waiting, "Reject").state == "success"
     assert waiting.finish() == {}
     assert {waiting.state(f"video.{task}") for task in ("generate", "download")} == {"skipped"}
     assert emulator.ledger()["totals"]["accepted"] == 0
 
 
 @asks_a_person
-def test_a_price_that_rose_after_the_approval_is_not_paid(emulator: Emulator, waiting: Run) -> None:
+def test_a_video_whose_price_rose_after_the_approval_is_not_submitted(
+    emulator: Emulator, waiting: Run
+) -> None:
     body = {
         "success": True,
         "models": [
@@ -120,7 +124,7 @@ def test_a_price_that_rose_after_the_approval_is_not_paid(emulator: Emulator, wa
         ],
     }
     emulator.inject({"kind": "status", "status": 200, "endpoint": "models", "body": body, "times": None})
-    answer(waiting, "Approve")
+    decide(waiting, "Approve")
     ended = waiting.finish()
     assert ended["video.generate[1]"].state == "success"
     for index in (0, 2):
@@ -128,13 +132,11 @@ def test_a_price_that_rose_after_the_approval_is_not_paid(emulator: Emulator, wa
     assert [task["charged"] for task in emulator.ledger()["tasks"]] == [70]
 
 
-def test_a_column_that_sets_nothing_is_refused_before_anyone_is_asked(
-    emulator: Emulator, tmp_path: Path
-) -> None:
+def test_an_unknown_column_fails_the_estimate(emulator: Emulator, tmp_path: Path) -> None:
     from tests.support.task_runs import Run
 
     (tmp_path / "list.csv").write_text("prompt,modle\nA fox,veo-3.1-lite-generate-001\n", encoding="utf-8")
-    ended = Run(read(), {"prompts": str(tmp_path / "list.csv")}).finish()
+    ended = Run(load(), {"prompts": str(tmp_path / "list.csv")}).finish()
     assert "['modle']; allowed are prompt, model" in str(ended["estimate"].error)
     assert emulator.ledger()["totals"]["requests"] == 0
 
@@ -155,10 +157,10 @@ def _airflow_3_0(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("_airflow_3_0")
-def test_where_airflow_cannot_ask_a_person_nothing_is_submitted(emulator: Emulator, tmp_path: Path) -> None:
+def test_nothing_is_submitted_on_airflow_3_0(emulator: Emulator, tmp_path: Path) -> None:
     from tests.support.task_runs import Run
 
-    run = Run(read(), {"destination": str(tmp_path)})
+    run = Run(load(), {"destination": str(tmp_path)})
     ended = run.finish()
     assert ended["estimate"].state == "success"
     assert ended["approve"].state == "failed"

@@ -1,4 +1,4 @@
-"""Every example DAG, read as Airflow reads it and run with ``dag.test()`` against the emulator."""
+"""Example DAGs, loaded as Airflow loads them and run with ``dag.test()`` against the emulator."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 CREDITS = 10_000
-FAST, FAST_SILENT = 190, 120  # credits of a video of the default model
+FAST, FAST_SILENT = 190, 120
+"""Credits of a video of the default model, with and without sound."""
 
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that the connection ``veo3_default`` leads to."""
+    """Emulator behind the connection ``veo3_default``."""
     settings = Settings(
         credits=CREDITS, processing_seconds=0.5, pending_seconds=0.1, height=90, requests_per_minute=None
     )
@@ -39,7 +40,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 @pytest.fixture
 def dags(airflow_db: None) -> dict[str, DAG]:
-    """The example DAGs, with their looks at the API closer together than a person would want them."""
+    """Example DAGs with a short poll interval."""
     dags = read_dags(EXAMPLES)
     for dag in dags.values():
         for task in dag.tasks:
@@ -50,7 +51,7 @@ def dags(airflow_db: None) -> dict[str, DAG]:
 
 
 def run(dag: DAG, destination: Path, **conf: str) -> DagRun:
-    """Run a DAG to its end; it must succeed."""
+    """Run a DAG to its end, and check that it succeeds."""
     done = dag.test(run_conf={"destination": f"file://{destination}", **conf})
     states = {f"{ti.task_id}[{ti.map_index}]": ti.state for ti in done.get_task_instances()}
     assert done.state == "success", states
@@ -65,7 +66,7 @@ def xcom(done: DagRun, task_id: str, key: str = "return_value", map_index: int =
 
 
 def check_stored(stored: dict[str, Any], generation_id: str, destination: Path) -> Video:
-    """Check one entry of a download's result against the file, and give what the file holds."""
+    """Check an entry of a download's result against the file, and return the decoded video."""
     from hashlib import sha256
 
     assert set(stored) == {"generation_id", "index", "uri", "size", "sha256", "mime_type"}
@@ -81,7 +82,7 @@ def check_stored(stored: dict[str, Any], generation_id: str, destination: Path) 
 
 
 def check_ledger(emulator: Emulator, *charges: int) -> list[dict[str, Any]]:
-    """Check that exactly these charges were made and nothing was given back; give the generations."""
+    """Check that exactly these charges were made and nothing was refunded; return the generations."""
     ledger = emulator.ledger()
     assert Counter(task["charged"] for task in ledger["tasks"]) == Counter(charges)
     assert ledger["totals"]["refunded"] == 0
@@ -92,12 +93,12 @@ def check_ledger(emulator: Emulator, *charges: int) -> list[dict[str, Any]]:
     return tasks
 
 
-def test_reading_the_dag_files_warns_of_nothing_and_is_quick(airflow_db: None) -> None:
+def test_the_dag_files_load_without_warnings(airflow_db: None) -> None:
     dags = read_dags(EXAMPLES)
     assert set(dags) == {path.stem for path in EXAMPLES.glob("*.py")}
     for dag in dags.values():
         assert {"veo3", "example"} <= set(dag.tags)
-        # one that runs by itself spends nothing, and waits to be switched on
+        # the only DAG with a schedule spends nothing, and is paused at first
         assert dag.timetable.can_be_scheduled is (dag.dag_id == "example_veo3_recover")
         assert dag.catchup is False
         assert dag.doc_md is not None
@@ -126,7 +127,7 @@ def test_quickstart(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) ->
     assert video.audio
 
 
-def test_quickstart_takes_the_model_and_a_destination_with_blanks(
+def test_quickstart_with_another_model_and_a_destination_with_spaces(
     dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
 ) -> None:
     folder = tmp_path / "my videos"
@@ -167,21 +168,21 @@ def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> No
     assert (dag.max_active_runs, dag.is_paused_upon_creation) == (1, True)
     assert dag.schedule == "0 */6 * * *"
     done = run(dag, tmp_path)
-    assert (xcom(done, "list"), xcom(done, "store")) == ([], []), "an account that has made nothing"
+    assert (xcom(done, "list"), xcom(done, "store")) == ([], []), "an account without generations"
 
     hook = Veo3Hook()
     emulator.configure(processing_seconds=3600)
-    lost = [hook.text_to_video(f"A boat, {count} of them", sample_count=count).id for count in (1, 2)]
-    hook.text_to_video("Still on its way")
-    for generation_id in lost:
+    unstored = [hook.text_to_video(f"A boat, {count} of them", sample_count=count).id for count in (1, 2)]
+    hook.text_to_video("Still running")
+    for generation_id in unstored:
         emulator.force(generation_id, "complete")
     done = run(dag, tmp_path)
-    assert xcom(done, "list") == lost
+    assert xcom(done, "list") == unstored
     stored = xcom(done, "store")
     assert [(video["generation_id"], video["index"]) for video in stored] == [
-        (lost[0], 0),
-        (lost[1], 0),
-        (lost[1], 1),
+        (unstored[0], 0),
+        (unstored[1], 0),
+        (unstored[1], 1),
     ]
     for video in stored:
         check_stored(video, video["generation_id"], tmp_path)
@@ -189,28 +190,32 @@ def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> No
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")}
     assert len(written) == 3
     assert xcom(run(dag, tmp_path), "store") == stored
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == written, "passed over"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == written, (
+        "stored files must be skipped"
+    )
     ledger = emulator.ledger()
-    assert len(ledger["tasks"]) == 3, "it submits nothing"
+    assert len(ledger["tasks"]) == 3, "the DAG must submit nothing"
 
 
-def test_recover_does_not_ask_for_everything_again_where_one_has_no_file(
+def test_recover_is_not_retried_if_a_generation_has_no_file(
     dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
 ) -> None:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
     hook = Veo3Hook()
     emulator.inject({"kind": "no_videos", "prompt_contains": "nothing"})
-    made = [hook.text_to_video(prompt).id for prompt in ("A boat", "Like nothing before", "A bridge")]
-    for generation_id in made:
+    generation_ids = [
+        hook.text_to_video(prompt).id for prompt in ("A boat", "Like nothing before", "A bridge")
+    ]
+    for generation_id in generation_ids:
         emulator.force(generation_id, "complete")
     dag = dags["example_veo3_recover"]
-    assert dag.get_task("store").retries == 0  # else the run waits for them, and asks again
+    assert dag.get_task("store").retries == 0  # a retry would request all links again
     done = dag.test(run_conf={"destination": f"file://{tmp_path}"})
     states = {ti.task_id: ti.state for ti in done.get_task_instances()}
     assert states == {"list": "success", "store": "failed"}
     assert len(list(tmp_path.glob("*.mp4"))) == 2
-    assert emulator.ledger()["requests"]["download"] == {"200": 2, "404": 4}, "not three times as many"
+    assert emulator.ledger()["requests"]["download"] == {"200": 2, "404": 4}, "the task must not be retried"
 
 
 def test_campaign(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> None:
@@ -234,7 +239,7 @@ def test_campaign(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> N
     assert len(list(tmp_path.glob("*.mp4"))) == len(lines)
 
 
-def test_campaign_reads_another_list_with_empty_cells(
+def test_campaign_with_another_list_and_empty_cells(
     dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
 ) -> None:
     prompts = tmp_path / "mine.csv"

@@ -258,7 +258,7 @@ def test_a_wrong_clock_stops_no_reading_too_early() -> None:
 )
 def test_a_status_can_contradict_a_shortened_listing(told: str | None, contradicts: bool) -> None:
     assert LOST.contradicts(listed(prompt=told)) is contradicts
-    assert LOST.has_the_words(listed(prompt=told)) is (told == PROMPT)
+    assert LOST.has_whole_prompt(listed(prompt=told)) is (told == PROMPT)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Object stores on the network, Airflow, and a VEO3 emulator that hands out files of several parts."""
+"""Object stores on the network, and a VEO3 emulator with files of several parts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 CHOSEN = os.environ.get("STORAGES", "").split()
 
-# They need servers and providers that only `make test-storages` installs; it says which are wanted.
+# The tests need servers and providers that only `make test-storages` installs; it names the stores.
 collect_ignore_glob = [] if CHOSEN else ["test_*.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the library under Azure's warn of what it is handed; all other warnings stay errors."""
+    """Ignore a warning of the library below Azure's; all other warnings stay errors."""
     config.addinivalue_line("filterwarnings", "ignore:Sending a large body directly:ResourceWarning")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on each store that was chosen, one store after the other."""
+    """Run each test on each chosen store, one store after the other."""
     if "_server" in metafunc.fixturenames:
         without = getattr(metafunc.function, "without", ())
         wanted = [name for name in CHOSEN if name not in without]
@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def _server(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store that runs; one that cannot be had fails its tests, and says why."""
+    """Running store; one that cannot start fails its tests with the reason."""
     from tests.support import servers
 
     # else gcsfs asks over gRPC, and TLS, what kind of bucket it is, which an emulator does not speak
@@ -56,16 +56,7 @@ def store(_server: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     _STORE_CACHE.clear()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between tries take no time; being stopped works as ever."""
-    from airflow_provider_veo3.storage.source import StoppableClock
-
-    pause = StoppableClock.pause
-    monkeypatch.setattr(StoppableClock, "pause", lambda self, seconds: pause(self, 0))
-
-
 @pytest.fixture
 def files(emulator: Emulator) -> Any:
-    """Sets the size of the files that the emulator hands out."""
+    """Function that sets the size of the emulator's files."""
     return lambda size: emulator.configure(file_size=size)

@@ -1,4 +1,4 @@
-"""What lineage calls a file in a bucket: the account that it lies in comes from the connection."""
+"""Names of files in buckets for lineage, with the Azure account of the connection."""
 
 from __future__ import annotations
 

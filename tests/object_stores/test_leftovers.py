@@ -1,11 +1,11 @@
-"""Parts that nobody writes any more go; those that somebody is writing stay."""
+"""Removal of abandoned uploads, beside uploads that still run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3.storage.destination import Destination
-from airflow_provider_veo3.storage.multipart import BLOCK
+from airflow_provider_veo3.storage.multipart import PART_SIZE
 from tests.support.servers import BUCKET, CONN_ID
 
 if TYPE_CHECKING:
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
 MIME = "video/mp4"
 
 
-def test_only_what_got_no_part_meanwhile_is_removed(store: S3, airflow_bundles: None) -> None:
+def test_only_uploads_without_a_new_part_are_removed(store: S3, airflow_bundles: None) -> None:
     destination = Destination(f"s3://{CONN_ID}@{BUCKET}/x")
     dead, alive, other = (destination.open(name, MIME) for name in ("a.mp4", "a.mp4", "a.mp4.b"))
     for sink in (dead, alive, other):
-        sink.write(b"x" * BLOCK)
-    while store.parts() != [1, 1, 1]:  # they are sent in the background
+        sink.write(b"x" * PART_SIZE)
+    while store.parts() != [1, 1, 1]:  # parts are sent in the background
         pass
-    assert store.unfinished() == ["x/a.mp4", "x/a.mp4", "x/a.mp4.b"]
+    assert store.unfinished_uploads() == ["x/a.mp4", "x/a.mp4", "x/a.mp4.b"]
     ours = destination.open("a.mp4", MIME)
-    ours.write(b"y" * BLOCK)
-    alive.write(b"x" * BLOCK)
+    ours.write(b"y" * PART_SIZE)
+    alive.write(b"x" * PART_SIZE)
     while 2 not in store.parts():
         pass
     ours.publish()
-    assert store.unfinished() == ["x/a.mp4", "x/a.mp4.b"]
-    assert store.read("x/a.mp4") == b"y" * BLOCK
+    assert store.unfinished_uploads() == ["x/a.mp4", "x/a.mp4.b"]
+    assert store.read("x/a.mp4") == b"y" * PART_SIZE
     alive.publish()
-    assert store.read("x/a.mp4") == b"x" * BLOCK * 2
+    assert store.read("x/a.mp4") == b"x" * PART_SIZE * 2
     other.discard()
-    dead.discard()  # which has nothing left to abort
-    assert store.unfinished() == []
+    dead.discard()  # its upload is already aborted
+    assert store.unfinished_uploads() == []
 
 
-test_only_what_got_no_part_meanwhile_is_removed.without = ("azure", "gcs")  # type: ignore[attr-defined]
+test_only_uploads_without_a_new_part_are_removed.without = ("azure", "gcs")  # type: ignore[attr-defined]
 
 
-def test_an_upload_given_up_while_a_part_is_under_way_leaves_nothing(
+def test_an_upload_aborted_while_a_part_is_being_sent_leaves_nothing(
     store: Store, airflow_bundles: None
 ) -> None:
     destination = Destination(f"{store.scheme}://{CONN_ID}@{BUCKET}/x")
     for parts in (1, 2):
         sink = destination.open("a.mp4", MIME)
-        sink.write(b"x" * BLOCK * parts)
-        sink.discard()  # at once: the last part has hardly left
+        sink.write(b"x" * PART_SIZE * parts)
+        sink.discard()  # at once: the last part is still being sent
     assert store.names() == []
-    assert store.unfinished() == [] or not store.drops_parts
+    assert store.unfinished_uploads() == [] or not store.abort_removes_parts

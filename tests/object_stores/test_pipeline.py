@@ -1,4 +1,4 @@
-"""From the prompt to the bucket, through Airflow and over the network: S3, Azure Blob Storage, Google's."""
+"""Pipeline from the prompt to a bucket, through Airflow and over the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.emulator import Fault
-from airflow_provider_veo3.storage.multipart import BLOCK
+from airflow_provider_veo3.storage.multipart import PART_SIZE
 from tests.support.servers import BUCKET, CONN_ID
 
 if TYPE_CHECKING:
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.emulator import Emulator
     from tests.support.holding import Hold
-    from tests.support.servers import Seen, Store
+    from tests.support.servers import ObjectStat, Store
 
-SIZE = 2 * BLOCK + 2 * 2**20 + 77
-"""Bytes of a file: two whole parts and a short one, which is no multiple of anything."""
+SIZE = 2 * PART_SIZE + 2 * 2**20 + 77
+"""Bytes of a file: two whole parts and a short one of an odd size."""
 
 
 def pipeline(store: Store, **parameters: Any) -> Any:
-    """A run of a DAG that submits, waits and downloads; nothing has been done yet."""
+    """Return a new run of a DAG that submits, waits and downloads."""
     from airflow.sdk import DAG
 
-    from airflow_provider_veo3.operators.download import Veo3DownloadOperator
     from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
     from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
+    from tests.support.store_rig import ImpatientDownloadOperator
     from tests.support.task_runs import Run
 
     samples, prompts = parameters.pop("sample_count", 1), parameters.pop("prompts", None)
@@ -47,7 +47,7 @@ def pipeline(store: Store, **parameters: Any) -> Any:
         else:
             submit = Veo3TextToVideoOperator(task_id="submit", prompt="A tide pool", sample_count=samples)
             wait = Veo3GenerationSensor(task_id="wait", generation_id=submit.output)
-        Veo3DownloadOperator(
+        ImpatientDownloadOperator(
             task_id="download",
             generation_id=wait.output,
             **{"destination": destination, **parameters},
@@ -64,7 +64,7 @@ def fetched(emulator: Emulator) -> list[dict[str, Any]]:
 
 
 def submitted(run: Any) -> str:
-    """Run what comes before the download; return the generation's id."""
+    """Run the tasks before the download, and return the generation id."""
     assert run.attempt("submit").state == "success"
     ended = run.attempt("wait")
     assert ended.state == "success"
@@ -72,7 +72,7 @@ def submitted(run: Any) -> str:
 
 
 def downloaded(run: Any) -> list[dict[str, Any]]:
-    """Run an attempt of the download, which is to succeed."""
+    """Run a successful attempt of the download, and return its videos."""
     ended = run.attempt("download")
     assert ended.state == "success", ended.error
     return ended.value
@@ -82,20 +82,20 @@ def check_whole(store: Store, video: dict[str, Any], size: int = SIZE) -> None:
     body = store.read(name_of(video))
     assert (len(body), video["size"]) == (size, size)
     assert hashlib.sha256(body).hexdigest() == video["sha256"]
-    assert store.look(name_of(video))[:2] == (size, "video/mp4")  # type: ignore[index]
+    assert store.stat(name_of(video))[:2] == (size, "video/mp4")  # type: ignore[index]
 
 
 @contextmanager
-def polling(look: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Look again and again in another thread, and collect what differs from the look before."""
-    seen = [look()]
+def polling(observe: Callable[[], Any]) -> Iterator[list[Any]]:
+    """Observe repeatedly in another thread, and collect each observation that differs from the last."""
+    seen = [observe()]
     done = threading.Event()
 
     def poll() -> None:
         last = False
         while not last:
             last = done.is_set()
-            now = look()
+            now = observe()
             if now != seen[-1]:
                 seen.append(now)
 
@@ -108,7 +108,7 @@ def polling(look: Callable[[], Any]) -> Iterator[list[Any]]:
         thread.join()
 
 
-@pytest.mark.parametrize("size", [1000, BLOCK, BLOCK + 1, SIZE])
+@pytest.mark.parametrize("size", [1000, PART_SIZE, PART_SIZE + 1, SIZE])
 def test_every_video_goes_from_the_prompt_to_the_bucket(
     size: int, store: Store, emulator: Emulator, files: Callable[[int], None]
 ) -> None:
@@ -127,11 +127,11 @@ def test_every_video_goes_from_the_prompt_to_the_bucket(
         assert path.stat().st_size == size
         assert hashlib.sha256(path.read_bytes()).hexdigest() == video["sha256"]
     assert [(each["requests"], each["bytes"]) for each in fetched(emulator)] == [(1, size)] * 4
-    assert store.unfinished() == []
+    assert store.unfinished_uploads() == []
     assert ended["download"].xcom("stored_video_uris") == [video["uri"] for video in videos]
 
 
-def test_a_reader_sees_nothing_or_the_whole(
+def test_a_reader_sees_nothing_or_the_whole_object(
     store: Store, emulator: Emulator, files: Callable[[int], None], hold: Hold
 ) -> None:
     files(SIZE)
@@ -140,36 +140,36 @@ def test_a_reader_sees_nothing_or_the_whole(
     emulator.inject(Fault("stall", endpoint="file", bytes=SIZE - 1000))
     day = run.run_id.removeprefix("test__")[:10]
     name = f"made by airflow/{day}/{generation_id}_0.mp4"
-    hidden = (None, [], True)  # parts are in the store while nothing is to be seen
+    hidden = (None, [], True)  # the store has parts, but shows nothing
 
-    def look() -> tuple[Seen | None, list[str], bool]:
-        found = (store.look(name), store.names(), bool(store.unfinished()))
+    def observe() -> tuple[ObjectStat | None, list[str], bool]:
+        found = (store.stat(name), store.names(), bool(store.unfinished_uploads()))
         if found == hidden:
             hold.end()
         return found
 
-    with polling(look) as seen:
+    with polling(observe) as seen:
         (video,) = downloaded(run)
     assert name_of(video) == name
-    whole = store.look(name)
-    assert {look for look, _, _ in seen} == {None, whole}
+    whole = store.stat(name)
+    assert {stat for stat, _, _ in seen} == {None, whole}
     assert {tuple(names) for _, names, _ in seen} == {(), (name,)}
     assert hidden in seen
     check_whole(store, video)
 
 
-def test_a_reader_sees_the_object_before_or_the_one_after(
+def test_a_reader_sees_the_earlier_object_or_the_new_one(
     store: Store, emulator: Emulator, files: Callable[[int], None]
 ) -> None:
     files(SIZE)
     name = "latest.mp4"
     store.put(name, b"the one before")
-    before = store.look(name)
+    before = store.stat(name)
     run = pipeline(store, destination=f"{store.scheme}://{CONN_ID}@{BUCKET}/", filename=name)
     submitted(run)
-    with polling(lambda: store.look(name)) as seen:
+    with polling(lambda: store.stat(name)) as seen:
         (video,) = downloaded(run)
-    assert seen == [before, store.look(name)]
+    assert seen == [before, store.stat(name)]
     check_whole(store, video)
 
 
@@ -177,9 +177,9 @@ def test_a_reader_sees_the_object_before_or_the_one_after(
     ("kind", "at"),
     [
         ("truncate", 100_000),
-        ("truncate", BLOCK),
+        ("truncate", PART_SIZE),
         ("truncate", SIZE - 1),
-        ("disconnect_mid_body", 2 * BLOCK + 12345),  # the reset costs the bytes that were under way
+        ("disconnect_mid_body", 2 * PART_SIZE + 12345),  # the reset loses the bytes in transit
     ],
 )
 def test_a_connection_that_breaks_is_resumed_where_it_broke(
@@ -195,7 +195,7 @@ def test_a_connection_that_breaks_is_resumed_where_it_broke(
     assert [each["status"] for each in requests] == ["200", "206"]
     if kind == "truncate":
         assert [(each["requests"], each["bytes"]) for each in fetched(emulator)] == [(2, SIZE)]
-    assert store.unfinished() == []
+    assert store.unfinished_uploads() == []
 
 
 def test_a_retry_after_a_failed_attempt_stores_the_rest_once(
@@ -204,43 +204,43 @@ def test_a_retry_after_a_failed_attempt_stores_the_rest_once(
     files(SIZE)
     run = pipeline(store, sample_count=2, max_concurrency=1)
     submitted(run)
-    # the first file comes whole, of the second two parts, and then the host is down
-    emulator.inject(Fault("truncate", endpoint="file", bytes=2 * BLOCK + 1000, skip=1))
+    # the first file arrives whole, the second in part, and then the host is down
+    emulator.inject(Fault("truncate", endpoint="file", bytes=2 * PART_SIZE + 1000, skip=1))
     emulator.inject(Fault("status", endpoint="file", status=503, skip=2, times=None))
     failed = run.attempt("download")
     assert failed.error_name == "Veo3StorageError"
     (first,) = store.names()
-    kept = store.look(first)
+    kept = store.stat(first)
     assert kept is not None
     assert kept[0] == SIZE
-    assert store.unfinished() == [] or not store.drops_parts
+    assert store.unfinished_uploads() == [] or not store.abort_removes_parts
     emulator.clear_faults()
     videos = downloaded(run)
-    assert store.look(first) == kept
+    assert store.stat(first) == kept
     assert sorted(store.names()) == sorted(name_of(video) for video in videos)
     for video in videos:
         check_whole(store, video)
-    assert store.unfinished() == []
+    assert store.unfinished_uploads() == []
 
 
-def test_what_is_stored_whole_is_not_stored_again(
+def test_a_file_stored_whole_is_not_stored_again(
     store: Store, emulator: Emulator, files: Callable[[int], None]
 ) -> None:
     files(SIZE)
     run = pipeline(store, sample_count=2)
     submitted(run)
     first = downloaded(run)
-    versions: list[Seen | None] = [store.look(name_of(video)) for video in first]
+    versions: list[ObjectStat | None] = [store.stat(name_of(video)) for video in first]
     assert downloaded(run) == first
-    assert [store.look(name_of(video)) for video in first] == versions
-    assert store.unfinished() == []
+    assert [store.stat(name_of(video)) for video in first] == versions
+    assert store.unfinished_uploads() == []
     store.put(name_of(first[1]), b"half")
     assert downloaded(run) == first
-    assert store.look(name_of(first[0])) == versions[0]
+    assert store.stat(name_of(first[0])) == versions[0]
     check_whole(store, first[1])
 
 
-def test_a_worker_that_is_killed_leaves_nothing_to_see_and_its_retry_stores_all(
+def test_a_killed_worker_leaves_nothing_visible_and_its_retry_succeeds(
     store: Store, emulator: Emulator, files: Callable[[int], None], hold: Hold
 ) -> None:
     files(SIZE)
@@ -248,8 +248,10 @@ def test_a_worker_that_is_killed_leaves_nothing_to_see_and_its_retry_stores_all(
     generation_id = submitted(run)
     emulator.inject(Fault("stall", endpoint="file", bytes=SIZE - 1000))
     destination = f"{store.scheme}://{CONN_ID}@{BUCKET}/made by airflow/{run.run_id[6:16]}"
-    worker = subprocess.Popen([sys.executable, "-m", "tests.support.killed", generation_id, destination])
-    while not store.unfinished():
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.download_worker", generation_id, destination]
+    )
+    while not store.unfinished_uploads():
         assert worker.poll() is None
     os.kill(worker.pid, signal.SIGKILL)
     assert worker.wait() == -signal.SIGKILL
@@ -259,7 +261,7 @@ def test_a_worker_that_is_killed_leaves_nothing_to_see_and_its_retry_stores_all(
     (video,) = downloaded(run)
     assert store.names() == [name_of(video)]
     check_whole(store, video)
-    assert store.unfinished() == [] or not store.forgets_killed
+    assert store.unfinished_uploads() == [] or not store.retry_removes_leftovers
 
 
 @pytest.mark.parametrize("text", ["with spaces/and ünïcödé", "100%25/a+b&c=d", "take #{index}"])
@@ -271,7 +273,7 @@ def test_a_file_may_have_any_name(text: str, store: Store, emulator: Emulator) -
     check_whole(store, video, 4096)
 
 
-def test_a_bucket_that_is_missing_is_named(store: Store, emulator: Emulator) -> None:
+def test_a_missing_bucket_is_named(store: Store, emulator: Emulator) -> None:
     run = pipeline(store, destination=f"{store.scheme}://{CONN_ID}@no-such-bucket/videos")
     submitted(run)
     ended = run.attempt("download")
@@ -279,7 +281,7 @@ def test_a_bucket_that_is_missing_is_named(store: Store, emulator: Emulator) -> 
     assert f"{store.scheme}://{CONN_ID}@no-such-bucket/videos/" in str(ended.error)
 
 
-def test_a_connection_that_is_missing_is_named(store: Store, emulator: Emulator) -> None:
+def test_a_missing_connection_is_named(store: Store, emulator: Emulator) -> None:
     run = pipeline(store, destination=f"{store.scheme}://no_such_store@{BUCKET}/videos")
     submitted(run)
     ended = run.attempt("download")

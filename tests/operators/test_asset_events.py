@@ -1,4 +1,4 @@
-"""The asset events that the download operator leaves in Airflow's database."""
+"""Asset events of the download operator in Airflow's database."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def download(
 
 
 def events(dag: str) -> list[tuple[str, dict[str, Any]]]:
-    """URI and extra of the events that a DAG's tasks left, oldest first."""
+    """Return URI and extra of a DAG's asset events, oldest first."""
     from airflow.models.asset import AssetEvent
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -78,24 +78,24 @@ def test_a_declared_asset_has_one_event_that_lists_the_files(emulator: Emulator,
     assert status_requests(emulator) == 1
 
 
-def test_an_alias_has_one_event_per_file_of_the_asset_that_it_is(emulator: Emulator, tmp_path: Path) -> None:
+def test_an_alias_has_one_event_per_file_with_the_file_as_asset(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import AssetAlias
 
     ids = [generate(), generate(samples=2)]
     ended = download("alias", ids, tmp_path, [AssetAlias("veo3_videos")])["store"]
     assert ended.state == "success"
-    left = events("alias")
-    assert [uri for uri, _ in left] == [file["uri"] for file in ended.value]
-    assert [(extra["generation_id"], extra["index"]) for _, extra in left] == [
+    found = events("alias")
+    assert [uri for uri, _ in found] == [file["uri"] for file in ended.value]
+    assert [(extra["generation_id"], extra["index"]) for _, extra in found] == [
         (ids[0], 0),
         (ids[1], 0),
         (ids[1], 1),
     ]
-    assert all(set(extra) == FACTS for _, extra in left)
+    assert all(set(extra) == FACTS for _, extra in found)
     assert status_requests(emulator) == 2
 
 
-def test_the_connection_is_no_part_of_what_a_file_is(
+def test_the_asset_of_a_file_does_not_name_the_connection(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.sdk import AssetAlias
@@ -110,25 +110,25 @@ def test_the_connection_is_no_part_of_what_a_file_is(
     assert uri == extra["uri"].replace("disk@", "")
 
 
-def test_each_instance_of_a_mapped_task_tells_of_its_own(emulator: Emulator, tmp_path: Path) -> None:
+def test_each_mapped_instance_has_events_of_its_own_files(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import Asset, AssetAlias
 
     ids = (generate(), generate())
     outlets = [Asset("veo3://videos/mapped"), AssetAlias("veo3_mapped")]
     ended = download("mapped", ids, tmp_path, outlets)
     assert [each.state for each in ended.values()] == ["success", "success"]
-    left = events("mapped")
-    listed = [extra["files"] for uri, extra in left if uri == "veo3://videos/mapped"]
+    found = events("mapped")
+    listed = [extra["files"] for uri, extra in found if uri == "veo3://videos/mapped"]
     assert [[file["generation_id"] for file in files] for files in listed] == [[each] for each in ids]
-    assert [extra["generation_id"] for uri, extra in left if uri.startswith("file")] == list(ids)
+    assert [extra["generation_id"] for uri, extra in found if uri.startswith("file")] == list(ids)
 
 
-def test_without_outlets_nothing_more_is_asked(emulator: Emulator, tmp_path: Path) -> None:
+def test_without_outlets_no_status_is_requested(emulator: Emulator, tmp_path: Path) -> None:
     assert download("none", generate(), tmp_path, [])["store"].state == "success"
     assert (status_requests(emulator), events("none")) == (0, [])
 
 
-def test_no_videos_are_an_event_without_files(emulator: Emulator, tmp_path: Path) -> None:
+def test_no_videos_give_an_event_without_files(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import Asset
 
     assert download("empty", [], tmp_path, [Asset("veo3://videos/empty")])["store"].state == "success"
@@ -136,21 +136,19 @@ def test_no_videos_are_an_event_without_files(emulator: Emulator, tmp_path: Path
     assert status_requests(emulator) == 0
 
 
-def test_a_stored_video_is_told_of_though_its_status_cannot_be_had(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stored_video_has_an_event_also_without_its_status(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import Asset
 
     emulator.inject({"kind": "status", "status": 404, "endpoint": "status", "times": None})
-    ended = download("untold", generate(), tmp_path, [Asset("veo3://videos/untold")])["store"]
+    ended = download("no_status", generate(), tmp_path, [Asset("veo3://videos/no_status")])["store"]
     assert ended.state == "success"
-    ((_, extra),) = events("untold")
+    ((_, extra),) = events("no_status")
     (file,) = extra["files"]
     assert file["sha256"] == ended.value[0]["sha256"]
     assert {file[name] for name in ("model", "credits", "seconds", "prompt_sha256")} == {None}
 
 
-def test_an_api_that_refuses_is_not_asked_about_every_generation(emulator: Emulator, tmp_path: Path) -> None:
+def test_a_refusing_api_gets_no_request_for_each_generation(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import Asset
 
     day = {"X-RateLimit-Retry-After": "30000"}
@@ -163,7 +161,7 @@ def test_an_api_that_refuses_is_not_asked_about_every_generation(emulator: Emula
     assert status_requests(emulator) == 2
 
 
-def test_a_failed_download_is_no_event(emulator: Emulator, tmp_path: Path) -> None:
+def test_a_failed_download_has_no_event(emulator: Emulator, tmp_path: Path) -> None:
     from airflow.sdk import Asset
 
     ended = download("failed", "veo_unknown", tmp_path, [Asset("veo3://videos/failed")])["store"]
@@ -171,7 +169,7 @@ def test_a_failed_download_is_no_event(emulator: Emulator, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("uri", "identity"),
+    ("uri", "expected"),
     [
         ("s3://conn@bucket/a/b_0.mp4", "s3://bucket/a/b_0.mp4"),
         ("gs://bucket/a b.mp4", "gs://bucket/a%20b.mp4"),
@@ -180,8 +178,8 @@ def test_a_failed_download_is_no_event(emulator: Emulator, tmp_path: Path) -> No
         ("abfs://conn@container/ü.mp4", "abfs://container/%C3%BC.mp4"),
     ],
 )
-def test_the_identity_of_a_file(uri: str, identity: str) -> None:
+def test_the_asset_uri_of_a_file(uri: str, expected: str) -> None:
     from airflow.sdk import Asset
 
-    assert asset_uri(uri) == identity
-    assert Asset(identity).uri == identity
+    assert asset_uri(uri) == expected
+    assert Asset(expected).uri == expected

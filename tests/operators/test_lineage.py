@@ -1,4 +1,4 @@
-"""What OpenLineage's own provider writes of tasks, with its file transport."""
+"""Lineage events that OpenLineage's own provider writes, with its file transport."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ with open(results, "w") as file:
 
 
 @dataclass
-class Told:
-    """A run of the DAG above: how its tasks ended, and what OpenLineage's provider has told of them."""
+class LineageRun:
+    """Run of the DAG above: the states of its tasks, and their lineage events."""
 
     host: str
     api_key: str
@@ -58,7 +58,7 @@ class Told:
     events: list[dict[str, Any]]
 
     def of(self, task_id: str, end: str) -> dict[str, Any]:
-        """The event that ends a task, after the one that begins it."""
+        """Return the event that ends a task, after the one that starts it."""
         started, ended = [each for each in self.events if each["job"]["name"] == f"lineage.{task_id}"]
         assert (started["eventType"], ended["eventType"]) == ("START", end)
         assert started["run"]["runId"] == ended["run"]["runId"]
@@ -66,13 +66,13 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(
+def run(
     _one_emulator: Emulator,
     airflow_bundles: None,
     pictures: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Told:
-    """Run in a process of its own, whose Airflow reports to a file."""
+) -> LineageRun:
+    """Run of the DAG in a process whose Airflow writes lineage events to a file."""
     folder = tmp_path_factory.mktemp("lineage")
     log, results = folder / "events.json", folder / "results.json"
     _one_emulator.reset()
@@ -90,7 +90,7 @@ def told(
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     ended = json.loads(results.read_text())
-    return Told(
+    return LineageRun(
         _one_emulator.base_url.removeprefix("http://"),
         _one_emulator.api_key,
         pictures["first"],
@@ -105,15 +105,15 @@ def names(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(each["namespace"], each["name"]) for each in datasets]
 
 
-def test_generations_go_in_and_files_come_out(told: Told) -> None:
-    assert told.states["store"] == "success"
-    event = told.of("store", "COMPLETE")
-    ids = [told.values["submit"], told.values["animate"]]
-    assert names(event["inputs"]) == [(f"veo3://{told.host}", each) for each in ids]
+def test_generations_are_inputs_and_files_are_outputs(run: LineageRun) -> None:
+    assert run.states["store"] == "success"
+    event = run.of("store", "COMPLETE")
+    ids = [run.values["submit"], run.values["animate"]]
+    assert names(event["inputs"]) == [(f"veo3://{run.host}", each) for each in ids]
     files = [
-        f"{told.folder}/{ids[0]}_0.mp4",
-        f"{told.folder}/{ids[0]}_1.mp4",
-        f"{told.folder}/{ids[1]}_0.mp4",
+        f"{run.folder}/{ids[0]}_0.mp4",
+        f"{run.folder}/{ids[0]}_1.mp4",
+        f"{run.folder}/{ids[1]}_0.mp4",
     ]
     assert names(event["outputs"]) == [("file", each) for each in files]
     for each in event["outputs"]:
@@ -121,40 +121,40 @@ def test_generations_go_in_and_files_come_out(told: Told) -> None:
         assert (facet["size"], facet["fileCount"]) == (4096, 1)
 
 
-def test_a_generation_comes_out_of_the_task_that_submits(told: Told) -> None:
-    event = told.of("submit", "COMPLETE")
+def test_the_generation_is_the_output_of_the_task_that_submits(run: LineageRun) -> None:
+    event = run.of("submit", "COMPLETE")
     assert event["inputs"] == []
-    assert names(event["outputs"]) == [(f"veo3://{told.host}", told.values["submit"])]
+    assert names(event["outputs"]) == [(f"veo3://{run.host}", run.values["submit"])]
 
 
-def test_an_image_goes_in_also_where_the_wait_was_in_the_triggerer(told: Told) -> None:
-    assert told.states["animate"] == "success"
-    first, *_, event = [each for each in told.events if each["job"]["name"] == "lineage.animate"]
+def test_an_image_is_an_input_also_after_a_deferral(run: LineageRun) -> None:
+    assert run.states["animate"] == "success"
+    first, *_, event = [each for each in run.events if each["job"]["name"] == "lineage.animate"]
     assert (first["eventType"], event["eventType"]) == ("START", "COMPLETE")
-    assert names(event["inputs"]) == [("file", told.image)]
-    assert names(event["outputs"]) == [(f"veo3://{told.host}", told.values["animate"])]
+    assert names(event["inputs"]) == [("file", run.image)]
+    assert names(event["outputs"]) == [(f"veo3://{run.host}", run.values["animate"])]
 
 
-def test_a_failed_task_tells_what_it_wanted(told: Told) -> None:
-    assert told.states["not_there"] == told.states["refused"] == "failed"
-    event = told.of("not_there", "FAIL")
-    assert names(event["inputs"]) == [(f"veo3://{told.host}", "veo_unknown")]
+def test_a_failed_task_reports_its_inputs(run: LineageRun) -> None:
+    assert run.states["not_there"] == run.states["refused"] == "failed"
+    event = run.of("not_there", "FAIL")
+    assert names(event["inputs"]) == [(f"veo3://{run.host}", "veo_unknown")]
     assert event["outputs"] == []
     assert "TASK_NOT_FOUND" in event["run"]["facets"]["errorMessage"]["message"]
-    event = told.of("refused", "FAIL")
-    assert names(event["inputs"]) == [("file", told.image)]
+    event = run.of("refused", "FAIL")
+    assert names(event["inputs"]) == [("file", run.image)]
     assert event["outputs"] == []
 
 
-def test_nothing_secret_is_told(told: Told) -> None:
-    said = json.dumps(told.events)
-    assert told.values["submit"] in said
-    assert "Signature" not in said
-    assert told.api_key not in said
+def test_no_event_contains_a_secret(run: LineageRun) -> None:
+    text = json.dumps(run.events)
+    assert run.values["submit"] in text
+    assert "Signature" not in text
+    assert run.api_key not in text
 
 
 def test_without_a_transport_the_provider_reports_nothing() -> None:
-    """So that it matters to no other test that it is installed."""
+    """Otherwise the installed provider would disturb the other tests."""
     from airflow.providers.openlineage import conf
     from airflow.providers.openlineage.plugins.openlineage import OpenLineageProviderPlugin
 
@@ -178,10 +178,10 @@ AZURE = naming.ABFSS("box", "team", "p/a.mp4")
         ("abfss://conn@box/p/a.mp4", "team", AZURE),
     ],
 )
-def test_the_names_of_files_are_openlineages(uri: str, account: str | None, dataset: Any) -> None:
+def test_files_are_named_as_openlineage_names_them(uri: str, account: str | None, dataset: Any) -> None:
     assert dataset_of(uri, account) == (dataset.get_namespace(), dataset.get_name())
 
 
-def test_the_names_of_files_that_openlineage_has_none_for() -> None:
+def test_files_without_an_openlineage_name_keep_scheme_and_authority() -> None:
     assert dataset_of("abfs://conn@box/p/a.mp4") == ("abfss://box", "p/a.mp4")
     assert dataset_of("memory://x/a.mp4") == ("memory://x", "a.mp4")

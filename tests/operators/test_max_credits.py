@@ -129,11 +129,8 @@ def test_what_was_paid_for_is_taken_up_whatever_it_cost(
     assert (accepted(emulator), asked_for_prices(emulator)) == (1, 0)
 
 
-def test_a_lost_one_is_taken_up_whatever_it_cost(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_veo3.submission import record as submission
-
-    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
-    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
+@pytest.mark.usefixtures("_soon")
+def test_a_lost_generation_is_adopted_regardless_of_its_cost(emulator: Emulator) -> None:
     emulator.inject({"kind": "accept_then_disconnect"})
     ended = make(max_credits=190)
     assert ended.state == "success"

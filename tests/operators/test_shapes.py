@@ -32,9 +32,21 @@ MANIFEST_KEYS = {
     "status",
     "credits_used",
     "credits_remaining",
+    "map_index",
     "created_at",
     "completed_at",
 }
+ASKED_KEYS = {
+    "prompt",
+    "negative_prompt",
+    "duration_seconds",
+    "aspect_ratio",
+    "generate_audio",
+    "seed",
+    "samples_expected",
+    "accepted_at",
+}
+"""What a generating task adds of its request."""
 
 
 @dataclass(frozen=True)
@@ -256,8 +268,9 @@ def check_generating(
         assert end.manifest is None
         return
     manifest = end.manifest
-    assert set(manifest) == MANIFEST_KEYS
+    assert set(manifest) == MANIFEST_KEYS | ASKED_KEYS
     assert manifest["version"] == 1
+    assert (manifest["prompt"], manifest["samples_expected"]) == (accepted["prompt"], 1)
     assert manifest["id"] == accepted["id"]
     assert manifest["type"] == accepted["type"]
     assert manifest["model"] == accepted["model"] == "veo-3.1-fast-generate-001"

@@ -1,20 +1,23 @@
-"""The sensor's choices, Airflow's timeouts, and events that are not what a trigger sends."""
+"""Sensors in every mode: skips, poke intervals, timeouts, and events that no trigger sends."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.clock import FakeClock
 from tests.support.connections import use_connection
 from tests.support.task_runs import operators
 from tests.support.waits import HOUR, outcome, submit
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Ended, Run
 
 MODES = ("poke", "reschedule", "deferrable")
 TRIES = {"retries": 1, "retry_delay": timedelta(days=1)}
@@ -33,11 +36,11 @@ def sensor(mode: str, generation_id: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["failed", "timeout", "unknown_id", "key_refused"])
-@pytest.mark.parametrize("late", [False, True], ids=["at the first look", "later"])
+@pytest.mark.parametrize("late", [False, True], ids=["at the first poll", "later"])
 def test_soft_fail_and_never_fail_skip_in_every_mode(
     emulator: Emulator, capsys: pytest.CaptureFixture[str], name: str, *, late: bool
 ) -> None:
-    """With ``late``, trouble comes first, so that the trigger, or a later poke, sees the end."""
+    """With ``late``, a transient error comes first, so that the trigger or a later poke meets the end."""
     from airflow.sdk import DAG
 
     from tests.support.task_runs import Run
@@ -58,14 +61,14 @@ def test_soft_fail_and_never_fail_skip_in_every_mode(
         ended = run.attempt(task.task_id)
         assert ended.state == "skipped", (task.task_id, ended.error)
         assert (ended.value, ended.manifest) == (None, None)
-        if name != "timeout":  # which may be over at the first look, on a busy machine
+        if name != "timeout":  # which may have passed at the first poll, on a busy machine
             assert len(ended.triggers) == (late and task.task_id.startswith("deferrable"))
         if not (name == "timeout" and task.task_id == "reschedule_soft_fail"):  # Airflow's own sentence
             assert generation_id in capsys.readouterr().out, "the log says why"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_sensor_submits_nothing_and_may_be_repeated(emulator: Emulator, mode: str) -> None:
+def test_a_sensor_submits_nothing_and_may_be_retried(emulator: Emulator, mode: str) -> None:
     from airflow.sdk import DAG
 
     from tests.support.task_runs import Run
@@ -78,19 +81,17 @@ def test_a_sensor_submits_nothing_and_may_be_repeated(emulator: Emulator, mode: 
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
-def time_passes_in_pokes_only(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let a sensor that pokes sleep in no time, on a clock that stands otherwise; gives how long it slept."""
-    from airflow.sdk.bases import sensor as base
+def poked_on(clock: FakeClock, dag: DAG, monkeypatch: pytest.MonkeyPatch) -> Ended:
+    """Run the poking sensor of a DAG, whose pauses and Airflow's pass on a clock in no time."""
+    from airflow.sdk.bases import sensor as airflow_module
 
-    from airflow_provider_veo3.polling import shared as poller
-    from airflow_provider_veo3.sensors import generation
+    from tests.support.task_runs import Run
 
-    began, slept = float(int(time.time())), list[float]()
-    clock = SimpleNamespace(sleep=slept.append, time=lambda: began + sum(slept))
-    clock.monotonic = clock.time
-    for module in (base, generation, poller):
-        monkeypatch.setattr(module, "time", clock)
-    return slept
+    dag.task_dict["sense_poke"].clock = clock
+    run = Run(dag)
+    with monkeypatch.context() as patch:
+        patch.setattr(airflow_module, "time", clock)
+        return run.start("sense_poke")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,39 +106,78 @@ def test_the_poke_interval_may_come_from_the_connection(
     use_connection(monkeypatch, emulator, extra={"poll_interval": 600})
     with DAG(f"interval_{mode}") as dag:
         sensor(mode, submit(), poke_interval=None, timeout=1000)
-    run = Run(dag)
-    slept = time_passes_in_pokes_only(monkeypatch) if mode == "poke" else []
-    ended = run.start(f"sense_{mode}")
     match mode:
         case "poke":
+            clock = FakeClock()
+            ended = poked_on(clock, dag, monkeypatch)
             assert ended.error_name == "Veo3SensorTimeoutError", ended.error
-            assert slept == [600, 400]
+            assert clock.slept == [600, 400]
             assert emulator.ledger()["requests"]["status"] == {"200": 3}, "now, later, and at its timeout"
         case "reschedule":
+            run = Run(dag)
+            assert run.start("sense_reschedule").state == "up_for_reschedule"
             assert 500 < (run.until("sense_reschedule") - datetime.now(UTC)).total_seconds() <= 600
         case _:
+            run = Run(dag)
+            assert run.start("sense_deferrable").state == "deferred"
             _, kwargs = run.trigger("sense_deferrable").serialize()
             assert kwargs["poll_interval"] == 600
 
 
+def hint(status: int) -> dict[str, Any]:
+    """A response that asks the client to stay away for 300 seconds."""
+    return {"kind": "status", "status": status, "endpoint": "status", "headers": {"Retry-After": "300"}}
+
+
+@pytest.mark.parametrize("exponential_backoff", [False, True])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_rescheduled_sensor_stays_away_as_long_as_the_api_asks(emulator: Emulator, status: int) -> None:
+def test_a_rescheduled_sensor_stays_away_as_long_as_the_api_asks(
+    emulator: Emulator, status: int, *, exponential_backoff: bool
+) -> None:
     from airflow.sdk import DAG
 
     from tests.support.task_runs import Run
 
-    emulator.inject(
-        {"kind": "status", "status": status, "endpoint": "status", "headers": {"Retry-After": "300"}}
-    )
-    with DAG(f"hint_{status}") as dag:
-        sensor("reschedule", submit())
+    emulator.inject(hint(status))
+    with DAG(f"hint_{status}_{exponential_backoff}") as dag:
+        sensor("reschedule", submit(), exponential_backoff=exponential_backoff)
     run = Run(dag)
     assert run.start("sense_reschedule").state == "up_for_reschedule"
     assert 280 < (run.until("sense_reschedule") - datetime.now(UTC)).total_seconds() <= 300
 
 
-def waiting(dag_id: str, generation_id: str, timeout: float) -> Any:
-    """A run with an operator and a sensor that have deferred."""
+@pytest.mark.parametrize("exponential_backoff", [False, True])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_poking_sensor_stays_away_as_long_as_the_api_asks(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, status: int, *, exponential_backoff: bool
+) -> None:
+    from airflow.sdk import DAG
+
+    emulator.inject(hint(status))
+    with DAG(f"poked_hint_{status}_{exponential_backoff}") as dag:
+        sensor("poke", submit(), exponential_backoff=exponential_backoff)
+    clock = FakeClock()
+    began = clock.now
+    assert poked_on(clock, dag, monkeypatch).state == "success"
+    assert clock.now - began == pytest.approx(300)
+    assert emulator.ledger()["requests"]["status"] == {str(status): 1, "200": 1}
+
+
+def test_no_poke_comes_later_than_the_timeout(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import DAG
+
+    emulator.inject(hint(429))
+    emulator.configure(processing_seconds=HOUR)
+    with DAG("poked_until_timeout") as dag:
+        sensor("poke", submit(), timeout=100)
+    clock = FakeClock()
+    began = clock.now
+    assert poked_on(clock, dag, monkeypatch).error_name == "Veo3SensorTimeoutError"
+    assert clock.now - began == pytest.approx(100)
+
+
+def deferred_run(dag_id: str, generation_id: str, timeout: float) -> Run:
+    """Start a run with an operator and a sensor that have deferred."""
     from airflow.sdk import DAG
 
     from tests.support.task_runs import Run
@@ -153,11 +193,11 @@ def waiting(dag_id: str, generation_id: str, timeout: float) -> Any:
     return run
 
 
-def test_airflows_timeout_of_a_deferral_lies_behind_ours(emulator: Emulator) -> None:
-    """So that our sentence is seen; should Airflow's fire after all, the sensor still times out as one."""
+def test_airflows_timeout_of_a_deferral_comes_after_ours(emulator: Emulator) -> None:
+    """Our message is seen first; should Airflow's fire after all, the sensor still times out as one."""
     emulator.configure(processing_seconds=HOUR)
     before = time.time()
-    run = waiting("backstop", submit(), 500)
+    run = deferred_run("backstop", submit(), 500)
     for task_id in ("operator", "sensor"):
         deadline = run.trigger(task_id).deadline
         assert before + 500 <= deadline <= time.time() + 500
@@ -189,9 +229,9 @@ def test_airflows_timeout_of_a_deferral_lies_behind_ours(emulator: Emulator) -> 
         {"version": 1, "generation_id": "../MINE", "ending": "completed", "message": "", "manifest": {}},
     ],
 )
-def test_an_event_that_cannot_be_used_is_no_success(emulator: Emulator, task_id: str, event: Any) -> None:
+def test_an_event_of_no_trigger_fails_the_task(emulator: Emulator, task_id: str, event: Any) -> None:
     emulator.configure(processing_seconds=HOUR)
-    run = waiting("events", submit(), 500)
+    run = deferred_run("events", submit(), 500)
     mine = run.trigger(task_id).generation_id
     if isinstance(event, dict) and "generation_id" in event:
         event = {**event, "generation_id": event["generation_id"].replace("MINE", mine)}
@@ -201,39 +241,3 @@ def test_an_event_that_cannot_be_used_is_no_success(emulator: Emulator, task_id:
     assert ended.value is None
     assert "cannot be used" in str(ended.error)
     assert (ended.manifest or {}).get("status") != "completed"
-
-
-def test_on_kill_of_an_operator_names_the_generation_and_asks_nothing(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As the task runner calls it on SIGTERM, while the task waits in its worker."""
-    import threading
-
-    from airflow.sdk import DAG
-
-    from tests.support.task_runs import Run
-
-    emulator.configure(processing_seconds=HOUR)
-    with DAG("kill") as dag:
-        task = operators()[0](
-            task_id="task", prompt="x", wait_for_completion=True, poll_interval=0.01, timeout=HOUR
-        )
-        task.on_kill()
-    assert "no way to cancel" not in capsys.readouterr().out, "there is nothing to say before a submission"
-    killed: list[Any] = []
-
-    def kill_when_it_waits() -> None:
-        while not emulator.ledger()["requests"].get("status"):
-            pass
-        killed.append(emulator.ledger()["tasks"][0]["id"])
-        emulator.force(killed[0], "complete")
-
-    killer = threading.Thread(target=kill_when_it_waits)
-    killer.start()
-    ended = Run(dag).attempt("task")
-    killer.join()
-    before = emulator.ledger()["totals"]["requests"]
-    ended.task.on_kill()
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "no way to cancel" in line]
-    assert killed[0] in line
-    assert emulator.ledger()["totals"]["requests"] == before

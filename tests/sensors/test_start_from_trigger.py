@@ -1,18 +1,17 @@
-"""A sensor that the scheduler hands to a triggerer: how it is started, how it ends, where it cannot be."""
+"""Sensors that start in the triggerer: start, end, and where a worker is needed."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-import warnings
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.airflow_versions import needs_sensor_in_triggerer
-from tests.support.sensor_runs import finish, hand_over, made, run_of, sensor
+from tests.support.sensor_runs import create_trigger, finish, run_of, run_trigger, sensor, start_trigger
 from tests.support.waits import HOUR, outcome, submit
 
 if TYPE_CHECKING:
@@ -23,19 +22,8 @@ pytestmark = needs_sensor_in_triggerer
 UNKNOWN = "veo_1703123456789_abc123def"
 
 
-@pytest.fixture(autouse=True)
-def _comms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A triggerer's way to Airflow, which Airflow's stand-in lacks; the e2e test has the real one."""
-    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
-
-    async def asend(comms: InProcessSupervisorComms, message: Any) -> Any:
-        return comms.send(message)
-
-    monkeypatch.setattr(InProcessSupervisorComms, "asend", asend, raising=False)
-
-
 def xcoms(run: Run) -> dict[str, Any]:
-    """What is stored, as a worker reads it."""
+    """Return the stored XComs by key, as a worker reads them."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -48,22 +36,22 @@ def xcoms(run: Run) -> dict[str, Any]:
         return {row.key: row.value for row in rows}
 
 
-def test_it_ends_with_the_xcoms_that_a_worker_would_leave(emulator: Emulator) -> None:
+def test_it_ends_with_the_xcoms_of_a_sensor_in_a_worker(emulator: Emulator) -> None:
     generation_id = submit()
     run = run_of("success", generation_id)
     state, _, worker = finish(run)
     assert (state, worker) == ("success", None)
-    told = xcoms(run)
-    assert told["return_value"] == told["generation"]["id"] == generation_id
-    assert told["generation"]["status"] == "completed"
-    assert told["_link_Veo3GenerationLink"] == told["generation_status_url"]
+    pushed = xcoms(run)
+    assert pushed["return_value"] == pushed["generation"]["id"] == generation_id
+    assert pushed["generation"]["status"] == "completed"
+    assert pushed["_link_Veo3GenerationLink"] == pushed["generation_status_url"]
     ordinary = run_of("ordinary", generation_id)
     assert ordinary.attempt("wait").state == "success"
-    assert xcoms(ordinary) == told
+    assert xcoms(ordinary) == pushed
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
-def test_without_a_return_value_where_none_is_wanted(emulator: Emulator) -> None:
+def test_do_xcom_push_decides_on_the_return_value(emulator: Emulator) -> None:
     run = run_of("quiet", submit(), do_xcom_push=False)
     assert finish(run)[0] == "success"
     assert sorted(xcoms(run)) == ["_link_Veo3GenerationLink", "generation", "generation_status_url"]
@@ -72,10 +60,10 @@ def test_without_a_return_value_where_none_is_wanted(emulator: Emulator) -> None
 @pytest.mark.parametrize("name", ["failed", "timeout", "unknown_id"])
 @pytest.mark.parametrize("choice", [None, "soft_fail", "never_fail"])
 @pytest.mark.parametrize("retries", [0, 1])
-def test_ends_that_are_no_success(
+def test_failures_fail_or_skip_the_task(
     emulator: Emulator, capsys: pytest.CaptureFixture[str], name: str, choice: str | None, retries: int
 ) -> None:
-    """With retries too, nothing is repeated: a worker says so, which costs one only where it goes wrong."""
+    """Nothing is retried: where the task has retries, a worker raises an error without a retry."""
     generation_id, options = outcome(name, emulator)
     choices = {choice: True} if choice else {}
     run = run_of(f"{name}_{choice}_{retries}", generation_id, retries=retries, **options, **choices)
@@ -89,7 +77,7 @@ def test_ends_that_are_no_success(
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_what_cannot_be_an_id_is_told_and_not_asked_for(
+def test_a_value_that_cannot_be_an_id_fails_without_a_request(
     emulator: Emulator, capsys: pytest.CaptureFixture[str], retries: int
 ) -> None:
     run = run_of(
@@ -103,34 +91,25 @@ def test_what_cannot_be_an_id_is_told_and_not_asked_for(
 
 
 def test_a_template_that_fails_in_the_triggerer_goes_to_a_worker(emulator: Emulator) -> None:
-    run = run_of("template_fails", "{{ params.wanted | nobodys_filter }}", params={"wanted": submit()})
-    with pytest.MonkeyPatch.context() as patch:
-        _, rendered, ti = hand_over(run)
-        from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
-
-        event = InProcessTestSupervisor.run_trigger_in_process(trigger=rendered, ti=ti)
-        assert "nobodys_filter" in event.payload["go_on_in_worker"]
-        run.dag.task_dict["wait"].generation_id = "{{ params.wanted }}"
-        patch.setattr(type(run.dag.task_dict["wait"]), "start_from_trigger", True)
-        ended = run.resume("wait", event.payload)
-    assert ended.state in ("success", "deferred")
+    generation_id = submit()
+    run = run_of("template_fails", "{{ params.wanted | no_filter }}", params={"wanted": generation_id})
+    event = run_trigger(start_trigger(run)[1])
+    assert "no_filter" in event.payload["go_on_in_worker"]
+    run.dag.task_dict["wait"].generation_id = "{{ params.wanted }}"
+    ended = run.resume("wait", event.payload)
+    assert (ended.state, ended.value) == ("success", generation_id)
 
 
 def test_the_deadline_survives_a_restarted_triggerer(emulator: Emulator) -> None:
-    """It comes from what Airflow has noted of the deferral, and lies before Airflow's own end of it."""
-    from airflow.models.trigger import Trigger
-    from airflow.utils.session import create_session
-
+    """It follows from the end that Airflow has stored for the deferral, and comes before that."""
     emulator.configure(processing_seconds=HOUR)
     for name, options in (("plain", {}), ("bounded", {"execution_timeout": timedelta(seconds=550)})):
         run = run_of(f"deadline_{name}", submit(), timeout=500, **options)
         before = time.time()
-        trigger_id, first, _ = hand_over(run)
+        trigger_id, first = start_trigger(run)
         after = time.time()
-        deadlines = [first.trigger._from_start()]
-        with create_session() as session:
-            again, _ = made(run, session.get(Trigger, trigger_id))
-        deadlines.append(again.trigger._from_start())
+        triggers = (first, create_trigger(run, trigger_id))
+        deadlines = [each.trigger.deadline_of_deferral() for each in triggers]
         assert deadlines[0] == pytest.approx(deadlines[1], abs=1e-3)
         assert before + 500 - 0.1 <= deadlines[0] <= after + 500 + 0.1
         assert run.until("wait").timestamp() - deadlines[0] == pytest.approx(50 if options else 120, abs=1)
@@ -139,20 +118,18 @@ def test_the_deadline_survives_a_restarted_triggerer(emulator: Emulator) -> None
 def test_a_deadline_that_passed_while_no_triggerer_ran(emulator: Emulator) -> None:
     emulator.configure(processing_seconds=HOUR)
     run = run_of("late", submit(), timeout=500)
-    _, rendered, ti = hand_over(run)
+    _, rendered = start_trigger(run)
     rendered.trigger.timeout_after = datetime.now(UTC)
-    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
-
     began = time.monotonic()
-    event = InProcessTestSupervisor.run_trigger_in_process(trigger=rendered, ti=ti)
+    event = run_trigger(rendered)
     assert event.task_instance_state == "failed"
-    assert time.monotonic() - began < 300, "it waits for the end of the timeout that it was made with"
+    assert time.monotonic() - began < 300, "it waits as if the wait had begun now"
     assert emulator.ledger()["requests"]["status"] == {"200": 1}
 
 
 def test_round_trip(emulator: Emulator) -> None:
     run = run_of("round", UNKNOWN, poke_interval=None, retries=2, soft_fail=True)
-    _, rendered, _ = hand_over(run)
+    _, rendered = start_trigger(run)
     path, kwargs = rendered.trigger.serialize()
     assert path == "airflow_provider_veo3.triggers.sensor.Veo3SensorTrigger"
     assert json.loads(json.dumps(kwargs)) == kwargs
@@ -201,7 +178,7 @@ def test_the_output_of_a_task_is_pulled_in_the_triggerer() -> None:
         ("macros", "own macros"),
     ],
 )
-def test_where_it_cannot_be_done_the_author_is_told(
+def test_the_dag_author_is_warned_where_a_worker_is_needed(
     why: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.sdk import DAG, task, task_group
@@ -235,8 +212,8 @@ def test_where_it_cannot_be_done_the_author_is_told(
             case _:
                 found.append(sensor(UNKNOWN))
 
-    told = pytest.warns(UserWarning, match=f"wait'.*{says}.* A worker starts the wait, and defers")
-    with DAG(f"why_{why.replace(' ', '_')}", user_defined_macros=macros), told:
+    warned = pytest.warns(UserWarning, match=f"wait'.*{says}.* A worker starts the wait, and defers")
+    with DAG(f"why_{why.replace(' ', '_')}", user_defined_macros=macros), warned:
         make()
     (one,) = found
     assert one.start_from_trigger is False
@@ -244,7 +221,7 @@ def test_where_it_cannot_be_done_the_author_is_told(
     assert one.deferrable is True
 
 
-def test_mapped_ones_go_to_a_worker_and_say_so(
+def test_mapped_sensors_start_in_a_worker_with_a_warning(
     emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from airflow.sdk import DAG
@@ -254,7 +231,7 @@ def test_mapped_ones_go_to_a_worker_and_say_so(
     from tests.support.task_runs import Run
 
     ids = [submit(), submit()]
-    with warnings.catch_warnings(), DAG("mapped_from_trigger") as dag:
+    with DAG("mapped_from_trigger") as dag:
         Veo3GenerationSensor.partial(task_id="wait", poke_interval=0.02, start_from_trigger=True).expand(
             generation_id=ids
         )
@@ -267,7 +244,7 @@ def test_mapped_ones_go_to_a_worker_and_say_so(
     assert "does not work in mapped tasks" in capsys.readouterr().out
 
 
-def test_where_the_xcoms_cannot_be_pushed_a_worker_ends_it(
+def test_a_worker_ends_the_task_where_the_triggerer_cannot_push_xcoms(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.sdk.bases.xcom import BaseXCom

@@ -1,4 +1,4 @@
-"""A sensor that is to start in the triggerer, on an Airflow that cannot do it: before 3.3."""
+"""Sensors with ``start_from_trigger`` before Airflow 3.3, which start in a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_worker_starts_the_wait_and_the_author_is_told(
+def test_a_worker_starts_the_wait_and_the_dag_author_is_warned(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
     from airflow.sdk import DAG
@@ -25,8 +25,8 @@ def test_a_worker_starts_the_wait_and_the_author_is_told(
     monkeypatch.delattr(BaseTrigger, "render_template_fields", raising=False)  # new in 3.3
     emulator.configure(processing_seconds=3600)
     generation_id = submit()
-    told = pytest.warns(UserWarning, match=r"wait'.*Airflow 3\.3.* A worker starts the wait, and defers")
-    with DAG(f"in_worker_{retries}") as dag, told:
+    warned = pytest.warns(UserWarning, match=r"wait'.*Airflow 3\.3.* A worker starts the wait, and defers")
+    with DAG(f"in_worker_{retries}") as dag, warned:
         Veo3GenerationSensor(
             task_id="wait",
             generation_id="{{ params.wanted }}",

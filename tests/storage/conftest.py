@@ -1,4 +1,4 @@
-"""A store on a disk beside a file host, and an object store, as ``s3://my_s3@bucket/``."""
+"""Video store on a folder with a file host, and an object store as ``s3://my_s3@bucket/``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.sdk.io.store import _STORE_CACHE, attach
 
 from tests.support.file_host import running_file_host
 from tests.support.object_store import Bucket, BucketFileSystem
-from tests.support.place import Place
+from tests.support.store_rig import StoreRig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def rig(tmp_path: Path) -> Iterator[StoreRig]:
     with running_file_host() as host:
-        yield Place(host, tmp_path)
+        yield StoreRig(host, tmp_path)

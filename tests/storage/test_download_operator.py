@@ -1,3 +1,5 @@
+"""The download operator, against an emulator's API and file host."""
+
 from __future__ import annotations
 
 import hashlib
@@ -8,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,8 @@ from airflow_provider_veo3.exceptions import (
 )
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator, read_generation_ids
-from airflow_provider_veo3.storage.source import StoppableClock
+from tests.support.store_rig import ImpatientDownloadOperator
+from tests.support.until import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +41,7 @@ CONN_ID = "veo3_under_test"
 
 @dataclass
 class FakeTaskInstance:
-    """Takes the XComs of a task that is run without a scheduler."""
+    """Receiver of the XComs of a task that runs without a scheduler."""
 
     xcoms: dict[str, Any] = field(default_factory=dict)
 
@@ -49,25 +51,25 @@ class FakeTaskInstance:
 
 @dataclass
 class Account:
-    """An account at the emulator, and a task that downloads from it."""
+    """Account of the emulator, and a task that downloads from it."""
 
     emulator: Emulator
     folder: Path
     ti: FakeTaskInstance = field(default_factory=FakeTaskInstance)
 
     def generate(self, samples: int = 1) -> str:
-        """Have a generation made."""
+        """Submit a generation and return its id."""
         return Veo3Hook(CONN_ID).text_to_video("a tide pool", sample_count=samples).id
 
     def download(self, generation_id: Any, **parameters: Any) -> list[dict[str, Any]]:
         defaults = {"destination": f"file://{self.folder}", "veo3_conn_id": CONN_ID}
-        operator = Veo3DownloadOperator(
+        operator = ImpatientDownloadOperator(
             task_id="download", generation_id=generation_id, **{**defaults, **parameters}
         )
         return operator.execute({"ti": self.ti})  # type: ignore[typeddict-item]
 
     def requests(self, endpoint: str) -> list[dict[str, Any]]:
-        """What the emulator was asked, as its ledger has it."""
+        """Return the requests in the emulator's ledger."""
         return [each for each in self.emulator.ledger()["recent_requests"] if each["endpoint"] == endpoint]
 
 
@@ -85,13 +87,10 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses take no time; being stopped works as ever."""
-    pause = StoppableClock.pause
-    monkeypatch.setattr(StoppableClock, "pause", lambda self, seconds: pause(self, 0))
-    clock = SimpleNamespace(sleep=lambda seconds: None, monotonic=time.monotonic, time=time.time)
-    monkeypatch.setattr("airflow_provider_veo3.api.transport.time", clock)
+@pytest.fixture
+def no_api_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the API's transport retry without pauses."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_every_video_of_a_generation_is_stored_and_returned(account: Account) ->
     assert account.ti.xcoms == {"stored_video_uris": [video["uri"] for video in videos]}
 
 
-def test_a_retry_asks_for_nothing_that_is_stored(account: Account) -> None:
+def test_a_retry_downloads_nothing_that_is_stored(account: Account) -> None:
     generation_id = account.generate()
     first = account.download(generation_id)
     inode = (account.folder / f"{generation_id}_0.mp4").stat().st_ino
@@ -159,7 +158,7 @@ def test_one_fault_of_the_file_host_is_survived(account: Account, fault: dict[st
     assert account.emulator.ledger()["api_key_leaks"] == []
 
 
-def test_a_cut_download_is_continued_not_repeated(account: Account) -> None:
+def test_a_cut_download_is_resumed_not_repeated(account: Account) -> None:
     generation_id = account.generate()
     account.emulator.inject(Fault("truncate", endpoint="file", bytes=2 * 2**20))
     account.download(generation_id)
@@ -167,14 +166,14 @@ def test_a_cut_download_is_continued_not_repeated(account: Account) -> None:
     assert task["fetched"] == [{"index": 0, "requests": 2, "bytes": SIZE}]
 
 
-def test_a_link_that_expired_on_the_way_is_renewed(account: Account) -> None:
+def test_a_link_that_expired_meanwhile_is_renewed(account: Account) -> None:
     generation_id = account.generate()
     account.emulator.inject(Fault("expire", endpoint="file"))
     account.download(generation_id)
     assert len(account.requests("download")) == 2
 
 
-def test_a_host_that_sends_pages_for_ever_stores_nothing(account: Account) -> None:
+def test_nothing_is_stored_from_a_host_that_sends_only_web_pages(account: Account) -> None:
     generation_id = account.generate()
     account.emulator.inject(Fault("html_instead", endpoint="file", times=None))
     with pytest.raises(Veo3CorruptVideoError, match=r"text/html"):
@@ -183,21 +182,21 @@ def test_a_host_that_sends_pages_for_ever_stores_nothing(account: Account) -> No
     assert account.ti.xcoms == {}
 
 
-def test_what_failed_is_named_with_what_is_stored(account: Account) -> None:
+def test_the_error_names_failed_and_stored_files(account: Account) -> None:
     good, bad = account.generate(), account.generate()
     account.emulator.inject(Fault("status", endpoint="file", status=403, times=None, task_id=bad))
     with pytest.raises(Veo3StorageError) as caught:
         account.download([bad, good, "veo_unknown"])
-    for told in (f"{bad} file 0", f"{good}_0.mp4", "veo_unknown"):
-        assert told in str(caught.value)
+    for part in (f"{bad} file 0", f"{good}_0.mp4", "veo_unknown"):
+        assert part in str(caught.value)
     assert [path.name for path in account.folder.iterdir()] == [f"{good}_0.mp4"]
     account.emulator.clear_faults()
     assert [video["generation_id"] for video in account.download([bad, good])] == [bad, good]
 
 
-def test_ids_come_in_any_shape_a_mapped_task_gives_them() -> None:
+def test_ids_are_read_from_every_shape_that_mapped_tasks_return() -> None:
     class Lazy(Sequence[str]):
-        """As the XComs of a mapped task: read one by one."""
+        """XComs of a mapped task, read one by one."""
 
         def __len__(self) -> int:
             return 2
@@ -217,12 +216,12 @@ def test_ids_come_in_any_shape_a_mapped_task_gives_them() -> None:
 @pytest.mark.parametrize(
     "value", [None, "", "../../etc/passwd", "['veo_a', 'veo_b']", 7, b"veo_a", {"id": "a"}, ["a", 7]]
 )
-def test_what_is_no_id_is_refused(value: Any) -> None:
+def test_a_value_that_is_no_id_is_refused(value: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"generation_id=.*allowed"):
         read_generation_ids(value)
 
 
-def test_no_ids_store_nothing_and_ask_nothing(account: Account) -> None:
+def test_an_empty_list_stores_and_requests_nothing(account: Account) -> None:
     assert account.download([]) == []
     assert account.ti.xcoms == {"stored_video_uris": []}
     assert account.emulator.ledger()["recent_requests"] == []
@@ -240,9 +239,7 @@ def test_no_ids_store_nothing_and_ask_nothing(account: Account) -> None:
     ],
     ids=str,
 )
-def test_a_bad_parameter_is_told_before_anything_is_asked(
-    account: Account, parameters: dict[str, Any]
-) -> None:
+def test_a_bad_parameter_is_reported_before_any_request(account: Account, parameters: dict[str, Any]) -> None:
     (name,) = parameters
     with pytest.raises(Veo3ValidationError) as caught:
         account.download(**{"generation_id": ["veo_a", "veo_b"], **parameters})
@@ -255,14 +252,14 @@ def test_an_unknown_generation_fails_at_once(account: Account) -> None:
         account.download("veo_unknown")
 
 
-def test_a_generation_without_files_says_so(account: Account) -> None:
+def test_a_generation_without_files_says_so(account: Account, no_api_pauses: None) -> None:
     account.emulator.inject(Fault("no_videos"))
     generation_id = account.generate()
     with pytest.raises(Veo3NoVideosError):
         account.download(generation_id)
 
 
-def test_an_unfinished_generation_says_so(account: Account) -> None:
+def test_an_unfinished_generation_says_so(account: Account, no_api_pauses: None) -> None:
     account.emulator.configure(processing_seconds=600)
     generation_id = account.generate()
     with pytest.raises(Veo3VideoNotReadyError):
@@ -291,22 +288,21 @@ def test_the_key_never_reaches_the_file_host_nor_the_log(
     assert "X-Goog-Signature" not in shown
 
 
-def test_being_killed_ends_the_transfers(account: Account, hold: Hold) -> None:
+def test_on_kill_stops_the_transfers(account: Account, hold: Hold) -> None:
     operator = Veo3DownloadOperator(
         task_id="download", generation_id="veo_a", destination=str(account.folder), veo3_conn_id=CONN_ID
     )
-    operator.on_kill()  # before it began: nothing to end
+    operator.on_kill()  # before it runs: nothing to stop
     generation_id = account.generate()
     account.emulator.inject(Fault("stall", endpoint="file", bytes=2 * 2**20))
     operator.generation_id = generation_id
 
-    def kill_once_begun() -> None:
-        while not account.folder.exists() or not any(account.folder.iterdir()):
-            time.sleep(0.001)
+    def kill_during_transfer() -> None:
+        until("a file being written", lambda: next(account.folder.glob(".*"), None))
         operator.on_kill()
         hold.end()
 
-    killer = threading.Thread(target=kill_once_begun, daemon=True)
+    killer = threading.Thread(target=kill_during_transfer, daemon=True)
     killer.start()
     with pytest.raises(Veo3StorageError, match="the task was ended"):
         operator.execute({"ti": account.ti})  # type: ignore[typeddict-item]
@@ -314,7 +310,7 @@ def test_being_killed_ends_the_transfers(account: Account, hold: Hold) -> None:
     assert not any(account.folder.iterdir())
 
 
-def test_the_templated_fields_are_rendered_before_anything_is_checked() -> None:
+def test_templates_are_rendered_before_anything_is_checked() -> None:
     with DAG("templates"):
         operator = Veo3DownloadOperator(
             task_id="download",
@@ -330,7 +326,7 @@ def test_the_templated_fields_are_rendered_before_anything_is_checked() -> None:
     assert operator.veo3_conn_id == "veo3_blue"
 
 
-def test_it_can_be_mapped() -> None:
+def test_the_operator_can_be_mapped() -> None:
     with DAG("mapped"):
         mapped = Veo3DownloadOperator.partial(task_id="download", destination="/videos").expand(
             generation_id=["veo_a", "veo_b"]
@@ -341,7 +337,7 @@ def test_it_can_be_mapped() -> None:
     assert [link.name for link in mapped.operator_extra_links] == ["Stored video"]
 
 
-def test_a_dag_file_that_imports_it_loads_no_http_library() -> None:
+def test_importing_the_operator_loads_no_http_library() -> None:
     code = (
         "import sys, airflow.sdk; before = set(sys.modules);"
         "import airflow_provider_veo3.operators.download;"

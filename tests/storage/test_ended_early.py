@@ -1,4 +1,4 @@
-"""A task that is ended, runs out of time or disk, or is killed, leaves nothing to be seen."""
+"""Tasks that are ended, time out, fill the disk or are killed: nothing becomes visible."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_veo3.exceptions import Veo3StorageError
-from airflow_provider_veo3.storage.destination import CHUNK
-from tests.support.place import BIG, Api, FakeClock, Place
+from airflow_provider_veo3.storage.sink import CHUNK_SIZE
+from tests.support.store_rig import BIG, Api, FakeClock, StoreRig
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Video
 
 
-def test_a_stopped_task_leaves_nothing_behind(place: Place) -> None:
-    place.offer(BIG)
-    place.host.watch = lambda sent: place.clock.stop() if sent >= CHUNK else None
+def test_a_stopped_task_leaves_nothing_behind(rig: StoreRig) -> None:
+    rig.offer(BIG)
+    rig.host.on_sent = lambda sent: rig.clock.stop() if sent >= CHUNK_SIZE else None
     with pytest.raises(Veo3StorageError, match="the task was ended"):
-        place.store()
-    assert place.is_empty
+        rig.store()
+    assert rig.is_empty
 
 
 class Timeout(BaseException):
-    """As Airflow's own, which a handler raises in the main thread."""
+    """Stand-in for Airflow's timeout, which a handler raises in the main thread."""
 
 
-def test_a_timeout_ends_what_runs_and_leaves_no_half_file(place: Place) -> None:
+def test_a_timeout_stops_the_transfers_and_leaves_no_half_file(rig: StoreRig) -> None:
     started, stopped = threading.Event(), threading.Event()
 
     class TimedApi(Api):
-        def resolve(self, generation_id: str) -> tuple[Video, ...]:
+        def get_videos(self, generation_id: str) -> tuple[Video, ...]:
             if generation_id == "veo_2":
                 assert started.wait(60)
                 raise Timeout
-            return super().resolve(generation_id)
+            return super().get_videos(generation_id)
 
     class TimedClock(FakeClock):
         def stop(self) -> None:
@@ -46,81 +46,81 @@ def test_a_timeout_ends_what_runs_and_leaves_no_half_file(place: Place) -> None:
             stopped.set()
 
     def hold(sent: int) -> None:
-        if sent == CHUNK:
+        if sent == CHUNK_SIZE:
             started.set()
             assert stopped.wait(60)
 
-    place.api, place.clock = TimedApi(), TimedClock()
-    place.offer(BIG)
-    place.host.watch = hold
+    rig.api, rig.clock = TimedApi(), TimedClock()
+    rig.offer(BIG)
+    rig.host.on_sent = hold
     with pytest.raises(Timeout):
-        place.store("veo_1", "veo_2")
-    assert place.is_empty
+        rig.store("veo_1", "veo_2")
+    assert rig.is_empty
 
 
-def test_a_task_ended_while_it_asks_for_links_says_so(place: Place) -> None:
-    place.clock.stop()
+def test_a_task_ended_while_it_requests_links_says_so(rig: StoreRig) -> None:
+    rig.clock.stop()
     with pytest.raises(Veo3StorageError, match="veo_1 was not stored: the task was ended"):
-        place.store("veo_1", "veo_2")
-    assert place.api.asked == []
+        rig.store("veo_1", "veo_2")
+    assert rig.api.requests == []
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(rig: StoreRig) -> None:
     import resource
     import signal
 
-    place.offer(BIG)
+    rig.offer(BIG)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (CHUNK, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (CHUNK_SIZE, hard))
     try:
         with pytest.raises(Veo3StorageError, match=r"veo_1_0\.mp4 could not be written.*credits are spent"):
-            place.store()
+            rig.store()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
-    assert place.is_empty
+    assert rig.is_empty
 
 
 KILLED = """
 import sys
 from airflow_provider_veo3.storage.destination import Destination
 sys.path.insert(0, sys.argv[3])
-from tests.support.file_host import fetch
+from tests.support.file_host import open_file
 from airflow_provider_veo3.api.models import Video
 from airflow_provider_veo3.storage.store import VideoStore
-from airflow_provider_veo3.storage.source import StoppableClock
+from airflow_provider_veo3.storage.transfer import StoppableClock
 VideoStore(
     Destination(sys.argv[1]), filename="{generation_id}_{index}.mp4",
-    resolve=lambda generation_id: (Video(sys.argv[2], "video/mp4", None),),
-    fetch=fetch, max_concurrency=1, clock=StoppableClock(),
+    get_videos=lambda generation_id: (Video(sys.argv[2], "video/mp4", None),),
+    open_file=open_file, max_concurrency=1, clock=StoppableClock(),
 ).store(["veo_1"])
 """
 
 
-def test_a_worker_killed_in_the_middle_leaves_nothing_to_be_seen_and_a_retry_succeeds(place: Place) -> None:
-    place.offer(BIG)
-    arguments = [str(place.folder), place.host.link("one.mp4"), str(Path(__file__).parents[2])]
+def test_a_killed_worker_leaves_nothing_visible_and_its_retry_succeeds(rig: StoreRig) -> None:
+    rig.offer(BIG)
+    arguments = [str(rig.folder), rig.host.link("one.mp4"), str(Path(__file__).parents[2])]
     half, dead = threading.Event(), threading.Event()
 
     def hold(sent: int) -> None:
-        if sent == 3 * CHUNK:
+        if sent == 3 * CHUNK_SIZE:
             half.set()
             dead.wait(60)
 
-    place.host.watch = hold
+    rig.host.on_sent = hold
     worker = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
     try:
         assert half.wait(300)
-        while sum(path.stat().st_size for path in place.folder.iterdir()) < CHUNK:
+        while sum(path.stat().st_size for path in rig.folder.iterdir()) < CHUNK_SIZE:
             assert worker.poll() is None
         worker.kill()
     finally:
         worker.kill()
         worker.wait()
         dead.set()
-    assert place.visible == {}
-    assert len(place.hidden) == 1
-    place.host.watch = None
-    place.store()
-    assert place.visible == {"veo_1_0.mp4": BIG}
+    assert rig.visible == {}
+    assert len(rig.hidden) == 1
+    rig.host.on_sent = None
+    rig.store()
+    assert rig.visible == {"veo_1_0.mp4": BIG}

@@ -1,4 +1,4 @@
-"""Reading the images a generation starts from, from real files and object stores."""
+"""Images read from local files and object stores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_local_file_is_read_whatever_its_name(tmp_path: Path, data: bytes, mim
 
 
 @pytest.mark.parametrize("source", [None, "", "  ", 5, b"x", ["a.png"], {"path": "a"}])
-def test_what_is_no_path_is_refused(source: Any) -> None:
+def test_a_source_that_is_no_path_is_refused(source: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"^first_frame=.*path or object storage URI"):
         read_image("first_frame", source)
 
@@ -38,7 +38,7 @@ def test_what_is_no_path_is_refused(source: Any) -> None:
 @pytest.mark.parametrize(
     "source", ["{tmp}/none.png", "{tmp}", "{tmp}/cat.png/x", "{tmp}/\x00.png", "nosuch://b/k.png"]
 )
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path, source: str) -> None:
+def test_a_file_that_does_not_exist_is_refused(tmp_path: Path, source: str) -> None:
     (tmp_path / "cat.png").write_bytes(PNG)
     with pytest.raises(Veo3ValidationError, match=r"^image=.*a JPEG or PNG file that exists"):
         read_image("image", source.format(tmp=tmp_path))
@@ -62,7 +62,7 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(source: str) -> None:
         (b"\x89", "starts with 89"),
     ],
 )
-def test_a_file_that_is_no_image_is_refused(
+def test_a_file_that_is_neither_jpeg_nor_png_is_refused(
     tmp_path: Path, data: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the message cuts a long path
@@ -73,7 +73,7 @@ def test_a_file_that_is_no_image_is_refused(
     assert "cat.png" in str(caught.value)
 
 
-def test_a_file_of_20_mib_is_read_and_a_larger_one_is_not_even_opened(tmp_path: Path) -> None:
+def test_a_file_of_20_mib_is_read_and_a_larger_one_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "cat.png"
     path.write_bytes(PNG + bytes(MAX_IMAGE_BYTES - len(PNG)))
     assert len(read_image("image", str(path)).data) == MAX_IMAGE_BYTES
@@ -84,20 +84,20 @@ def test_a_file_of_20_mib_is_read_and_a_larger_one_is_not_even_opened(tmp_path: 
 
 
 class Store(MemoryFileSystem):  # type: ignore[misc]
-    """An object store that may be out of order, or tell a size that is out of date."""
+    """Object store that may raise errors, or report an outdated size."""
 
     protocol = "s3"
     cachable = False
     store: dict[str, Any] = {}  # noqa: RUF012 - the base class shares it too
     pseudo_dirs = [""]  # noqa: RUF012
-    trouble: Exception | None = None
-    told_size: int | None = None
+    error: Exception | None = None
+    outdated_size: int | None = None
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        if self.trouble is not None:
-            raise self.trouble
-        told: dict[str, Any] = super().info(path, **kwargs)
-        return told if self.told_size is None else {**told, "size": self.told_size}
+        if self.error is not None:
+            raise self.error
+        info: dict[str, Any] = super().info(path, **kwargs)
+        return info if self.outdated_size is None else {**info, "size": self.outdated_size}
 
 
 @pytest.fixture
@@ -122,18 +122,18 @@ def test_a_mistyped_connection_is_refused_before_the_store_is_asked(store: Store
 
 
 @pytest.mark.parametrize(
-    "trouble", [PermissionError("denied"), OSError("down"), RuntimeError("odd"), TimeoutError()]
+    "error", [PermissionError("denied"), OSError("down"), RuntimeError("odd"), TimeoutError()]
 )
-def test_a_store_in_trouble_is_no_fault_of_the_value(store: Store, trouble: Exception) -> None:
-    store.trouble = trouble
+def test_an_error_of_the_store_may_be_retried(store: Store, error: Exception) -> None:
+    store.error = error
     with pytest.raises(Veo3StorageError, match=r"^image='s3://bucket/cat.png' cannot be read now") as caught:
         read_image("image", "s3://bucket/cat.png")
     assert "Nothing was submitted or spent" in str(caught.value)
-    assert caught.value.__cause__ is trouble
+    assert caught.value.__cause__ is error
 
 
 def test_an_object_that_grew_is_read_no_further_than_the_limit(store: Store) -> None:
     store.pipe("/bucket/cat.png", PNG + bytes(MAX_IMAGE_BYTES))
-    store.told_size = 100
+    store.outdated_size = 100
     with pytest.raises(Veo3ValidationError, match=f"this one has {MAX_IMAGE_BYTES + 1}"):
         read_image("image", "s3://bucket/cat.png")

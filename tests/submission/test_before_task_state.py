@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_veo3.submission.store import context_memory
+from airflow_provider_veo3.submission.store import record_store
 from tests.support.connections import use_connection
 from tests.support.runs import (
     DEFER,
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("retry_delay", "passed"), [(0, 0), (60, 60), (300, 180)])
-def test_a_quick_retry_has_not_waited_for_the_answer_yet(
-    retry_delay: int, passed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_veo3.submission.record.ACCEPTANCE_SPAN", 180.0)
+def test_a_quick_retry_has_not_waited_for_the_answer_yet(retry_delay: int, passed: int) -> None:
     generate = generating(retry_delay=timedelta(seconds=retry_delay)).get_task(TASK)
     run = SimpleNamespace(clear_number=0, start_date=datetime.now(UTC))
     ti = SimpleNamespace(try_number=2, max_tries=2)
-    memory = context_memory({"ti": ti, "task": generate, "dag_run": run}, durable=True)  # type: ignore[typeddict-item]
+    memory = record_store({"ti": ti, "task": generate, "dag_run": run}, durable=True)  # type: ignore[typeddict-item]
     before = time.time()
     record = memory.load("fingerprint")
     assert record is not None

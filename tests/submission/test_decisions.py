@@ -1,4 +1,4 @@
-"""The decisions of an exactly-once submission, as tables."""
+"""Decisions of a submission that is paid for once, as tables."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import was_not_accepted
 from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError, Veo3StateError
-from airflow_provider_veo3.submission import record as submission
-from airflow_provider_veo3.submission.record import Phase, Record, Step
+from airflow_provider_veo3.submission import decisions
+from airflow_provider_veo3.submission.decisions import Step, Timings
+from airflow_provider_veo3.submission.record import Phase, Record, intent
 
 OURS, THEIRS = "ours", "theirs"
 INTENT = Record(Phase.INTENT, OURS, 100.0, 100.0, 2, superseded=("veo_0",))
@@ -32,13 +33,13 @@ SUBMITTED = dataclasses.replace(INTENT, phase=Phase.SUBMITTED, generation_id="ve
         (dataclasses.replace(INTENT, phase=Phase.REFUSED), OURS, 2, Step.SUBMIT),
         (SUBMITTED, OURS, 2, Step.REATTACH),
         (SUBMITTED, OURS, 5, Step.REATTACH),  # cleared before it ever succeeded
-        (submission.delivered(SUBMITTED, "veo_1", 2), OURS, 2, Step.REATTACH),
-        (submission.delivered(SUBMITTED, "veo_1", 2), OURS, 3, Step.SUBMIT),  # cleared after it had
+        (SUBMITTED.delivered("veo_1", 2), OURS, 2, Step.REATTACH),
+        (SUBMITTED.delivered("veo_1", 2), OURS, 3, Step.SUBMIT),  # cleared after it had
         *((dataclasses.replace(SUBMITTED, phase=phase), THEIRS, 2, Step.SUBMIT) for phase in Phase),
     ],
 )
 def test_first_step(record: Record | None, fingerprint: str, max_tries: int, step: Step) -> None:
-    assert submission.first_step(record, fingerprint, max_tries) is step
+    assert decisions.first_step(record, fingerprint, max_tries) is step
 
 
 @pytest.mark.parametrize(
@@ -55,35 +56,35 @@ def test_first_step(record: Record | None, fingerprint: str, max_tries: int, ste
 def test_next_intent(
     record: Record | None, fingerprint: str, since: float, superseded: tuple[str, ...]
 ) -> None:
-    intent = submission.next_intent(record, fingerprint, 4, 500.0)
-    assert intent == Record(Phase.INTENT, fingerprint, since, 500.0, 4, superseded=superseded)
+    written = intent(record, fingerprint, 4, 500.0)
+    assert written == Record(Phase.INTENT, fingerprint, since, 500.0, 4, superseded=superseded)
 
 
 def test_a_record_stays_small_and_keeps_the_latest_ids() -> None:
     record: Record | None = None
     for number in range(150):
         generation = Generation(f"veo_{number}", Status.FAILED)
-        record = submission.submitted(submission.next_intent(record, OURS, 2, number), generation)
+        record = intent(record, OURS, 2, number).submitted(generation)
     assert record is not None
     assert record.superseded == tuple(f"veo_{number}" for number in range(49, 149))
-    passed = submission.passing_over(record, ["veo_a", "veo_b"])
+    passed = record.passing_over(["veo_a", "veo_b"])
     assert passed.superseded == (*record.superseded[2:], "veo_a", "veo_b")
 
 
 def test_refused_tells_only_of_the_last_request() -> None:
-    assert submission.refused(INTENT).phase is Phase.REFUSED
-    after_unknown = submission.next_intent(INTENT, OURS, 2, 500.0)
-    assert submission.refused(after_unknown) == after_unknown
+    assert INTENT.refused().phase is Phase.REFUSED
+    after_unknown = intent(INTENT, OURS, 2, 500.0)
+    assert after_unknown.refused() == after_unknown
 
 
-def test_submitted_delivered_and_given_up_keep_what_was_known() -> None:
+def test_submitted_delivered_and_lost_keep_what_was_known() -> None:
     accepted = Generation("veo_1", Status.PENDING, credits_remaining=7)
-    assert submission.submitted(INTENT, accepted) == SUBMITTED
-    done = submission.delivered(SUBMITTED, "veo_1", 9)
+    assert INTENT.submitted(accepted) == SUBMITTED
+    done = SUBMITTED.delivered("veo_1", 9)
     assert done == dataclasses.replace(SUBMITTED, phase=Phase.DELIVERED, max_tries=9)
-    assert submission.delivered(INTENT, "veo_1", 2).generation_id == "veo_1"
-    given_up = submission.given_up(SUBMITTED)
-    assert given_up == dataclasses.replace(INTENT, superseded=("veo_0", "veo_1"))
+    assert INTENT.delivered("veo_1", 2).generation_id == "veo_1"
+    lost = SUBMITTED.lost_to_another_task()
+    assert lost == dataclasses.replace(INTENT, superseded=("veo_0", "veo_1"))
 
 
 @pytest.mark.parametrize(
@@ -95,10 +96,8 @@ def test_submitted_delivered_and_given_up_keep_what_was_known() -> None:
         (1000.0, 1600.0, 1610.0),
     ],
 )
-def test_settled_at(sent: float, noticed: float, settled: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submission, "LISTING_LAG", 10.0)
-    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 100.0)
-    assert submission.settled_at(sent, noticed) == settled
+def test_settled_at(sent: float, noticed: float, settled: float) -> None:
+    assert Timings(listing_lag=10.0, acceptance_span=100.0).settled_at(sent, noticed) == settled
 
 
 def created(name: str, second: int | None) -> Generation:
@@ -123,22 +122,22 @@ OLD, NEW, UNDATED = created("veo_old", 10), created("veo_new", 20), created("veo
     ],
 )
 def test_choose(found: tuple[Generation, ...], policy: Any, rivals: int, chosen: Generation | None) -> None:
-    assert submission.choose(found, policy, rivals=rivals) is chosen
+    assert decisions.choose(found, policy, rivals=rivals) is chosen
 
 
 @pytest.mark.parametrize(("found", "rivals"), [((NEW, OLD), 0), ((NEW, OLD, UNDATED), 1)])
 def test_choose_asks_a_person_and_names_the_ids(found: tuple[Generation, ...], rivals: int) -> None:
     with pytest.raises(Veo3AmbiguousSubmissionError) as raised:
-        submission.choose(found, "fail", rivals=rivals)
+        decisions.choose(found, "fail", rivals=rivals)
     assert all(generation.id in str(raised.value) for generation in found)
 
 
 def test_what_may_be_a_lookalikes_is_not_taken_for_ours() -> None:
-    assert submission.choose((), "fail", lookalikes=1) is None
-    assert submission.choose((OLD,), "adopt_newest", lookalikes=1) is OLD
-    assert submission.choose((OLD,), "resubmit", lookalikes=1) is None
+    assert decisions.choose((), "fail", lookalikes=1) is None
+    assert decisions.choose((OLD,), "adopt_newest", lookalikes=1) is OLD
+    assert decisions.choose((OLD,), "resubmit", lookalikes=1) is None
     with pytest.raises(Veo3AmbiguousSubmissionError, match="veo_old"):
-        submission.choose((OLD,), "fail", lookalikes=1)
+        decisions.choose((OLD,), "fail", lookalikes=1)
 
 
 def records() -> st.SearchStrategy[Record]:
@@ -204,9 +203,9 @@ def test_a_spoilt_record_is_an_error_or_usable(record: Record, data: st.DataObje
         return
     assert read is not None
     assert read.to_json() == stored
-    intent = submission.next_intent(read, read.fingerprint, read.max_tries, 1.0)
-    assert Record.from_json(intent.to_json()) == intent
-    assert submission.first_step(read, read.fingerprint, read.max_tries) in Step
+    following = intent(read, read.fingerprint, read.max_tries, 1.0)
+    assert Record.from_json(following.to_json()) == following
+    assert decisions.first_step(read, read.fingerprint, read.max_tries) in Step
 
 
 @pytest.mark.parametrize(
@@ -264,7 +263,7 @@ def test_everything_that_is_sent_changes_the_fingerprint(change: dict[str, Any])
     changed = dataclasses.replace(REQUEST, **change)
     names = {field.name for field in dataclasses.fields(REQUEST)} - {"_", "type", "images"}
     assert set(change) <= names
-    assert submission.fingerprint_of(changed, "conn", "http://a") != submission.fingerprint_of(
+    assert decisions.fingerprint_of(changed, "conn", "http://a") != decisions.fingerprint_of(
         REQUEST, "conn", "http://a"
     )
 
@@ -274,15 +273,15 @@ def test_where_it_goes_the_endpoint_and_the_images_change_the_fingerprint() -> N
     frames = (Image("first_frame", PNG + b"1"), Image("last_frame", PNG + b"2"))
     swapped = (Image("first_frame", PNG + b"2"), Image("last_frame", PNG + b"1"))
     fingerprints = [
-        submission.fingerprint_of(REQUEST, "conn", "http://a"),
-        submission.fingerprint_of(REQUEST, "other", "http://a"),
-        submission.fingerprint_of(REQUEST, "conn", "http://b"),
-        submission.fingerprint_of(IMAGE, "conn", "http://a"),
-        submission.fingerprint_of(other_bytes, "conn", "http://a"),
-        submission.fingerprint_of(
+        decisions.fingerprint_of(REQUEST, "conn", "http://a"),
+        decisions.fingerprint_of(REQUEST, "other", "http://a"),
+        decisions.fingerprint_of(REQUEST, "conn", "http://b"),
+        decisions.fingerprint_of(IMAGE, "conn", "http://a"),
+        decisions.fingerprint_of(other_bytes, "conn", "http://a"),
+        decisions.fingerprint_of(
             GenerationRequest("first-last-frame", "a dragon", images=frames), "conn", "http://a"
         ),
-        submission.fingerprint_of(
+        decisions.fingerprint_of(
             GenerationRequest("first-last-frame", "a dragon", images=swapped), "conn", "http://a"
         ),
     ]
@@ -291,17 +290,17 @@ def test_where_it_goes_the_endpoint_and_the_images_change_the_fingerprint() -> N
 
 def test_what_the_history_may_show_alike_looks_alike() -> None:
     looks = {
-        submission.looks_of(dataclasses.replace(REQUEST, prompt=prompt, seed=seed))
+        decisions.listed_identity_of(dataclasses.replace(REQUEST, prompt=prompt, seed=seed))
         for seed, prompt in enumerate(["A café", " A  café", "A cafe\u0301", "A caf&eacute;"])
     }
     assert len(looks) == 1
-    assert submission.looks_of(REQUEST) not in looks
+    assert decisions.listed_identity_of(REQUEST) not in looks
 
 
 def test_names_inside_an_extra_option_may_be_of_any_kind_that_json_takes() -> None:
     mixed = dataclasses.replace(REQUEST, extra_options={"a": {1: "x", "b": "y"}})
     as_sent = dataclasses.replace(REQUEST, extra_options={"a": {"b": "y", "1": "x"}})
-    prints = {submission.fingerprint_of(request, "conn", "http://a") for request in (mixed, as_sent)}
+    prints = {decisions.fingerprint_of(request, "conn", "http://a") for request in (mixed, as_sent)}
     assert len(prints) == 1
 
 
@@ -316,7 +315,7 @@ def test_spelling_and_place_do_not_change_the_fingerprint() -> None:
     as_values = GenerationRequest("text-to-video", "a dragon", seed=7, extra_options={"a": 2, "b": 1})
     moved = dataclasses.replace(IMAGE, images=(Image("image", PNG + b"1", "s3://elsewhere/x.png"),))
     for one, other in ((as_text, as_values), (IMAGE, moved)):
-        assert submission.fingerprint_of(one, "conn", "http://a") == submission.fingerprint_of(
+        assert decisions.fingerprint_of(one, "conn", "http://a") == decisions.fingerprint_of(
             other, "conn", "http://a"
         )
 

@@ -11,6 +11,7 @@ import pytest
 from testbed.local_airflow import free_ports
 from tests.support.airflow_versions import needs_task_state
 from tests.support.connections import use_connection
+from tests.support.fixtures import set_timings
 from tests.support.runs import (
     CUT_AFTER,
     CUT_BEFORE,
@@ -69,7 +70,7 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
     if fault == "read timeout":
         use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
         # a look finds it as soon as the API has come to it, however late that is
-        monkeypatch.setattr("airflow_provider_veo3.submission.record.ACCEPTANCE_SPAN", 60.0)
+        set_timings(monkeypatch, acceptance_span=60.0)
     rule = emulator.inject(ACCEPTED[fault])
     ended = start().attempt(TASK)
     paid_once(emulator, succeed(ended))
@@ -104,7 +105,7 @@ def test_one_that_a_slow_api_accepts_late_is_waited_for(
     emulator: Emulator, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
-    monkeypatch.setattr("airflow_provider_veo3.submission.record.ACCEPTANCE_SPAN", 60.0)
+    set_timings(monkeypatch, acceptance_span=60.0)
     emulator.inject({"kind": "delay", "endpoint": "text-to-video"})
 
     def accept_when_it_was_looked_for_in_vain() -> None:
@@ -178,7 +179,6 @@ def test_it_is_found_among_hundreds(
     history: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.submission import record as submission
 
     hook = Veo3Hook()
     for number in range(40 if history == "shortened" else 120):
@@ -186,9 +186,7 @@ def test_it_is_found_among_hundreds(
     before = accepted(emulator)
     emulator.configure(**HISTORIES[history])
     if history == "lagging":
-        monkeypatch.setattr(submission, "LISTING_LAG", 0.3)
-        monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 1.0)
-        monkeypatch.setattr(submission, "QUICK", 0.0)
+        set_timings(monkeypatch, listing_lag=0.3, acceptance_span=1.0, quick_loss=0.0)
     emulator.inject(CUT_AFTER | {"prompt_contains": "majestic"})
     generation_id = succeed(start().attempt(TASK))
     assert accepted(emulator) == [*before, generation_id]

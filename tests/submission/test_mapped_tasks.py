@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from airflow_provider_veo3.submission.claims import CLAIM_KEY
 from tests.support.airflow_versions import needs_task_state, set_xcom
 from tests.support.connections import use_connection
+from tests.support.fixtures import set_timings
 from tests.support.runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
 
 if TYPE_CHECKING:
@@ -35,6 +36,20 @@ def begin_attempt(run: Run, map_index: int) -> None:
 def each_its_own(emulator: Emulator, *ids: str) -> None:
     assert len(set(ids)) == len(ids)
     assert sorted(ids) == sorted(accepted(emulator))
+
+
+def test_tasks_that_meet_no_fault_make_no_claim_and_read_none(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    def unwanted(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("nothing is to be read of the other tasks")
+
+    monkeypatch.setattr(RuntimeTaskInstance, "xcom_pull", unwanted)
+    run = start(TWICE)
+    each_its_own(emulator, *(succeed(run.attempt(TASK, index)) for index in (0, 1)))
+    assert [run.xcom(TASK, CLAIM_KEY, index) for index in (0, 1)] == [None, None]
 
 
 def test_one_that_loses_its_answer_does_not_take_its_twin_s(emulator: Emulator) -> None:
@@ -73,7 +88,7 @@ def test_one_whose_claim_was_wiped_gives_way_to_who_took_its_generation(
 
 def held_by_the_second(run: Run, generation_id: str) -> None:
     """Let the second of the mapped tasks claim a generation."""
-    claim = {"holder": [TASK, 1], "wanted": "x", "id": generation_id, "held": True}
+    claim = {"holder": [TASK, 1], "id": generation_id, "held": True}
     of = {"dag_id": run.dag.dag_id, "task_id": TASK, "run_id": run.run_id, "map_index": 1}
     with create_session() as session:
         set_xcom(session, CLAIM_KEY, claim, **of)
@@ -95,6 +110,7 @@ def test_an_acceptance_that_another_took_for_its_own_is_replaced(
         return generation
 
     monkeypatch.setattr(Veo3Hook, "submit", slow)
+    set_timings(monkeypatch, publishing=-1.0)
     first = succeed(run.attempt(TASK, 0))
     taken, own = accepted(emulator)
     assert first == own != taken
@@ -116,6 +132,7 @@ def test_one_whose_acceptance_another_took_takes_what_that_one_has_paid_for(
         return generation
 
     monkeypatch.setattr(Veo3Hook, "submit", slow)
+    set_timings(monkeypatch, publishing=-1.0)
     first = succeed(run.attempt(TASK, 0))
     the_twin_s, _ = accepted(emulator)
     assert first == the_twin_s

@@ -13,8 +13,8 @@ from airflow_provider_veo3.exceptions import Veo3GenerationError, Veo3RateLimitE
 from airflow_provider_veo3.submission.rate_limit import (
     LONGEST_SPREAD,
     WORTH_DEFERRING,
-    Admission,
     BriefRetries,
+    RateLimitBackoff,
     is_worth_deferring,
     pause,
 )
@@ -39,32 +39,32 @@ def test_those_refused_again_and_again_spread_out() -> None:
 
 @given(HINTS, st.floats(0, 1e6), st.floats(-1e6, 1e6), JITTERS)
 def test_it_never_waits_beyond_its_end(hint: float, patience: float, spent: float, jitter: float) -> None:
-    admission = Admission(give_up_at=1e9 + patience)
+    admission = RateLimitBackoff(give_up_at=1e9 + patience)
     now = 1e9 + spent
     if now >= admission.give_up_at or hint > admission.give_up_at - now:
         with pytest.raises(Veo3RateLimitError, match=f" {hint:.0f} more") as raised:
-            admission.refused(refusal(hint), now, jitter)
+            admission.after(refusal(hint), now, jitter)
         assert (raised.value.status, raised.value.retry_after) == (429, hint)
         return
-    until, again = admission.refused(refusal(hint), now, jitter)
+    until, again = admission.after(refusal(hint), now, jitter)
     assert now < until <= again.give_up_at == admission.give_up_at
     assert until >= min(now + hint, admission.give_up_at)
     assert (again.refused_since, again.refusals) == (now, 1)
 
 
 def test_it_says_how_long_it_was_refused() -> None:
-    _, first = Admission(give_up_at=1100).refused(refusal(30), 1000, 0.5)
-    until, second = first.refused(refusal(30), 1060, 1.0)
+    _, first = RateLimitBackoff(give_up_at=1100).after(refusal(30), 1000, 0.5)
+    until, second = first.after(refusal(30), 1060, 1.0)
     assert (until, second.refused_since, second.refusals) == (1100, 1000, 2)
     with pytest.raises(Veo3RateLimitError, match=r"Slow down\..* for 100 seconds .* for 60 more; .* in 0\."):
-        second.refused(refusal(None), 1100, 0.0)
+        second.after(refusal(None), 1100, 0.0)
 
 
 def test_it_travels_as_json() -> None:
-    _, first = Admission(give_up_at=1100.5).refused(refusal(30), 1000.25, 0.5)
-    assert Admission.from_event(json.loads(json.dumps(first.to_event()))) == first
+    _, first = RateLimitBackoff(give_up_at=1100.5).after(refusal(30), 1000.25, 0.5)
+    assert RateLimitBackoff.from_event(json.loads(json.dumps(first.to_event()))) == first
     with pytest.raises(Veo3GenerationError):
-        Admission.from_event(Admission(give_up_at=1.0).to_event())
+        RateLimitBackoff.from_event(RateLimitBackoff(give_up_at=1.0).to_event())
 
 
 def test_only_a_long_refusal_is_left_to_a_deferral() -> None:

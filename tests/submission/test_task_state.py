@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_veo3.operators._generating import GeneratingOperator
 from tests.support.airflow_versions import AIRFLOW
+from tests.support.fixtures import set_timings
 from tests.support.runs import TASK, accepted, clear, paid_once, start, submissions, succeed
 
 if AIRFLOW < (3, 3):
@@ -50,6 +54,16 @@ def test_nothing_is_submitted_without_it(
     assert "Nothing was submitted" in str(ended.error)
     assert emulator.ledger()["totals"]["requests"] == 0
     paid_once(emulator, succeed(run.attempt(TASK)))
+
+
+def test_an_outage_of_airflows_api_burns_no_try(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_timings(monkeypatch, airflow_patience=60.0)
+    slept: list[float] = []
+    monkeypatch.setattr(GeneratingOperator, "clock", SimpleNamespace(time=time.time, sleep=slept.append))
+    outages = [Outage(monkeypatch, name, lambda count: count in (1, 2)) for name in ("get", "set")]
+    paid_once(emulator, succeed(start().attempt(TASK)))
+    assert slept == [1.0, 2.0] * 2
+    assert [outage.count > 2 for outage in outages] == [True, True]
 
 
 def test_an_acceptance_that_cannot_be_noted_is_found_by_a_retry(
@@ -111,7 +125,7 @@ def test_what_was_paid_for_is_named_where_the_task_fails_before_it_looks(
     moved = image.rename(tmp_path / "moved.png")
     capfd.readouterr()
     assert run.attempt(TASK).error_name == "Veo3ValidationError"
-    assert f"has paid for generation {generation_id}" in capfd.readouterr().out
+    assert f"An earlier attempt of this task paid for generation {generation_id}" in capfd.readouterr().out
     moved.rename(image)
     emulator.force(generation_id, "complete")
     clear(run)

@@ -1,4 +1,4 @@
-"""A file host on a real socket, which does as a test's script says and remembers what it was asked."""
+"""File host on a real socket, with scripted responses and a record of its requests."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3.api.transport import open_file
+from airflow_provider_veo3.api import transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
 def mp4(size: int, seed: int = 0) -> bytes:
-    """Boxes as a whole MP4 file has them, around bytes that mean nothing."""
+    """Return a file with the boxes of a whole MP4 file, around random bytes."""
     begin = box("ftyp", b"mp42\x00\x00\x00\x00isommp42") + box("moov", b"\x00" * 8)
     return begin + box("mdat", random.Random(seed).randbytes(size - len(begin) - 8))
 
 
 def box(kind: str, content: bytes) -> bytes:
-    """A box of an MP4 file."""
+    """Return a box of an MP4 file."""
     return (len(content) + 8).to_bytes(4, "big") + kind.encode() + content
 
 
 @dataclass(frozen=True)
-class Reply:
-    """How one request is answered, where it is not answered as a well-behaved host would."""
+class Response:
+    """Deviations of one response from that of a well-behaved host."""
 
     status: int | None = None
     body: bytes | None = None
@@ -43,8 +43,8 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request the host got."""
+class Request:
+    """A request that the host received."""
 
     path: str
     headers: Mapping[str, str]
@@ -55,18 +55,18 @@ class Asked:
 
 
 class FileHost:
-    """Files by path, and a script of the next answers to each."""
+    """Files by path, and the script of the next responses for each."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.script: dict[str, list[Reply]] = {}
-        self.asked: list[Asked] = []
-        self.watch: Callable[[int], object] | None = None
-        """Called with the bytes sent so far, between two pieces of a body."""
-        self.piece = 64 * 1024
+        self.script: dict[str, list[Response]] = {}
+        self.requests: list[Request] = []
+        self.on_sent: Callable[[int], object] | None = None
+        """Called with the bytes of a body sent so far, after each piece."""
+        self.piece_size = 64 * 1024
         self.url = ""
 
-    def add(self, name: str, body: bytes, *script: Reply) -> str:
+    def add(self, name: str, body: bytes, *script: Response) -> str:
         """Offer a file and return its link."""
         self.files[f"/{name}"] = body
         self.script[f"/{name}"] = list(script)
@@ -76,8 +76,8 @@ class FileHost:
         return f"{self.url}/{name}?X-Signature=secret"
 
     def ranges(self, name: str) -> list[str | None]:
-        """The ranges that were asked for of one file."""
-        return [each.range for each in self.asked if each.path.partition("?")[0] == f"/{name}"]
+        """Return the range of each request for a file."""
+        return [each.range for each in self.requests if each.path.partition("?")[0] == f"/{name}"]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,36 +86,36 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         host, path = self.host, self.path.partition("?")[0]
-        host.asked.append(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}))
+        host.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}))
         script = host.script.get(path)
-        reply = script.pop(0) if script else Reply()
-        status, headers, body = self._answer(host.files[path], reply)
+        response = script.pop(0) if script else Response()
+        status, headers, body = self._respond(host.files[path], response)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        body = body[: reply.cut]
-        for start in range(0, len(body), host.piece):
-            self.wfile.write(body[start : start + host.piece])
-            if host.watch is not None:
-                host.watch(min(start + host.piece, len(body)))
+        body = body[: response.cut]
+        for start in range(0, len(body), host.piece_size):
+            self.wfile.write(body[start : start + host.piece_size])
+            if host.on_sent is not None:
+                host.on_sent(min(start + host.piece_size, len(body)))
         self.close_connection = True
 
-    def _answer(self, file: bytes, reply: Reply) -> tuple[int, dict[str, str], bytes]:
+    def _respond(self, file: bytes, response: Response) -> tuple[int, dict[str, str], bytes]:
         etag = f'"{hashlib.md5(file, usedforsecurity=False).hexdigest()}"'
         headers: dict[str, str | None] = {"Content-Type": "video/mp4", "ETag": etag, "Connection": "close"}
         status, body = 200, file
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         same = self.headers.get("If-Range", etag) == etag
-        if reply.body is not None or reply.status is not None:
-            status, body = reply.status or 200, reply.body or b""
-        elif found and same and not reply.ignore_range:
+        if response.body is not None or response.status is not None:
+            status, body = response.status or 200, response.body or b""
+        elif found and same and not response.ignore_range:
             start = int(found[1])
             status, body = (206, file[start:]) if start < len(file) else (416, b"")
             last = f"{start}-{len(file) - 1}" if status == 206 else "*"
             headers["Content-Range"] = f"bytes {last}/{len(file)}"
         headers["Content-Length"] = str(len(body))
-        headers.update(reply.headers)
+        headers.update(response.headers)
         return status, {name: value for name, value in headers.items() if value is not None}, body
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except ConnectionError:  # the other side needed no more
+        except ConnectionError:  # the client needed no more
             self.close_connection = True
 
 
@@ -132,7 +132,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves is no error here."""
+        """Ignore a client that leaves."""
 
 
 @contextmanager
@@ -151,5 +151,5 @@ def running_file_host() -> Iterator[FileHost]:
         server.server_close()
 
 
-fetch = partial(open_file, timeout=120.0)
-"""The transport's own way to ask a file host."""
+open_file = partial(transport.open_file, timeout=120.0)
+"""The transport's own request to a file host."""

@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.clock import FakeClock
 from tests.support.connections import use_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_veo3.emulator import Emulator
+
+
+def set_timings(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
+    """Let lost responses of all generating tasks be settled within fractions of a second."""
+    from airflow_provider_veo3.operators._generating import GeneratingOperator
+    from airflow_provider_veo3.submission.decisions import Timings
+
+    short = {
+        "listing_lag": 0.02,
+        "acceptance_span": 0.2,
+        "peer_patience": 0.03,
+        "first_pause": 0.01,
+        "airflow_patience": 0.0,
+        "failure_confirmation": 0.02,
+    }
+    monkeypatch.setattr(GeneratingOperator, "timings", Timings(**short | changes))
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +87,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What production waits minutes for takes no time here."""
-    from airflow_provider_veo3.submission import record as submission
-    from airflow_provider_veo3.triggers import backoff
+    """Shorten lost responses and deferred back-offs, which take minutes in production, to no time."""
+    from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
 
-    monkeypatch.setattr(submission, "LISTING_LAG", 0.02)
-    monkeypatch.setattr(submission, "ACCEPTANCE_SPAN", 0.2)
-    monkeypatch.setattr(backoff, "time", type("Later", (), {"time": staticmethod(lambda: 1e11)}))
+    set_timings(monkeypatch)
+    monkeypatch.setattr(Veo3BackoffTrigger, "clock", FakeClock(now=1e11))

@@ -1,6 +1,6 @@
-"""Google Cloud Storage in a process of its own: the emulator from the package index, and what it lacks.
+"""Server process that emulates Google Cloud Storage, with two routes that the emulator lacks.
 
-It cannot cancel an upload, which Google's own answers with 499, nor does it tell which are unfinished.
+They cancel an upload, to which Google responds with 499, and list the unfinished uploads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def unfinished(request: Any, response: Any, storage: Any) -> None:
 
 
 def main(port: int, bucket: str) -> None:
-    # the router takes the first whose pattern fits, so it has to keep the methods that it has there
+    # the router uses the first pattern that fits, which therefore has to keep its other methods
     uploads = (UPLOADS, dict(server.HANDLERS)[UPLOADS] | {server.DELETE: cancel})
     server.HANDLERS = (uploads, (r"^/unfinished$", {server.GET: unfinished}), *server.HANDLERS)
     storage = Storage(use_memory_fs=True)

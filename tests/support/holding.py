@@ -1,4 +1,4 @@
-"""Requests that the emulator keeps waiting until a test says so, however long that takes."""
+"""Requests that the emulator holds until a test releases them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """What a fault ``delay`` or ``stall`` keeps waiting goes on at the end of this, and at no other time."""
+    """A hold on every request that meets a fault ``delay`` or ``stall``."""
 
     def __init__(self) -> None:
         self._over = threading.Event()
 
     def end(self) -> None:
-        """Let everybody go on."""
+        """Release the held requests."""
         self._over.set()
 
     async def pause(self, connection: Connection) -> None:
-        """Keep a request waiting, in the emulator's own thread."""
-        while not (self._over.is_set() or connection._stopping.is_set()):  # noqa: ASYNC110 - ends elsewhere
+        """Wait in the emulator's thread for the release, or for the end of the emulator."""
+        while not (self._over.is_set() or connection.stopping.is_set()):  # noqa: ASYNC110 - ends elsewhere
             await asyncio.sleep(0.002)
 
 
 @pytest.fixture
 def hold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
-    """Keeps whatever a ``delay`` or ``stall`` of an emulator in this process meets."""
+    """A hold in every emulator of this process, in place of the seconds of the fault."""
     from airflow_provider_veo3.emulator.http.connection import Connection
 
     held = Hold()

@@ -1,7 +1,8 @@
-"""An object store in memory, which does what a test says and remembers how it was written to."""
+"""Object store in memory, with faults on demand and a record of its uploads."""
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
@@ -11,33 +12,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
-    """Uploads in parts, as S3's writer does; ``Bucket.objects`` changes only when it is committed."""
+class Bucket:
+    """A bucket, its faults, and the record of its uploads."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        """Body and options of each completed upload, by path."""
+        self.uploads_started = self.uploads_discarded = self.largest_part = 0
+        self.parts: list[int] = []
+        """Bytes of each part that arrived."""
+        self.log: list[str] = []
+        """Order of ``part started``, ``part sent`` and ``discarded``."""
+        self.full = False
+        """True to refuse every part."""
+        self.keeps_rest = False
+        """True to keep a part in the writer's buffer, as if it was sent incompletely."""
+        self.stores_bytes = True
+        self.refuses_abort = False
+        self.file_class = MultipartFile
+        self.during_part: Callable[[], object] = lambda: None
+        """Called while a part is being sent."""
+        self.sees_part: Callable[[memoryview], object] = lambda _: None
+        """Called with the memory of a part."""
+
+
+class MultipartFile(AbstractBufferedFile):  # type: ignore[misc]
+    """Upload in parts, like that of S3; the object exists once it is committed."""
 
     parts: list[bytes] | None
     busy = False
 
     def _initiate_upload(self) -> None:
-        self.fs.bucket.begun += 1
+        self.fs.bucket.uploads_started += 1
         self.parts = []
 
     def _upload_chunk(self, final: bool = False) -> bool:
-        if self.fs.bucket.full:
-            raise OSError("the bucket is full")
-        if self.fs.bucket.reluctant and not final:
-            return False  # as writers do that have sent less than all, and keep the rest in the buffer
-        self.fs.bucket.largest_part = max(self.fs.bucket.largest_part, self.buffer.tell())
-        assert self.parts is not None
         bucket: Bucket = self.fs.bucket
+        if bucket.full:
+            raise OSError("the bucket is full")
+        if bucket.keeps_rest and not final:
+            return False
+        bucket.largest_part = max(bucket.largest_part, self.buffer.tell())
+        assert self.parts is not None
         assert not self.busy, "a writer is not made for two parts at once"
         self.busy = True
-        bucket.log.append("begun")
-        bucket.sees(self.buffer.getbuffer())
-        bucket.meanwhile()
-        # a copy: what is handed over is used again
-        self.parts.append(bytes(memoryview(self.buffer.getvalue())) if bucket.keeps else b"")
+        bucket.log.append("part started")
+        bucket.sees_part(self.buffer.getbuffer())
+        bucket.during_part()
+        # a copy: the memory is reused
+        self.parts.append(bytes(memoryview(self.buffer.getvalue())) if bucket.stores_bytes else b"")
         bucket.parts.append(self.buffer.tell())
-        bucket.log.append("sent")
+        bucket.log.append("part sent")
         self.busy = False
         if final and self.autocommit:
             self.commit()
@@ -49,26 +74,14 @@ class StagedFile(AbstractBufferedFile):  # type: ignore[misc]
         self.fs.bucket.objects[self.path] = (b"".join(parts), self.kwargs)
 
     def discard(self) -> None:
-        self.fs.bucket.discarded += 1
+        if self.fs.bucket.refuses_abort:
+            raise OSError("the abort was refused")
+        self.fs.bucket.uploads_discarded += 1
         self.fs.bucket.log.append("discarded")
 
 
-class Bucket:
-    def __init__(self) -> None:
-        self.objects: dict[str, tuple[bytes, dict[str, Any]]] = {}
-        self.begun = self.discarded = self.largest_part = 0
-        self.full = self.reluctant = False
-        self.keeps = True
-        self.parts: list[int] = []
-        self.log: list[str] = []
-        self.meanwhile: Callable[[], object] = lambda: None
-        """Called while a part is under way."""
-        self.sees: Callable[[memoryview], object] = lambda _: None
-        """Is shown the part."""
-
-
 class BucketFileSystem(MemoryFileSystem):  # type: ignore[misc]
-    """An object store, as far as writing to one goes."""
+    """File system of an object store, as far as a download uses it."""
 
     protocol = "s3"
     cachable = False
@@ -76,20 +89,22 @@ class BucketFileSystem(MemoryFileSystem):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.bucket = Bucket()
-        self.listed: dict[str, dict[str, tuple[bytes, Any]]] = {}
+        self.listings: dict[str, dict[str, tuple[bytes, Any]]] = {}
 
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> StagedFile:
-        return StagedFile(self, path, mode, **{k: v for k, v in kwargs.items() if v is not None})
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> MultipartFile:
+        options = {name: value for name, value in kwargs.items() if value is not None}
+        return self.bucket.file_class(self, path, mode, **options)
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """From a listing that is kept, as real stores' file systems do."""
-        listing = self.listed.setdefault(self._parent(path), dict(self.bucket.objects))
+        """Read a listing that is cached, as those of real stores are."""
+        path = self._strip_protocol(path)
+        listing = self.listings.setdefault(posixpath.dirname(path), dict(self.bucket.objects))
         if path not in listing:
             raise FileNotFoundError(path)
         return {"name": path, "size": len(listing[path][0]), "type": "file"}
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        self.listed.pop(path or "", None)
+        self.listings.pop(self._strip_protocol(path or ""), None)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
         return self.bucket.objects[path][0][start:end]

@@ -1,4 +1,4 @@
-"""The pages of the docs, their blocks of code, and their links."""
+"""Pages of the documentation: their code blocks, code spans, links and anchors."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-PAGES = (CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")))
+PAGES = (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md")))
 
 BUILT = ("{toctree}", "{include}", "{eval-rst}")
-"""Blocks that the build of the site reads, where a mistake in them is an error."""
+"""Languages of blocks for the build of the site, which reports errors in them itself."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language, its text."""
+    """A fenced code block."""
 
     page: Path
     line: int
@@ -27,12 +27,12 @@ class Block:
 
 
 def blocks() -> list[Block]:
-    """All blocks of all pages."""
+    """Return the code blocks of all pages."""
     return [block for page in PAGES for block in blocks_of(page)]
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page, in order."""
+    """Return the code blocks of a page, in order."""
     found: list[Block] = []
     opened: tuple[int, str] | None = None
     lines: list[str] = []
@@ -49,28 +49,28 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks."""
+    """Return the text of a page without its code blocks."""
     text = page.read_text(encoding="utf-8")
     return re.sub(r"^[ \t]*```.*?^[ \t]*```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def code_spans(page: Path) -> list[str]:
-    """What stands in backticks."""
+    """Return the code spans of a page: the text between backticks."""
     return re.findall(r"`([^`\n]+)`", prose(page))
 
 
 def links(page: Path) -> list[str]:
-    """Where the links and pictures of a page lead."""
+    """Return the targets of the links and pictures of a page."""
     return re.findall(r"\]\(<?([^)\s>]+)>?\)", prose(page))
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub and the site make them."""
+    """Return the anchors of a page's headings, as GitHub and the site make them."""
     headings = re.findall(r"^#{1,6} (.+)$", prose(page), re.MULTILINE)
     return {slug(heading) for heading in headings}
 
 
 def slug(heading: str) -> str:
-    """The anchor of a heading."""
+    """Return the anchor of a heading."""
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", heading).lower()
     return re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-")

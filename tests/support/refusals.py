@@ -27,22 +27,20 @@ class Jumps:
 
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         from airflow_provider_veo3.api import transport
-        from airflow_provider_veo3.operators import _generating as attempt
-        from airflow_provider_veo3.operators import generate
-        from airflow_provider_veo3.polling import shared as poller
-        from airflow_provider_veo3.submission import submitter as exactly_once
-        from airflow_provider_veo3.triggers import backoff, generation
+        from airflow_provider_veo3.operators._generating import GeneratingOperator
+        from airflow_provider_veo3.polling.shared import SharedPoller
+        from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
 
         self._emulator, self._ahead = emulator, 0.0
         self.in_worker: list[float] = []
         self.deferred: list[float] = []
         clock = SimpleNamespace(time=self.now, sleep=self._sleep)
-        for module in (attempt, exactly_once, generate, backoff, generation, poller):
-            monkeypatch.setattr(module, "time", clock)
+        for cls in (GeneratingOperator, SharedPoller, Veo3BackoffTrigger):
+            monkeypatch.setattr(cls, "clock", clock)
+        monkeypatch.setattr(Veo3BackoffTrigger, "sleep", staticmethod(self._asleep))
         # which notes when an answer came, to compare the API's clock with ours
         noting = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
         monkeypatch.setattr(transport, "time", noting)
-        monkeypatch.setattr(backoff, "asyncio", SimpleNamespace(sleep=self._asleep))
 
     def now(self) -> float:
         return NOW() + self._ahead

@@ -1,6 +1,6 @@
-"""Object stores, each a server in a process of its own, and a look at what is in them past what is tested.
+"""Object stores as server processes, inspected with the vendors' own clients.
 
-What looks is the vendor's own client, which shares neither code nor listings with fsspec.
+The clients share neither code nor listings with fsspec, which is under test.
 """
 
 from __future__ import annotations
@@ -26,47 +26,47 @@ if TYPE_CHECKING:
 BUCKET = "videos"
 CONN_ID = "store_under_test"
 ENVIRONMENT = Path(sys.prefix)
-PATIENCE = 300.0
+START_TIMEOUT = 300.0
 
 
 class Store(Protocol):
-    """A store that runs, with an empty bucket."""
+    """Running store with an empty bucket."""
 
     scheme: str
-    drops_parts: bool
-    """Whether an upload that is given up leaves nothing: Azure keeps its parts, unseen, for a week."""
-    forgets_killed: bool
-    """Whether what a killed worker left goes once its retry is done: Google keeps it, unseen, for a week."""
+    abort_removes_parts: bool
+    """True if an aborted upload leaves nothing; Azure keeps its parts for a week."""
+    retry_removes_leftovers: bool
+    """True if a retry removes a killed worker's parts; Google keeps them for a week."""
 
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection that leads to it."""
+        """Return the Airflow connection of the store."""
 
     def names(self) -> list[str]:
-        """All objects of the bucket."""
+        """Return the names of all objects in the bucket."""
 
-    def look(self, name: str) -> Seen | None:
-        """One object as it is now."""
+    def stat(self, name: str) -> ObjectStat | None:
+        """Return the current state of an object; ``None`` if it does not exist."""
 
     def read(self, name: str) -> bytes:
-        """What is in an object."""
+        """Return the bytes of an object."""
 
     def put(self, name: str, body: bytes) -> None:
-        """Store an object in one go."""
+        """Store an object with one request."""
 
-    def unfinished(self) -> list[str]:
-        """The names that uploads are under way, or have been left, for."""
+    def unfinished_uploads(self) -> list[str]:
+        """Return the object names of the uploads that are running or abandoned."""
 
     def clear(self) -> None:
         """Remove everything from the bucket."""
 
 
-Seen = tuple[int, str, str]
-"""An object's size, type, and what marks its version."""
+ObjectStat = tuple[int, str, str]
+"""Size, media type and version of an object."""
 
 
 class S3:
     scheme = "s3"
-    drops_parts = forgets_killed = True
+    abort_removes_parts = retry_removes_leftovers = True
 
     def __init__(self, url: str) -> None:
         import boto3
@@ -87,7 +87,7 @@ class S3:
     def names(self) -> list[str]:
         return [each["Key"] for each in self._client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
-    def look(self, name: str) -> Seen | None:
+    def stat(self, name: str) -> ObjectStat | None:
         try:
             head = self._client.head_object(Bucket=BUCKET, Key=name)
         except self._client.exceptions.ClientError as error:
@@ -102,11 +102,11 @@ class S3:
     def put(self, name: str, body: bytes) -> None:
         self._client.put_object(Bucket=BUCKET, Key=name, Body=body)
 
-    def unfinished(self) -> list[str]:
+    def unfinished_uploads(self) -> list[str]:
         return [each["Key"] for each in self._uploads()]
 
     def parts(self) -> list[int]:
-        """How many parts each unfinished upload has, in the order of their names."""
+        """Return the number of parts of each unfinished upload, in the order of their names."""
         found = [
             self._client.list_parts(Bucket=BUCKET, Key=each["Key"], UploadId=each["UploadId"])
             for each in self._uploads()
@@ -125,7 +125,7 @@ class S3:
 
 class Azure:
     scheme = "abfs"
-    drops_parts, forgets_killed = False, True
+    abort_removes_parts, retry_removes_leftovers = False, True
 
     def __init__(self, url: str, account: str, key: str) -> None:
         from azure.storage.blob import BlobServiceClient
@@ -142,7 +142,7 @@ class Azure:
     def names(self) -> list[str]:
         return [each.name for each in self._container.list_blobs()]
 
-    def look(self, name: str) -> Seen | None:
+    def stat(self, name: str) -> ObjectStat | None:
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
@@ -157,15 +157,14 @@ class Azure:
     def put(self, name: str, body: bytes) -> None:
         self._container.upload_blob(name, body, overwrite=True)
 
-    def unfinished(self) -> list[str]:
+    def unfinished_uploads(self) -> list[str]:
         listed = {each.name for each in self._container.list_blobs(include=["uncommittedblobs"])}
-        both = [
+        return sorted(
             name for name in listed if self._container.get_blob_client(name).get_block_list("uncommitted")[1]
-        ]
-        return sorted(both)
+        )
 
     def clear(self) -> None:
-        for name in self.unfinished():  # only what is an object can be deleted
+        for name in self.unfinished_uploads():  # only what is an object can be deleted
             self.put(name, b"")
         for name in self.names():
             self._container.delete_blob(name)
@@ -173,7 +172,7 @@ class Azure:
 
 class Google:
     scheme = "gs"
-    drops_parts, forgets_killed = True, False
+    abort_removes_parts, retry_removes_leftovers = True, False
 
     def __init__(self, url: str) -> None:
         from google.auth.credentials import AnonymousCredentials
@@ -190,7 +189,7 @@ class Google:
     def names(self) -> list[str]:
         return [each.name for each in self._client.list_blobs(self._bucket)]
 
-    def look(self, name: str) -> Seen | None:
+    def stat(self, name: str) -> ObjectStat | None:
         blob = self._bucket.get_blob(name)
         return None if blob is None else (blob.size, blob.content_type, str(blob.generation))
 
@@ -200,7 +199,7 @@ class Google:
     def put(self, name: str, body: bytes) -> None:
         self._bucket.blob(name).upload_from_string(body)
 
-    def unfinished(self) -> list[str]:
+    def unfinished_uploads(self) -> list[str]:
         return self._client._http.get(f"{self._url}/unfinished").json()
 
     def clear(self) -> None:
@@ -218,7 +217,7 @@ def s3() -> Iterator[Store]:
 
 @contextlib.contextmanager
 def azure() -> Iterator[Store]:
-    """Azurite, where `make test-storages` puts it; it needs node."""
+    """Azurite, installed by `make test-storages`; it needs node."""
     script = ENVIRONMENT / "azurite/node_modules/azurite/dist/src/blob/main.js"
     if not script.exists():
         raise FileNotFoundError(
@@ -251,9 +250,9 @@ STORES: Mapping[str, Callable[[], contextlib.AbstractContextManager[Store]]] = {
 
 @contextlib.contextmanager
 def _running(command: Callable[[int], list[str]], **env: str) -> Iterator[str]:
-    """Start a server on a free port and end it, by the process that was started."""
+    """Run a server on a free port, and stop that process at the end."""
     (port,) = free_ports(1)
-    with tempfile.TemporaryFile("w+") as log:  # not a pipe: nobody would empty it
+    with tempfile.TemporaryFile("w+") as log:  # not a pipe, which would fill up
         server = subprocess.Popen(
             command(port), env=os.environ | env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
@@ -266,7 +265,7 @@ def _running(command: Callable[[int], list[str]], **env: str) -> Iterator[str]:
 
 
 def _await(server: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -274,10 +273,10 @@ def _await(server: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
             log.seek(0)
             raise RuntimeError(f"{server.args} ended by itself: {log.read()}")
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{server.args} has not answered for {PATIENCE:.0f} seconds")
+            raise TimeoutError(f"{server.args} has not answered for {START_TIMEOUT:.0f} seconds")
         time.sleep(0.05)
 
 
 def environment(store: Store) -> tuple[str, str]:
-    """The variable that defines the connection, and its value."""
+    """Return the name and value of the variable that defines the connection."""
     return f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(store.connection())

@@ -1,4 +1,4 @@
-"""Check commands of the docs without what they would do to the machine."""
+"""Checks of shell commands in the documentation, without running them on the machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 MAKEFILE = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
 HERE = "http://127.0.0.1:8765"
-"""Where the docs have the emulator."""
+"""Address of the emulator in the documentation."""
 
 
 def check(script: str, emulator: Emulator) -> int:
-    """Check each command, and return how many there are; one of an unknown kind is an error."""
+    """Check each command, and return their number.
+
+    :raises AssertionError: a command is wrong, or of an unknown kind.
+    """
     commands = [shlex.split(line, comments=True) for line in script.replace("\\\n", " ").splitlines()]
     commands = [words for words in commands if words]
     for words in commands:
@@ -45,12 +48,14 @@ def _check(words: list[str], emulator: Emulator) -> None:
             from airflow_provider_veo3.emulator.__main__ import read_arguments
 
             read_arguments(arguments)
+        case [".venv/bin/python", "-m", "pytest", path, *_]:
+            assert (CHECKOUT / path).exists(), path
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(module) is not None, module
         case ["curl", *arguments]:
             _curl(arguments, emulator)
         case _:
-            raise AssertionError(f"nobody knows how to check {shlex.join(words)!r}")
+            raise AssertionError(f"There is no check for the command {shlex.join(words)!r}.")
 
 
 def _make(arguments: list[str]) -> None:
@@ -74,11 +79,11 @@ def _variable(name: str, value: str) -> None:
         key = {"VEO3_API_KEY": "veo3_key"} if name != "VEO3_API_KEY" else {}
         settings = settings_from_environment(key | {name: value})
         assert settings is not None, name
-        assert value in (settings.api_key, settings.base_url), f"{name} does nothing"
+        assert value in (settings.api_key, settings.base_url), f"{name} has no effect"
 
 
 def check_connection(value: str) -> None:
-    """Make the connection as Airflow does, and let the hook judge it."""
+    """Create the connection as Airflow does, and check it with the hook."""
     from airflow_provider_veo3.hooks.connection import settings_from_connection
 
     connection = connection_class()
@@ -103,5 +108,5 @@ def _curl(arguments: list[str], emulator: Emulator) -> None:
     data = arguments[arguments.index("-d") + 1] if "-d" in arguments else None
     method = arguments[arguments.index("-X") + 1] if "-X" in arguments else "POST" if data else "GET"
     (url,) = [argument for argument in arguments if argument.startswith(HERE)]
-    answer = httpx.request(method, url.replace(HERE, emulator.base_url), content=data, timeout=60)
-    assert answer.is_success, answer.text
+    response = httpx.request(method, url.replace(HERE, emulator.base_url), content=data, timeout=60)
+    assert response.is_success, response.text

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 POINTS = {
     "before the request": ("airflow_provider_veo3.hooks.veo3:Veo3Hook.submit", "before"),
     "after the acceptance": ("airflow_provider_veo3.hooks.veo3:Veo3Hook.submit", "after"),
-    "before the history": ("airflow_provider_veo3.submission.submitter:ExactlyOnce._look_up", "before"),
-    "before the note": ("airflow_provider_veo3.submission.submitter:ExactlyOnce._note", "before"),
-    "after the record": ("airflow_provider_veo3.submission.submitter:ExactlyOnce.obtain", "after"),
+    "before the history": ("airflow_provider_veo3.submission.reconcile:Reconciler._candidates", "before"),
+    "before the note": ("airflow_provider_veo3.submission.submitter:Submitter._keep", "before"),
+    "after the record": ("airflow_provider_veo3.submission.submitter:Submitter.obtain", "after"),
     "before the deferral": ("airflow.sdk.bases.operator:BaseOperator.defer", "before"),
     "while waiting": ("airflow_provider_veo3.polling.blocking:wait_blocking", "before"),
     "while resuming": (
-        "airflow_provider_veo3.operators.generate:Veo3TextToVideoOperator.execute_complete",
+        "airflow_provider_veo3.operators._generating:GeneratingOperator.execute_complete",
         "before",
     ),
     "after delivered": ("airflow_provider_veo3.submission.store:mark_delivered", "after"),
@@ -118,12 +118,13 @@ def die_at(target: str, when: str) -> None:
 
 def work(command: dict[str, Any]) -> None:
     """Be a worker."""
-    from airflow_provider_veo3.submission import record as submission
+    from airflow_provider_veo3.operators._generating import GeneratingOperator
+    from airflow_provider_veo3.submission.decisions import Timings
     from tests.support.runs import TASK, generating
     from tests.support.task_runs import Run
 
     os.environ.update(command["environ"])
-    submission.LISTING_LAG = 0.5
+    GeneratingOperator.timings = Timings(listing_lag=0.5, peer_patience=0.1)
     if command["point"] is not None:
         die_at(*POINTS[command["point"]])
     run = Run.__new__(Run)

@@ -1,15 +1,12 @@
-"""The trigger that stays away: what it carries, that it can be made again anywhere, and that it ends."""
+"""Back-off trigger: its serialization, a restart during the wait, and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
-
+from tests.support.clock import FakeClock
 from tests.support.waits import events_of
 
 EVENT = {"version": 1, "give_up_at": 1.5, "refused_since": 0.5, "refusals": 3}
@@ -34,11 +31,10 @@ def test_round_trip_through_airflows_own_serialization(airflow_db: None) -> None
         assert again.serialize() == (path, kwargs)
 
 
-def test_one_made_again_goes_on_with_the_same_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recreated_trigger_continues_the_same_wait() -> None:
     """As in another triggerer, after the first has gone, or beside it."""
-    from airflow_provider_veo3.triggers import backoff
-
-    until = time.time() + 3600
+    clock = FakeClock()
+    until = clock.now + 3600
     first = trigger(until)
 
     async def interrupted() -> None:
@@ -49,13 +45,27 @@ def test_one_made_again_goes_on_with_the_same_wait(monkeypatch: pytest.MonkeyPat
 
     asyncio.run(interrupted())
     _, kwargs = first.serialize()
-    ahead = until - 0.3 - time.time()  # the first was made almost an hour ago
-    later = SimpleNamespace(time=lambda: time.time() + ahead)
-    monkeypatch.setattr(backoff, "time", later)
-    assert asyncio.run(events_of(type(first)(**kwargs))) == [EVENT]
-    assert until <= later.time()
+    clock.now += 3500
+    again = type(first)(**kwargs)
+    again.clock, again.sleep = clock, clock.sleep_async
+    assert asyncio.run(events_of(again)) == [EVENT]
+    assert clock.now == until
+    assert clock.slept == [60, 40], "the wall clock is read again within a minute"
 
 
-def test_one_that_is_late_ends_at_once() -> None:
+def test_a_wait_follows_a_wall_clock_that_was_set() -> None:
+    clock = FakeClock()
+    late = trigger(clock.now + 3600)
+
+    async def set_ahead(seconds: float) -> None:
+        clock.slept.append(seconds)
+        clock.now += 3600
+
+    late.clock, late.sleep = clock, set_ahead
+    assert asyncio.run(events_of(late)) == [EVENT]
+    assert clock.slept == [60]
+
+
+def test_a_passed_time_ends_the_wait_at_once() -> None:
     # the test's own timeout is sooner than an hour
     assert asyncio.run(events_of(trigger(time.time() - 3600))) == [EVENT]

@@ -1,4 +1,4 @@
-"""The trigger: what it carries, what it waits out, what ends it, and that it never blocks."""
+"""Generation trigger: serialization, errors, deadline, and an event loop that is never blocked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import sys
 import threading
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,7 +53,7 @@ def test_round_trip_through_airflows_own_serialization() -> None:
         ({"kind": "status", "status": 400, "endpoint": "status"}, "error", "Veo3BadRequestError"),
     ],
 )
-def test_what_will_not_pass_ends_the_wait_with_the_first_answer(
+def test_a_permanent_error_ends_the_wait_with_the_first_response(
     emulator: Emulator, fault: dict[str, Any], ending: str, reason: str | None
 ) -> None:
     emulator.inject(fault)
@@ -81,13 +80,13 @@ def test_what_will_not_pass_ends_the_wait_with_the_first_answer(
     ],
     ids=lambda fault: f"{fault['kind']}-{fault.get('status')}",
 )
-def test_trouble_that_passes_is_waited_out(emulator: Emulator, fault: dict[str, Any]) -> None:
+def test_a_transient_error_is_waited_out(emulator: Emulator, fault: dict[str, Any]) -> None:
     emulator.inject({**fault, "endpoint": "status", "times": 3})
     assert drain(trigger_for(submit()))["ending"] == "completed"
     assert status_requests(emulator) == 4
 
 
-def test_a_deadline_that_has_passed_asks_once(emulator: Emulator) -> None:
+def test_a_passed_deadline_allows_one_poll(emulator: Emulator) -> None:
     """A triggerer that was down for an hour must neither give up a finished video nor start anew."""
     past = time.time() - HOUR
     assert drain(trigger_for(submit(), deadline=past))["ending"] == "completed"
@@ -103,30 +102,28 @@ def test_a_deadline_that_has_passed_asks_once(emulator: Emulator) -> None:
     assert "503" in event["message"]
 
 
-def test_a_trigger_made_again_keeps_its_deadline(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_veo3.polling import shared as poller
+def test_a_recreated_trigger_keeps_its_deadline(emulator: Emulator, hold: Hold) -> None:
     from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
     emulator.configure(processing_seconds=HOUR)
-    first = trigger_for(submit(), deadline=time.time() + HOUR)
+    emulator.inject({"kind": "delay", "endpoint": "status"})
+    first = trigger_for(submit(), deadline=time.time() + 0.2)
 
     async def interrupted() -> None:
         waiting = asyncio.create_task(events_of(first))
-        await until(lambda: status_requests(emulator) > 0)
+        await until(lambda: emulator.faults()[0]["met"])
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
     asyncio.run(interrupted())
+    hold.end()
     again = Veo3GenerationTrigger(**first.serialize()[1])
-    ahead = first.deadline - 0.2 - time.time()  # the first was made almost an hour ago
-    later = SimpleNamespace(time=lambda: time.time() + ahead, sleep=time.sleep)
-    monkeypatch.setattr(poller, "time", later)
     assert drain(again)["ending"] == "timeout"
-    assert later.time() >= again.deadline == first.deadline
+    assert time.time() >= again.deadline == first.deadline
 
 
-def test_the_connections_poll_interval_serves_where_the_task_does_not_say(
+def test_the_default_poll_interval_is_the_connections(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.configure(processing_seconds=HOUR)
@@ -137,7 +134,7 @@ def test_the_connections_poll_interval_serves_where_the_task_does_not_say(
 
 
 class Blocking:
-    """Notes what blocks this thread, which Python reports to audit hooks; those cannot be taken away."""
+    """Record of calls that block a thread, from an audit hook, which Python never removes."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -152,7 +149,7 @@ class Blocking:
             self.seen.append(f"{event}{arguments}")
 
     def sleep(self, seconds: float) -> None:
-        """Stand in for ``time.sleep``, which is reported from Python 3.13 on only."""
+        """Replace ``time.sleep``, which Python reports from 3.13 on only."""
         self._hear("sleep", (seconds,))
         threading.Event().wait(seconds)
 
@@ -161,7 +158,7 @@ class Blocking:
 def test_the_event_loop_is_never_blocked(
     emulator: Emulator, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the API is slow to answer, everything else in the triggerer goes on: else it never answers."""
+    """While the API is slow to respond, everything else in the triggerer goes on; else it never responds."""
     use_connection(monkeypatch, emulator, extra={"request_timeout": 600, "requests_per_minute": 100_000})
     emulator.inject({"kind": "delay", "endpoint": "status"})
     emulator.inject({"kind": "garbage", "endpoint": "status"})
@@ -191,7 +188,7 @@ def test_the_event_loop_is_never_blocked(
     assert status_requests(emulator) == 2
 
 
-def test_on_kill_names_the_generation_and_asks_nothing(
+def test_on_kill_names_the_generation_and_sends_no_request(
     emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     generation_id = submit()

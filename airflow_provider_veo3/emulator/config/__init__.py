@@ -1,3 +1,3 @@
-"""Options of the emulator and the readings of the vendor's silences."""
+"""Options of the emulator."""
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The emulator's HTTP: the API, the file host, the control API."""
+"""The emulator over HTTP: the API, the file host and the control API."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The TCP connection below a request, for faults that HTTP has no word for."""
+"""The TCP connection of a request, for faults below HTTP."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ SCOPE_KEY = "veo3_emulator_connection"
 
 
 class Connection:
-    """One client's connection, found through the server's own ``send``.
+    """A client's connection, found through the server's ``send``.
 
-    ASGI gives an application no way to break a connection, so the transport is taken from the object
-    that uvicorn binds ``send`` to.
+    ASGI has no way to reset a connection, so the transport is taken from the object that uvicorn
+    binds ``send`` to.
+
+    :param stopping: is set when the server stops.
     """
 
     def __init__(self, receive: Receive, send: Send, stopping: asyncio.Event) -> None:
@@ -27,39 +29,39 @@ class Connection:
             raise TypeError("the emulator must be served by uvicorn's own HTTP protocol")
         self._transport = transport
         self._receive = receive
-        self._stopping = stopping
+        self.stopping = stopping
 
     @classmethod
     def of(cls, scope: Scope) -> Connection:
-        """The connection of a request."""
+        """Return the connection of a request."""
         connection = scope[SCOPE_KEY]
         assert isinstance(connection, cls)  # noqa: S101 - put there by the server module
         return connection
 
     @property
     def closing(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Return whether the connection accepts no more data."""
         return self._transport.is_closing()
 
     async def reset(self) -> None:
-        """Cut the connection: the client sees a reset, and what was not sent yet is lost."""
+        """Reset the connection; data that is not sent yet is lost."""
         peer: socket.socket = self._transport.get_extra_info("socket")
-        # Lingering for no time makes the kernel send RST instead of an orderly end.
+        # Lingering for no time makes the kernel send RST instead of FIN.
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
-        await self._gone()
+        await self._disconnected()
 
     async def end(self) -> None:
-        """End the connection in order after what was sent so far."""
+        """Close the connection after the data that is sent so far."""
         self._transport.close()
-        await self._gone()
+        await self._disconnected()
 
     async def pause(self, seconds: float) -> None:
-        """Let the client wait, but not longer than the server lives."""
+        """Wait for some seconds, or until the server stops."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    async def _gone(self) -> None:
-        # Uvicorn complains about an unfinished answer unless it knows that the client has gone.
+    async def _disconnected(self) -> None:
+        # Uvicorn logs an error about an unfinished response unless it knows that the client has disconnected.
         while (await self._receive())["type"] != "http.disconnect":
             pass

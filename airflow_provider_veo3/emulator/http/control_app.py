@@ -1,95 +1,91 @@
-"""The control API: what tests and people use to steer the emulator and to look into it."""
+"""The control API: faults, options, keys, tasks and the ledger over HTTP."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
+import functools
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import pydantic
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from airflow_provider_veo3.emulator.http.intake import no_constant
+from airflow_provider_veo3.emulator.config.options import STRICT, validated
+from airflow_provider_veo3.emulator.http.request_bodies import parse_json_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
-    from airflow_provider_veo3.emulator.controls import Controls
+    from airflow_provider_veo3.emulator.service.service import Service
 
 PREFIX = "/__emulator__"
 PATHS = {
     f"{PREFIX}/": {"GET": "this list"},
-    f"{PREFIX}/health": {"GET": "where the emulator listens"},
-    f"{PREFIX}/ledger": {"GET": "tasks, credits, requests, and keys that the file host was sent"},
+    f"{PREFIX}/health": {"GET": "the addresses of the API and of the file host"},
+    f"{PREFIX}/ledger": {
+        "GET": "accounts, tasks, credits, requests, and API keys that the file host received"
+    },
     f"{PREFIX}/faults": {
-        "GET": "the faults in force, with how often each has met a request",
-        "POST": 'put one in force, such as {"kind": "status", "status": 503, "endpoint": "history"}',
-        "DELETE": "lift all",
+        "GET": "the active faults; met counts the requests that met each",
+        "POST": 'inject a fault: {"kind": "status", "status": 503, "endpoint": "history"}',
+        "DELETE": "remove all faults",
     },
     f"{PREFIX}/settings": {
-        "GET": "the options in force",
-        "POST": 'change some, such as {"queue_limit": null, "processing_seconds": 5}',
+        "GET": "the options",
+        "POST": 'change options: {"queue_limit": null, "processing_seconds": 5}',
     },
     f"{PREFIX}/keys": {"POST": 'add a key or change one: {"key": "veo3_new", "credits": 500}'},
     f"{PREFIX}/tasks/{{task_id}}": {
-        "POST": 'decide its fate: {"outcome": "fail", "error": "why"}; or "complete", or "lose"'
+        "POST": 'decide the outcome of a task: {"outcome": "fail", "error": "why"}; or "complete", or "lose"'
     },
-    f"{PREFIX}/advance": {"POST": 'let time pass at once: {"seconds": 86400}'},
-    f"{PREFIX}/reset": {"POST": "forget tasks, faults, keys and requests; the clock stays"},
+    f"{PREFIX}/advance": {"POST": 'move the clock forward: {"seconds": 86400}'},
+    f"{PREFIX}/reset": {"POST": "delete tasks, faults, keys and requests; the clock stays"},
 }
-"""What there is, for people who open the control API in a browser."""
-Handler = Callable[["Request"], Awaitable["Response"]]
+"""Every path with its methods, as the index lists them."""
+Handler = Callable[["Request"], Awaitable[Any]]
 
 
-def control_routes(controls: Controls) -> list[BaseRoute]:
-    """The control API; no key is asked for, since the emulator listens on loopback only."""
+def control_routes(service: Service, base_url: str, files_url: str) -> list[BaseRoute]:
+    """Return the routes of the control API.
 
-    async def health(_: Request) -> Any:
-        return {"status": "ok", "base_url": controls.base_url, "files_url": controls.files_url}
-
-    async def ledger(_: Request) -> Any:
-        return controls.ledger()
-
-    async def reset(_: Request) -> Any:
-        controls.reset()
-        return {}
-
-    async def faults(request: Request) -> Any:
-        if request.method == "POST":
-            return {"id": controls.inject(await _object(request))}
-        if request.method == "DELETE":
-            controls.clear_faults()
-        return {"faults": controls.faults()}
-
-    async def settings(request: Request) -> Any:
-        if request.method == "POST":
-            controls.configure(**await _object(request))
-        return controls.shown_settings()
-
-    async def keys(request: Request) -> Any:
-        fields = await _object(request)
-        unknown = fields.keys() - {"key", "credits", "disabled", "account"}
-        if unknown:
-            raise ValueError(f"{min(unknown)}: no such field; known are key, credits, disabled, account")
-        return controls.add_key(
-            _field(fields, "key", str),
-            credits=_field(fields, "credits", int, None),
-            disabled=_field(fields, "disabled", bool, None),
-            account=_field(fields, "account", str, None),
-        )
-
-    async def tasks(request: Request) -> Any:
-        fields = await _object(request)
-        outcome, error = _field(fields, "outcome", str), _field(fields, "error", str, None)
-        return controls.force(request.path_params["task_id"], outcome, error)
-
-    async def advance(request: Request) -> Any:
-        return {"now": controls.advance(_field(await _object(request), "seconds", float))}
+    They need no key, since the emulator listens on loopback only.
+    """
 
     async def index(_: Request) -> Any:
         return {"paths": PATHS}
+
+    async def health(_: Request) -> Any:
+        return {"status": "ok", "base_url": base_url, "files_url": files_url}
+
+    async def ledger(_: Request) -> Any:
+        return service.ledger()
+
+    async def faults(request: Request) -> Any:
+        if request.method == "POST":
+            return {"id": service.inject(await _object(request))}
+        if request.method == "DELETE":
+            service.clear_faults()
+        return {"faults": service.faults()}
+
+    async def settings(request: Request) -> Any:
+        if request.method == "POST":
+            service.configure(**await _object(request))
+        return service.shown_settings()
+
+    async def keys(request: Request) -> Any:
+        return _call(service.add_key, await _object(request))
+
+    async def tasks(request: Request) -> Any:
+        force = functools.partial(service.force, request.path_params["task_id"])
+        return _call(force, await _object(request))
+
+    async def advance(request: Request) -> Any:
+        return {"now": _call(service.advance, await _object(request))}
+
+    async def reset(_: Request) -> Any:
+        service.reset()
+        return {}
 
     handlers = {
         "/": index,
@@ -108,16 +104,15 @@ def control_routes(controls: Controls) -> list[BaseRoute]:
     return [Route(PREFIX, _json(index)), Mount(PREFIX, routes=routes)]
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """Answer a request that no path takes."""
+async def refuse(request: Request, error: Exception) -> JSONResponse:
+    """Return the error of an unknown path or method."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    path = request.url.path
-    message = f"{request.method} {path}: no such request; GET {PREFIX}/ lists what there is"
+    message = f"{request.method} {request.url.path}: no such request; GET {PREFIX}/ lists all requests"
     return JSONResponse({"error": message}, status_code=status)
 
 
-def _json(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
-    async def respond(request: Request) -> Response:
+def _json(handler: Handler) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def respond(request: Request) -> JSONResponse:
         try:
             return JSONResponse(await handler(request))
         except LookupError as error:
@@ -128,26 +123,13 @@ def _json(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
     return respond
 
 
-async def _object(request: Request) -> Mapping[str, Any]:
+async def _object(request: Request) -> dict[str, Any]:
     try:
-        data = json.loads(await request.body(), parse_constant=no_constant)
+        return parse_json_object(await request.body())
     except ValueError as error:
-        raise ValueError(f"the body must be a JSON object: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError("the body must be a JSON object")  # noqa: TRY004 - all refusals are one type
-    return data
+        raise ValueError(f"the body {error}") from None
 
 
-_REQUIRED = object()
-
-
-def _field(fields: Mapping[str, Any], name: str, kind: type, default: Any = _REQUIRED) -> Any:
-    value = fields.get(name, default)
-    if value is _REQUIRED:
-        raise ValueError(f"{name}: is missing")
-    if value is None and default is None:
-        return None
-    fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
-    if not fits or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{name}={value!r}: must be {kind.__name__}")
-    return value
+def _call(control: Callable[..., Any], fields: dict[str, Any]) -> Any:
+    """Check the fields of a body, and call a control with them."""
+    return validated(pydantic.validate_call(config=STRICT)(control), fields)

@@ -1,27 +1,26 @@
-"""One request from its arrival to its entry in the ledger; what the API and the file host have in common."""
+"""The processing of a request, common to the API and the file host."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
-
 from airflow_provider_veo3.emulator.http.connection import Connection
-from airflow_provider_veo3.emulator.http.reply import Reply, deliver, fault_reply
+from airflow_provider_veo3.emulator.http.responses import Response, deliver, fault_response
 from airflow_provider_veo3.emulator.service.accounts import fingerprint
-from airflow_provider_veo3.emulator.service.faults import INSTEAD, REPLY, WAIT, Fault, Target
+from airflow_provider_veo3.emulator.service.catalog import GENERATIONS
+from airflow_provider_veo3.emulator.service.faults import DELAY, INSTEAD, RESPONSE, Fault, Target
 from airflow_provider_veo3.emulator.service.ledger import CUT, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.requests import Request
+    from starlette.types import Send
 
-    from airflow_provider_veo3.emulator.service.tasks import Task
-    from airflow_provider_veo3.emulator.service.world import World
+    from airflow_provider_veo3.emulator.service.service import Service
+    from airflow_provider_veo3.emulator.service.tasks import Fetches, Task
 
 API_KEY_HEADER = "X-API-Key"
 
@@ -29,136 +28,127 @@ log = logging.getLogger("airflow_provider_veo3.emulator")
 
 
 class Cut(Exception):  # noqa: N818 - an instruction, not an error
-    """The connection is to be cut instead of an answer."""
+    """Instruction to reset the connection instead of sending a response."""
 
 
 class Instead(Exception):  # noqa: N818 - an instruction, not an error
-    """A fault answers in place of the service."""
+    """Instruction to send the response of a fault instead of the service's response."""
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
-@dataclasses.dataclass
 class Exchange:
-    """A request and what has become of it so far.
+    """A request and the state of its processing.
 
-    :param endpoint: its name in faults, in the ledger and in the log.
-    :param note: what the log line says at its end.
+    :param endpoint: name of the endpoint in faults, in the ledger and in the log.
     """
 
-    world: World
-    request: Request
-    endpoint: str
-    expired: Reply
-    task: Task | None = None
-    task_id: str | None = None
-    note: str = ""
-    faults: list[Fault] = dataclasses.field(default_factory=list)
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
-    body_fault: Fault | None = None
+    def __init__(self, service: Service, request: Request, endpoint: str) -> None:
+        self.service = service
+        self.request = request
+        self.endpoint = endpoint
+        self.task: Task | None = None
+        """The task that the request is about, once it is found."""
+        self.task_id: str | None = None
+        """The task id of the request; the task may not exist."""
+        self.note = ""
+        """End of the log line."""
+        self.headers: dict[str, str] = {}
+        """Headers of every response, whether of the service or of a fault."""
+        self.fetches: Fetches | None = None
+        """Counter of the bytes that are sent."""
+        self.delivery_fault: Fault | None = None
+        """Fault of the delivery of the response."""
+        self._target = Target(endpoint)
+        self._faults: list[Fault] = []
 
     @property
     def secret(self) -> str | None:
-        """The API key that came with the request."""
+        """The API key of the request."""
         return self.request.headers.get(API_KEY_HEADER)
 
-    @property
-    def connection(self) -> Connection:
-        """The connection below the request."""
-        return Connection.of(self.request.scope)
-
-    def take(self, stage: str, target: Target) -> Fault | None:
-        """The fault that meets this request at a stage."""
-        fault = self.world.faults.take(stage, target)
+    def take_fault(self, stage: str) -> Fault | None:
+        """Return the fault that the request meets at a stage."""
+        fault = self.service.take_fault(stage, self._target)
         if fault is not None:
-            self.faults.append(fault)
+            self._faults.append(fault)
         return fault
 
-    async def meet_faults(self, target: Target) -> None:
-        """Let the faults act that come before the service sees the request."""
-        wait = self.take(WAIT, target)
-        if wait is not None:
-            await self.connection.pause(wait.seconds)
-        fault = self.take(INSTEAD, target)
+    async def apply_request_faults(
+        self, secret: str | None, task_id: str | None = None, prompt: str | None = None
+    ) -> None:
+        """Apply the faults that act before the service sees the request.
+
+        :param secret: API key that faults match; a file request counts as its task's key.
+        :param task_id: task id that faults match.
+        :param prompt: prompt that faults match.
+        """
+        self._target = Target(self.endpoint, secret, task_id, prompt)
+        delay = self.take_fault(DELAY)
+        if delay is not None:
+            await Connection.of(self.request.scope).pause(delay.seconds)
+        fault = self.take_fault(INSTEAD)
         if fault is None:
             return
         if fault.kind == "disconnect_before":
             raise Cut
-        raise Instead(self._faulty(fault))
+        raise Instead(self._response_of(fault))
 
-    def meet_reply_faults(self, target: Target, reply: Reply) -> Reply:
-        """Let the faults act that spoil a successful answer."""
-        fault = self.take(REPLY, target)
+    def apply_response_fault(self, response: Response) -> Response:
+        """Apply the fault that spoils a successful response, and return the response to send."""
+        fault = self.take_fault(RESPONSE)
         if fault is None:
-            return reply
+            return response
         if fault.kind == "accept_then_disconnect":
             raise Cut
         if fault.kind == "accept_then_status":
-            return self._faulty(fault)
-        self.body_fault = fault
-        return reply
+            return self._response_of(fault)
+        self.delivery_fault = fault
+        return response
 
-    def _faulty(self, fault: Fault) -> Reply:
-        reply = fault_reply(fault, self.expired)
-        for name, value in fault.headers.items():
-            # An empty value overrides a rate limit header with nothing, see respond().
-            reply.headers[name] = "" if value is None else value
-        return reply
+    def _response_of(self, fault: Fault) -> Response:
+        return fault_response(fault, self.service.settings.expired_url_status)
 
-    async def respond(
-        self,
-        answer: Callable[[Exchange], Awaitable[Reply]],
-        send: Send,
-        sent: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """Get the answer, write it down, then send it; in this order, so that the ledger is never late."""
+    async def respond(self, handler: Callable[[Exchange], Awaitable[Response]], send: Send) -> None:
+        """Get the response, record it in the ledger, then send it.
+
+        In this order, so that the ledger is never behind the client.
+        """
+        connection = Connection.of(self.request.scope)
         try:
-            reply = await answer(self)
+            response = await handler(self)
         except Instead as instead:
-            reply = instead.reply
+            response = instead.response
         except Cut:
             self._record(CUT)
-            await self.connection.reset()
+            await connection.reset()
             return
-        given = {name.lower() for name in reply.headers}
+        given = {name.lower() for name in response.headers}
         common = self.headers | self._date()
-        extra = {name: value for name, value in common.items() if name.lower() not in given}
-        reply.headers = {name: value for name, value in (reply.headers | extra).items() if value}
-        self._record(str(reply.status))
-        await deliver(reply, self.connection, send, self.body_fault, sent)
+        added = {name: text for name, text in common.items() if name.lower() not in given}
+        response.headers = {name: text for name, text in (response.headers | added).items() if text}
+        self._record(str(response.status))
+        await deliver(response, connection, send, self.delivery_fault, self._count)
 
     def _date(self) -> dict[str, str]:
-        now = self.world.clock.now()
-        return {"Date": formatdate(now, usegmt=True)} if self.world.settings.date_header else {}
+        now = self.service.clock.now()
+        return {"Date": formatdate(now, usegmt=True)} if self.service.settings.date_header else {}
+
+    def _count(self, sent: int) -> None:
+        if self.fetches is not None:
+            self.fetches.bytes += sent
 
     def _record(self, status: str) -> None:
+        task_id = self.task_id
         if self.task is not None:
-            self.task_id = self.task.id
-        path, key = self.request.url.path, fingerprint(self.secret)
-        names = ", ".join(fault.kind for fault in self.faults) or None
-        method, endpoint = self.request.method, self.endpoint
-        now = self.world.clock.now()
-        self.world.record(Entry(now, method, endpoint, path, status, key, self.task_id, names))
-        parts = [method, endpoint, status, self.task_id or "", self.note, f"[{names}]" if names else ""]
+            task_id = self.task.id
+            if self.endpoint in GENERATIONS:
+                self.task.sent_status = status
+        method, key = self.request.method, fingerprint(self.secret) if self.secret is not None else None
+        faults = ", ".join(fault.kind for fault in self._faults) or None
+        path, now = self.request.url.path, self.service.clock.now()
+        self.service.record(Entry(now, method, self.endpoint, path, status, key, task_id, faults))
+        parts = [method, self.endpoint, status, task_id or "", self.note, f"[{faults}]" if faults else ""]
         log.info(" ".join(part for part in parts if part))
-
-
-class Endpoint:
-    """An ASGI application around one answering function."""
-
-    def __init__(
-        self,
-        name: str,
-        start: Callable[[Request, str], Exchange],
-        answer: Callable[[Exchange], Awaitable[Reply]],
-    ) -> None:
-        self._name = name
-        self._start = start
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        exchange = self._start(Request(scope, receive), self._name)
-        await exchange.respond(self._answer, send)

@@ -1,155 +1,129 @@
-"""The file host: another origin, where signed URLs open videos for a while."""
+"""The file host: another origin that serves the videos under URLs that expire."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from airflow_provider_veo3.emulator.http.bodies import Body, FileBody, NoiseBody
 from airflow_provider_veo3.emulator.http.exchange import Exchange
-from airflow_provider_veo3.emulator.http.reply import Reply
-from airflow_provider_veo3.emulator.service.faults import Target
-from airflow_provider_veo3.emulator.service.links import BUCKET_PATH, video_path
+from airflow_provider_veo3.emulator.http.responses import (
+    Response,
+    expired_url,
+    no_such_file,
+    storage_error,
+)
+from airflow_provider_veo3.emulator.http.video_files import video_body
+from airflow_provider_veo3.emulator.service.file_urls import BUCKET_PATH, LIFETIME, video_path
 from airflow_provider_veo3.emulator.service.tasks import State
-from airflow_provider_veo3.emulator.video.videos import script_of
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.types import Receive, Scope, Send
 
-    from airflow_provider_veo3.emulator.service.tasks import Fetches, Task
-    from airflow_provider_veo3.emulator.service.world import World
-    from airflow_provider_veo3.emulator.video.videos import Videos
+    from airflow_provider_veo3.emulator.http.response_bodies import Body
+    from airflow_provider_veo3.emulator.service.service import Service
+    from airflow_provider_veo3.emulator.service.tasks import Task
+    from airflow_provider_veo3.emulator.video.store import VideoStore
 
 _PATH = re.compile(re.escape(BUCKET_PATH) + r"/([^/]+)/sample_(\d{1,3})\.mp4")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-def storage_error(status: int, code: str, message: str) -> Reply:
-    """An error in the form of an object store."""
-    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    text = f"<?xml version='1.0' encoding='UTF-8'?>{error}"
-    return Reply.of_bytes(status, "application/xml; charset=UTF-8", text.encode())
+class FilesApp:
+    """The file host as an ASGI application.
 
+    :param service: the service whose tasks have the videos.
+    :param store: the store that renders the videos.
+    """
 
-def expired_reply(status: int) -> Reply:
-    """The refusal of a URL whose time is over."""
-    if status == 404:  # noqa: PLR2004 - an HTTP status
-        return storage_error(status, "NoSuchKey", "The specified key does not exist.")
-    return storage_error(status, "ExpiredToken", "The provided token has expired.")
-
-
-class Files:
-    """An ASGI application that serves the videos."""
-
-    def __init__(self, world: World, videos: Videos) -> None:
-        self._world = world
-        self._videos = videos
+    def __init__(self, service: Service, store: VideoStore) -> None:
+        self._service = service
+        self._store = store
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        status = self._world.settings.expired_url_status
-        exchange = Exchange(self._world, Request(scope, receive), "file", expired_reply(status))
+        """Serve a request."""
+        exchange = Exchange(self._service, Request(scope, receive), "file")
         if exchange.secret:
-            self._world.record_leak(exchange.request.url.path, exchange.secret)
-        counter = _Counter()
-        await exchange.respond(lambda exchange: self._answer(exchange, counter), send, counter.add)
+            self._service.record_leak(exchange.request.url.path, exchange.secret)
+        await exchange.respond(self._respond, send)
 
-    async def _answer(self, exchange: Exchange, counter: _Counter) -> Reply:
-        request = exchange.request
-        match = _PATH.fullmatch(request.url.path)
-        task = self._world.peek(match[1]) if match else None
+    async def _respond(self, exchange: Exchange) -> Response:
+        method, headers = exchange.request.method, exchange.request.headers
+        match = _PATH.fullmatch(exchange.request.url.path)
+        task = self._service.find_any(match[1]) if match else None
         if match is None or task is None:
-            return storage_error(404, "NoSuchKey", "The specified key does not exist.")
+            return no_such_file()
         exchange.task, index = task, int(match[2])
         exchange.note = f"sample_{index}"
-        owner = self._world.secret_of(task)
-        target = Target("file", owner, task.id, task.parameters.prompt)
-        await exchange.meet_faults(target)
-        if request.method not in ("GET", "HEAD"):
+        await exchange.apply_request_faults(self._service.secret_of(task), task.id, task.parameters.prompt)
+        if method not in ("GET", "HEAD"):
             return storage_error(405, "MethodNotAllowed", "The method is not allowed.")
-        refusal = self._refusal(exchange, task, index)
+        refusal = self._refusal(exchange.request, task, index)
         if refusal is not None:
             return refusal
-        body = await self._body(task, index)
-        etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
-        reply = exchange.meet_reply_faults(target, _whole(body, f'"{etag}"'))
-        ignore = exchange.body_fault is not None and exchange.body_fault.kind == "ignore_range"
-        if request.method == "GET" and not ignore:
-            _apply_range(reply, request.headers.get("range"), request.headers.get("if-range"))
-        exchange.note += f" {reply.headers.get('Content-Range', f'{body.size} bytes')}"
-        if request.method == "GET" and reply.status != 416:  # noqa: PLR2004 - an HTTP status
-            counter.watch(task, index)
-        return reply
+        body = await video_body(self._store, task, index)
+        response = exchange.apply_response_fault(_whole_file(task, index, body))
+        fault = exchange.delivery_fault
+        if method == "GET" and not (fault is not None and fault.kind == "ignore_range"):
+            _apply_range(response, headers)
+        exchange.note += f" {response.headers.get('Content-Range', f'{body.size} bytes')}"
+        if method == "GET" and response.status != 416:  # noqa: PLR2004 - an HTTP status
+            exchange.fetches = task.fetches_of(index)
+            exchange.fetches.requests += 1
+        return response
 
-    def _refusal(self, exchange: Exchange, task: Task, index: int) -> Reply | None:
-        world, settings = self._world, self._world.settings
+    def _refusal(self, request: Request, task: Task, index: int) -> Response | None:
+        settings, now = self._service.settings, self._service.clock.now()
         if settings.signed_urls:
-            expiry = world.signer.expiry(video_path(task.id, index), exchange.request.query_params)
+            expiry = self._service.signer.expiry(video_path(task.id, index), request.query_params)
         else:
-            expiry = task.ends_at + settings.scaled(settings.link_lifetime_seconds)
+            expiry = task.ends_at + settings.scaled(LIFETIME)
         if expiry is None:
             return storage_error(403, "SignatureDoesNotMatch", "The signature does not match.")
-        if world.clock.now() >= expiry:
-            return exchange.expired
-        if task.state(world.clock.now()) is not State.COMPLETED or index >= task.samples:
-            return storage_error(404, "NoSuchKey", "The specified key does not exist.")
+        if now >= expiry:
+            return expired_url(settings.expired_url_status)
+        if task.state(now) is not State.COMPLETED or index >= task.samples:
+            return no_such_file()
         return None
 
-    async def _body(self, task: Task, index: int) -> Body:
-        if task.file_size is not None:
-            return NoiseBody(task.file_size)
-        return FileBody(await asyncio.wrap_future(self._videos.prepare(script_of(task, index))))
 
-
-class _Counter:
-    """Counts what is sent of a video in the ledger."""
-
-    def __init__(self) -> None:
-        self._fetches: Fetches | None = None
-
-    def watch(self, task: Task, index: int) -> None:
-        self._fetches = task.fetched(index)
-        self._fetches.requests += 1
-
-    def add(self, count: int) -> None:
-        if self._fetches is not None:
-            self._fetches.bytes += count
-
-
-def _whole(body: Body, etag: str) -> Reply:
+def _whole_file(task: Task, index: int, body: Body) -> Response:
+    etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
     headers = {
         "Content-Type": "video/mp4",
         "Accept-Ranges": "bytes",
-        "ETag": etag,
+        "ETag": f'"{etag}"',
         "Cache-Control": "private, max-age=0",
     }
-    return Reply(200, headers, body, 0, body.size)
+    return Response(200, headers, body, 0, body.size)
 
 
-def _apply_range(reply: Reply, wanted: str | None, if_range: str | None) -> None:
-    """Narrow the answer to the part that was asked for; several parts at once get the whole."""
-    match = _RANGE.fullmatch((wanted or "").strip())
-    if match is None or not (match[1] or match[2]):
+def _apply_range(response: Response, headers: Headers) -> None:
+    """Reduce a response to the requested range."""
+    size = response.body.size
+    requested = _requested_range(headers.get("range", ""), size)
+    if requested is None or headers.get("if-range", response.headers["ETag"]) != response.headers["ETag"]:
         return
-    if if_range is not None and if_range != reply.headers["ETag"]:
-        return
-    size = reply.body.size
-    if match[1]:
-        start, stop = int(match[1]), min(int(match[2]) + 1 if match[2] else size, size)
-        if match[2] and int(match[2]) < start:
-            # Such a range means nothing, and HTTP wants it ignored.
-            return
-    else:
-        start, stop = max(0, size - int(match[2])), size
+    start, stop = requested
     if start >= size:
-        reply.status = 416
-        reply.headers["Content-Range"] = f"bytes */{size}"
-        reply.start = reply.stop = 0
-        return
-    reply.status = 206
-    reply.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    reply.start, reply.stop = start, stop
+        response.status = 416
+        response.headers["Content-Range"] = f"bytes */{size}"
+        response.start = response.stop = 0
+    else:
+        response.status = 206
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        response.start, response.stop = start, stop
+
+
+def _requested_range(header: str, size: int) -> tuple[int, int] | None:
+    """Return the requested bytes, or None without a single valid range."""
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    first, last = int(match[1]), int(match[2] or size)
+    return (first, min(last + 1, size)) if first <= last or not match[2] else None

@@ -1,4 +1,4 @@
-"""Two HTTP servers in one background thread: the API, and the file host on a port of its own."""
+"""HTTP servers in one background thread: the API, and the file host on another port."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ STOP_SECONDS = 5.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket; done before the thread starts, so that a busy port is the caller's error."""
+    """Open a listening socket, or raise ``OSError`` for a busy port."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # With the protocol spelled out asyncio turns Nagle's algorithm off, which would cost 40 ms an answer.
+    # asyncio turns Nagle's algorithm off only for sockets with a named protocol; it costs 40 ms a response.
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,25 +37,25 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def origin(listener: socket.socket) -> str:
-    """The URL of a listening socket."""
+    """Return the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers and without its pauses at the end.
+    """Uvicorn without its signal handlers, and without its wait for idle connections at the end.
 
-    A test starts and stops an emulator for itself, so waiting for idle connections would add up.
+    Tests start and stop many emulators, and these waits would add up.
     """
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._stopping = stopping
-        self.answering = asyncio.Event()
+        self.accepting = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.answering.set()
+        self.accepting.set()
 
     async def main_loop(self) -> None:
         await self._stopping.wait()
@@ -76,10 +76,10 @@ class _Server(uvicorn.Server):
 
 
 class Servers:
-    """Runs applications on sockets until it is stopped.
+    """ASGI applications on listening sockets, served by a background thread.
 
-    :param apps: a listening socket and the application that it leads to.
-    :param on_stop: called in the server's thread once no new request can come.
+    :param apps: each listening socket with its application.
+    :param on_stop: is called in the server's thread when the servers begin to stop.
     """
 
     def __init__(self, apps: list[tuple[socket.socket, ASGIApp]], on_stop: Callable[[], None]) -> None:
@@ -89,12 +89,12 @@ class Servers:
         self._thread = threading.Thread(target=self._run, name="veo3-emulator", daemon=True)
 
     def start(self) -> None:
-        """Start the thread and return when requests are answered."""
+        """Start the thread, and return when the servers accept requests."""
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Stop and wait for the end of the thread."""
+        """Stop the servers, and wait for the end of the thread."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
@@ -108,7 +108,7 @@ class Servers:
         servers = [(_Server(self._config(app), self._stopping), listener) for listener, app in self._apps]
         running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
         for server, _ in servers:
-            await server.answering.wait()
+            await server.accepting.wait()
         self._ready.set()
         await self._stopping.wait()
         self._on_stop()

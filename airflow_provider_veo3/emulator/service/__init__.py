@@ -1,3 +1,3 @@
-"""The emulated service: accounts, credits, generations, limits, faults."""
+"""The emulated service without HTTP: accounts, credits, tasks, limits, faults and the ledger."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accounts, their credits, and the keys that open them."""
+"""Accounts, their credits, and their API keys."""
 
 from __future__ import annotations
 
@@ -7,75 +7,84 @@ import hashlib
 import hmac
 
 from airflow_provider_veo3.emulator.service.errors import ApiError
-from airflow_provider_veo3.emulator.service.limits import Meter
+from airflow_provider_veo3.emulator.service.limits import RateLimiter
 
 
-def fingerprint(key: str | None) -> str | None:
-    """What logs and the ledger show in place of a key."""
-    return None if key is None else hashlib.sha256(key.encode()).hexdigest()[:12]
+def fingerprint(key: str) -> str:
+    """Return a short hash of a key, for logs and for the ledger."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 @dataclasses.dataclass
 class Account:
-    """Who owns tasks and credits."""
+    """An owner of tasks and credits."""
 
     name: str
     credits: int
-    meter: Meter = dataclasses.field(default_factory=Meter)
+    limiter: RateLimiter = dataclasses.field(default_factory=RateLimiter)
 
 
 @dataclasses.dataclass
 class Key:
-    """An API key: it belongs to one account, and can be disabled."""
+    """An API key of an account."""
 
     secret: str = dataclasses.field(repr=False)
     account: Account
     disabled: bool = False
-    meter: Meter = dataclasses.field(default_factory=Meter)
+    limiter: RateLimiter = dataclasses.field(default_factory=RateLimiter)
 
-    def meter_of(self, whose: str) -> Meter:
-        """What has been used of the limits of a ``key``, or of an ``account``."""
-        return self.account.meter if whose == "account" else self.meter
+    def limiter_of(self, scope: str) -> RateLimiter:
+        """Return the limiter of a scope: ``key`` or ``account``."""
+        return self.account.limiter if scope == "account" else self.limiter
 
     @property
     def fingerprint(self) -> str:
-        """Enough to tell keys apart, too little to use one."""
-        return str(fingerprint(self.secret))
+        """The hash that identifies the key in the ledger."""
+        return fingerprint(self.secret)
 
 
 class KeyRing:
-    """All keys, by their secret."""
+    """All keys with their accounts."""
 
     def __init__(self) -> None:
         self._keys: dict[str, Key] = {}
-        self.accounts: dict[str, Account] = {}
+        self._accounts: dict[str, Account] = {}
 
     def put(
-        self, secret: str, *, credits_left: int | None, disabled: bool | None, account: str | None
+        self,
+        secret: str,
+        *,
+        credits_left: int | None = None,
+        disabled: bool | None = None,
+        account: str | None = None,
     ) -> Key:
-        """Add a key or change one; without an account's name, a new key opens an account of its own."""
+        """Add a key or change one; by default a new key gets a new account."""
         key = self._keys.get(secret)
         if key is None:
-            name = account or f"account-{len(self.accounts) + 1}"
-            owner = self.accounts.setdefault(name, Account(name, 0))
+            name = account or f"account-{len(self._accounts) + 1}"
+            owner = self._accounts.setdefault(name, Account(name, 0))
             key = self._keys[secret] = Key(secret, owner)
         elif account is not None and account != key.account.name:
-            raise ValueError(f"account: the key belongs to {key.account.name}")
+            raise ValueError(f"account={account!r}: the key belongs to {key.account.name}")
         if credits_left is not None:
             key.account.credits = credits_left
         if disabled is not None:
             key.disabled = disabled
         return key
 
-    def check(self, secret: str | None, *, missing_code: str, invalid_code: str) -> Key:
-        """The key of a request, or a refusal with 401."""
+    def authenticate(self, secret: str | None, *, invalid_code: str) -> Key:
+        """Return the key of a request, or refuse the request with 401."""
         if not secret:
-            raise ApiError(401, missing_code, "Missing X-API-Key header")
+            raise ApiError(401, "UNAUTHORIZED", "Missing X-API-Key header")
         for known, key in self._keys.items():
             if hmac.compare_digest(known.encode(), secret.encode()) and not key.disabled:
                 return key
         raise ApiError(401, invalid_code, "Invalid or inactive API key")
 
+    def get(self, secret: str | None) -> Key | None:
+        """Return a key, disabled or not."""
+        return self._keys.get(secret or "")
+
     def all(self) -> list[Key]:
-        """Every key in the order of creation."""
+        """Return every key in the order of creation."""
         return list(self._keys.values())

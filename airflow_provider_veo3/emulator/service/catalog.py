@@ -1,4 +1,4 @@
-"""The vendor's models, their prices and their typical times."""
+"""The vendor's models with their prices and typical times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ GENERATIONS = (TEXT_TO_VIDEO, IMAGE_TO_VIDEO, FIRST_LAST_FRAME)
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """One model: prices in credits per video, typical time in seconds."""
+    """A model of the vendor.
+
+    :param credits: price of a video with audio.
+    :param credits_silent: price of a video without audio.
+    :param typical_seconds: published processing time, in seconds.
+    :param first_last_frame: whether it takes a first and a last frame.
+    :param fast: whether it is one of the Fast models.
+    """
 
     id: str
     name: str
@@ -25,12 +32,12 @@ class Model:
 
     @property
     def preview_id(self) -> str:
-        """The same model's id on the vendor's older pages."""
+        """The id on the vendor's older pages."""
         return self.id.removesuffix("-001") + "-preview"
 
     @property
     def capabilities(self) -> list[str]:
-        """What ``/models`` says that the model can do."""
+        """The capabilities in the list of models."""
         frames = [FIRST_LAST_FRAME] if self.first_last_frame else []
         return [TEXT_TO_VIDEO, IMAGE_TO_VIDEO, *frames, "audio-generation"]
 
@@ -74,14 +81,9 @@ MODELS = (
         45,
     ),
 )
-
-MODEL_IDS = tuple(model.id for model in MODELS)
-PREVIEW_IDS = tuple(model.preview_id for model in MODELS)
+DEFAULT_MODEL = next(model for model in MODELS if model.id == "veo-3.1-fast-generate-001")
 
 
-def find_model(model_id: str, *, accept_preview: bool) -> Model | None:
-    """The model with this id, or with this older id where those are accepted."""
-    for model in MODELS:
-        if model_id == model.id or (accept_preview and model_id == model.preview_id):
-            return model
-    return None
+def find_model(model_id: str) -> Model | None:
+    """Return the model with this id, the older spelling included."""
+    return next((model for model in MODELS if model_id in (model.id, model.preview_id)), None)

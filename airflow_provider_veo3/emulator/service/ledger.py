@@ -1,4 +1,4 @@
-"""What came in, what it cost and what went out: the facts that tests assert."""
+"""The ledger: every accepted generation, credit and request, for tests to assert."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.service.accounts import Key
     from airflow_provider_veo3.emulator.service.tasks import Task
 
-# Old entries leave, so that a campaign of days does not fill the memory; the counts stay exact.
+# Older entries are dropped, so that a campaign of days does not fill the memory; the counts stay exact.
 RECENT = 2000
 CUT = "cut"
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One request; ``status`` is the HTTP status, or ``cut`` where the connection was cut instead."""
+    """A request in the ledger.
+
+    :param status: HTTP status of the response, or ``cut`` for a connection that was reset instead.
+    :param key: fingerprint of the API key.
+    :param fault: names of the faults that the request met.
+    """
 
     at: float
     method: str
@@ -34,12 +39,12 @@ class Entry:
     fault: str | None
 
     def shown(self) -> dict[str, Any]:
-        """The entry as JSON."""
+        """Return the entry as JSON."""
         return {**dataclasses.asdict(self), "at": iso(self.at)}
 
 
 class Ledger:
-    """Counts of all requests, and the most recent ones in full."""
+    """Counts of all requests, and the recent requests in full."""
 
     def __init__(self) -> None:
         self._recent: deque[Entry] = deque(maxlen=RECENT)
@@ -47,16 +52,19 @@ class Ledger:
         self._leaks: deque[dict[str, Any]] = deque(maxlen=RECENT)
 
     def add(self, entry: Entry) -> None:
-        """Write a request down."""
+        """Record a request."""
         self._recent.append(entry)
         self._counts[entry.endpoint][entry.status] += 1
 
     def add_leak(self, at: float, path: str, key: str) -> None:
-        """Write down that a request to the file host carried an API key."""
+        """Record an API key in a request to the file host.
+
+        :param key: fingerprint of the key.
+        """
         self._leaks.append({"at": iso(at), "path": path, "key": key})
 
     def shown(self, now: float, tasks: Iterable[Task], keys: Iterable[Key]) -> dict[str, Any]:
-        """The whole ledger as JSON."""
+        """Return the whole ledger as JSON."""
         entries = [_task(task, now) for task in tasks]
         states = Counter(entry["status"] for entry in entries)
         accounts: dict[str, dict[str, Any]] = {}
@@ -109,7 +117,7 @@ def _task(task: Task, now: float) -> dict[str, Any]:
         "finished": iso(task.ends_at) if state.finished else None,
         "status": state.name.lower(),
         "error": task.failure.message if task.failure and state.finished else None,
-        "reply": task.reply,
+        "reply": task.sent_status,
         "lost": task.lost,
         "charged": task.cost,
         "refunded": task.refunded,

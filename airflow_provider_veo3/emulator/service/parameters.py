@@ -1,4 +1,4 @@
-"""What a generation request may say, checked as the vendor's pages describe it."""
+"""Parameters of a generation request, checked as the vendor's pages describe them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.emulator.service.catalog import (
+    DEFAULT_MODEL,
     FIRST_LAST_FRAME,
     IMAGE_TO_VIDEO,
-    TEXT_TO_VIDEO,
     Model,
     find_model,
 )
@@ -23,59 +23,8 @@ if TYPE_CHECKING:
 PROMPT_LIMIT = 1000
 NEGATIVE_PROMPT_LIMIT = 500
 SEED_LIMIT = 2**32 - 1
+PROHIBITED = "prohibited content"
 _INTEGER = re.compile(r"-?\d{1,20}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameters:
-    """A request that passed all checks, with the vendor's defaults filled in."""
-
-    prompt: str
-    model: Model
-    sample_count: int
-    duration: int
-    aspect_ratio: str
-    audio: bool
-    enhance_prompt: bool
-    negative_prompt: str | None
-    seed: int | None
-    person_generation: str
-
-    @property
-    def cost(self) -> int:
-        """Credits of all samples; the duration does not matter."""
-        return (self.model.credits if self.audio else self.model.credits_silent) * self.sample_count
-
-
-def read_parameters(fields: Mapping[str, Any], kind: str, settings: Settings, *, form: bool) -> Parameters:
-    """Check every field; the first that is wrong raises the refusal.
-
-    :param form: the fields are the text fields of a form, so that numbers and booleans are text.
-    """
-    reader = _Reader(fields, as_text=form or not settings.strict_types)
-    prompt = _prompt(fields, kind, settings)
-    model = _model(fields, kind, settings)
-    if settings.unknown_fields == "refuse":
-        for name in fields:
-            if name not in KNOWN_FIELDS:
-                raise validation_error(name, fields[name], f"{name} is not a known parameter")
-    durations = range(5, 9) if settings.durations == "5-8" else map(int, settings.durations.split(","))
-    parameters = Parameters(
-        prompt=prompt,
-        model=model,
-        sample_count=reader.integer("sampleCount", 1, (1, 2)),
-        duration=reader.integer("durationSeconds", 8, tuple(durations)),
-        aspect_ratio=reader.choice("aspectRatio", "16:9", settings.aspect_ratios),
-        audio=reader.boolean("generateAudio"),
-        enhance_prompt=reader.boolean("enhancePrompt"),
-        negative_prompt=reader.negative_prompt(limited=settings.text_limits),
-        seed=reader.seed(),
-        person_generation=reader.choice("personGeneration", "allow_adult", ("allow_adult", "dont_allow")),
-    )
-    if settings.policy_when == "request" and violates_policy(parameters, settings):
-        raise policy_violation(settings)
-    return parameters
-
 
 KNOWN_FIELDS = frozenset(
     {
@@ -93,44 +42,83 @@ KNOWN_FIELDS = frozenset(
 )
 
 
-def violates_policy(parameters: Parameters, settings: Settings) -> bool:
-    """Whether the prompt contains one of the words that the settings forbid."""
-    prompt = parameters.prompt.casefold()
-    return any(word.casefold() in prompt for word in settings.policy_words)
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Checked parameters, with the vendor's defaults filled in."""
+
+    prompt: str
+    model: Model
+    sample_count: int
+    duration: int
+    aspect_ratio: str
+    audio: bool
+    enhance_prompt: bool
+    negative_prompt: str | None
+    seed: int | None
+    person_generation: str
+
+    @property
+    def cost(self) -> int:
+        """Credits of all samples, regardless of the duration."""
+        return (self.model.credits if self.audio else self.model.credits_silent) * self.sample_count
+
+    @property
+    def violates_policy(self) -> bool:
+        """Return whether the prompt has prohibited content."""
+        return PROHIBITED in self.prompt.casefold()
 
 
-def policy_violation(settings: Settings) -> ApiError:
-    """The refusal of a forbidden prompt."""
-    return ApiError(
-        settings.policy_status,
-        "CONTENT_POLICY_VIOLATION",
-        "Content violates usage policies",
-        details="Prompt contains prohibited content",
+def read_parameters(fields: Mapping[str, Any], kind: str, settings: Settings, *, form: bool) -> Parameters:
+    """Check every field, and raise the error of the first refused field.
+
+    :param kind: type of the generation.
+    :param form: whether the fields are text fields of a form, so that numbers and booleans are text.
+    """
+    reader = _Reader(fields, as_text=form)
+    prompt = _prompt(fields)
+    model = _model(fields, kind, settings)
+    if settings.unknown_fields == "refuse":
+        for name in fields:
+            if name not in KNOWN_FIELDS:
+                raise validation_error(name, fields[name], f"{name} is not a known parameter")
+    durations = range(5, 9) if settings.durations == "5-8" else map(int, settings.durations.split(","))
+    parameters = Parameters(
+        prompt=prompt,
+        model=model,
+        sample_count=reader.integer("sampleCount", 1, (1, 2)),
+        duration=reader.integer("durationSeconds", 8, tuple(durations)),
+        aspect_ratio=reader.choice("aspectRatio", "16:9", settings.aspect_ratios),
+        audio=reader.boolean("generateAudio"),
+        enhance_prompt=reader.boolean("enhancePrompt"),
+        negative_prompt=reader.negative_prompt(),
+        seed=reader.seed(),
+        person_generation=reader.choice("personGeneration", "allow_adult", ("allow_adult", "dont_allow")),
     )
+    if settings.policy_when == "request" and parameters.violates_policy:
+        raise ApiError(
+            settings.policy_status,
+            "CONTENT_POLICY_VIOLATION",
+            "Content violates usage policies",
+            details="Prompt contains prohibited content",
+        )
+    return parameters
 
 
-def _prompt(fields: Mapping[str, Any], kind: str, settings: Settings) -> str:
+def _prompt(fields: Mapping[str, Any]) -> str:
     prompt = fields.get("prompt")
-    if prompt in (None, "") and kind != TEXT_TO_VIDEO and not settings.image_prompt_required:
-        return ""
     if not isinstance(prompt, str) or not prompt.strip():
         raise ApiError(400, "INVALID_PROMPT", "Prompt is required and must be a non-empty string")
-    if settings.text_limits and len(prompt) > PROMPT_LIMIT:
+    if len(prompt) > PROMPT_LIMIT:
         message = f"Prompt must not exceed {PROMPT_LIMIT} characters, it has {len(prompt)}"
         raise ApiError(400, "INVALID_PROMPT", message)
     return prompt
 
 
 def _model(fields: Mapping[str, Any], kind: str, settings: Settings) -> Model:
-    if "model" in fields:
-        wanted = fields["model"]
-        accept_preview = settings.accept_preview_models
-    else:
-        # The default may be one of the older ids even where requests may not use them.
-        wanted, accept_preview = settings.default_model, True
-    model = find_model(wanted, accept_preview=accept_preview) if isinstance(wanted, str) else None
+    model_id = fields.get("model", DEFAULT_MODEL.id)
+    model = find_model(model_id) if isinstance(model_id, str) else None
     if model is None:
-        raise ApiError(400, "INVALID_MODEL", "Unknown model", details=f"model: {str(wanted)[:80]}")
+        raise ApiError(400, "INVALID_MODEL", "Unknown model", details=f"model: {str(model_id)[:80]}")
     refused = (kind == FIRST_LAST_FRAME and not model.first_last_frame) or (
         kind == IMAGE_TO_VIDEO and model.fast and settings.fast_refuses_images
     )
@@ -141,9 +129,9 @@ def _model(fields: Mapping[str, Any], kind: str, settings: Settings) -> Model:
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Reads one field at a time.
+    """Reader of single fields.
 
-    :param as_text: text that spells a number or a boolean passes for one.
+    :param as_text: whether numbers and booleans may be text.
     """
 
     fields: Mapping[str, Any]
@@ -162,7 +150,7 @@ class _Reader:
         raw = value = self.fields.get(name, default)
         if self.as_text and isinstance(value, str) and _INTEGER.fullmatch(value):
             value = int(value)
-        # JSON has one kind of number: 8 and 8.0 are the same to the vendor.
+        # JSON has one kind of number: 8 and 8.0 are equal.
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not allowed(value):
@@ -183,13 +171,13 @@ class _Reader:
             raise validation_error(name, value, f"{name} must be one of {', '.join(allowed)}")
         return value
 
-    def negative_prompt(self, *, limited: bool) -> str | None:
+    def negative_prompt(self) -> str | None:
         value = self.fields.get("negativePrompt")
         if value is None:
             return None
         if not isinstance(value, str):
             raise validation_error("negativePrompt", value, "negativePrompt must be a string")
-        if limited and len(value) > NEGATIVE_PROMPT_LIMIT:
+        if len(value) > NEGATIVE_PROMPT_LIMIT:
             message = f"negativePrompt must not exceed {NEGATIVE_PROMPT_LIMIT} characters"
             raise validation_error("negativePrompt", value, message)
         return value

@@ -1,4 +1,4 @@
-"""A generation: what was asked for, what will become of it, and what is true of it at a given time."""
+"""Tasks: accepted generations with their planned course."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import enum
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3.emulator.config.settings import TYPICAL, Settings, parse_span
+from airflow_provider_veo3.emulator.config.settings import TYPICAL, Settings, parse_range
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable
     from pathlib import Path
 
     from airflow_provider_veo3.emulator.service.accounts import Account
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.service.parameters import Parameters
 
 BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-# The vendor publishes one number per model; answers of a real service scatter around it.
+# The vendor publishes one number per model; the times of a real service scatter around it.
 TYPICAL_SPREAD = 0.25
 
 
 class State(enum.Enum):
-    """Where a task is in its life."""
+    """The state of a task."""
 
     PENDING = 0
     PROCESSING = 1
@@ -33,13 +32,13 @@ class State(enum.Enum):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen."""
+        """Return whether the state is final."""
         return self in (State.COMPLETED, State.FAILED)
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a task failed."""
+    """The reason of a failed task."""
 
     code: str
     message: str
@@ -47,7 +46,15 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Upload:
-    """An image that came with a request; ``picture`` is the file of a reduced copy to render from."""
+    """An image of a request.
+
+    :param field: form field of the image.
+    :param filename: file name of the form part.
+    :param size: size in bytes.
+    :param mime_type: MIME type of the content.
+    :param sha256: hash of the content.
+    :param picture: file of a reduced copy for rendering.
+    """
 
     field: str
     filename: str
@@ -59,7 +66,7 @@ class Upload:
 
 @dataclasses.dataclass
 class Fetches:
-    """How often one video was asked for, and how many bytes of it were sent."""
+    """Number of downloads of a video, and the bytes sent."""
 
     requests: int = 0
     bytes: int = 0
@@ -67,14 +74,23 @@ class Fetches:
 
 @dataclasses.dataclass
 class Task:
-    """One accepted generation.
+    """An accepted generation.
 
-    Its state is derived from the plan (``starts_at``, ``ends_at``, ``failure``) and the time at which
-    somebody looks, so that no timer has to fire.
+    The state follows from ``starts_at``, ``ends_at``, ``failure`` and the time, so that no timer is needed.
 
-    :param options: the request as it was received, without the images.
-    :param height: short side of the picture; :param file_size: size of a stand-in file, or None to render.
-    :param reply: what the client was told: the HTTP status, or ``cut``.
+    :param key: fingerprint of the key that submitted it.
+    :param options: fields of the request as received, without images.
+    :param created_at: time of acceptance, like all times in seconds since the epoch.
+    :param starts_at: time at which processing starts.
+    :param ends_at: time at which it completes or fails.
+    :param height: short side of the picture, in pixels.
+    :param file_size: size of a stand-in file in bytes, or None to render.
+    :param failure: reason for which it fails at its end.
+    :param samples: number of files at its end.
+    :param lost: whether the API no longer knows it.
+    :param refunded: refunded credits.
+    :param sent_status: HTTP status of the response to the submission, or ``cut``.
+    :param fetches: downloads by the index of the video.
     """
 
     id: str
@@ -89,53 +105,44 @@ class Task:
     ends_at: float
     height: int
     file_size: int | None
+    samples: int
     failure: Failure | None = None
-    samples: int = 0
     lost: bool = False
     refunded: int = 0
-    settled: bool = False
-    reply: str = "202"
+    sent_status: str = "202"
     fetches: dict[int, Fetches] = dataclasses.field(default_factory=dict)
 
     @property
     def cost(self) -> int:
-        """Credits that were taken."""
+        """The charged credits."""
         return self.parameters.cost
 
     def state(self, now: float) -> State:
-        """What the task is at this time."""
+        """Return the state at a time."""
         if now >= self.ends_at:
             return State.FAILED if self.failure else State.COMPLETED
         return State.PROCESSING if now >= self.starts_at else State.PENDING
 
-    def fetched(self, index: int) -> Fetches:
-        """The counter of one of its videos."""
+    def fetches_of(self, index: int) -> Fetches:
+        """Return the download counter of a video."""
         return self.fetches.setdefault(index, Fetches())
 
 
-def new_task_id(now: float, shape: str, rng: random.Random) -> str:
-    """An id of a shape: the vendor's is veo_, epoch milliseconds, nine characters."""
-    if shape == "uuid":
+def new_task_id(now: float, form: str, rng: random.Random) -> str:
+    """Return a new id of a form; the vendor's is veo_, epoch milliseconds, nine characters."""
+    if form == "uuid":
         return str(uuid.UUID(int=rng.getrandbits(128), version=4))
     letters = "".join(rng.choices(BASE36, k=9))
     milliseconds = round(now * 1000)
-    return f"veo-3.1.{milliseconds}~{letters}" if shape == "dotted" else f"veo_{milliseconds:013d}_{letters}"
+    return f"veo-3.1.{milliseconds}~{letters}" if form == "dotted" else f"veo_{milliseconds:013d}_{letters}"
 
 
 def processing_seconds(model: Model, settings: Settings, rng: random.Random) -> float:
-    """How long a generation will take from acceptance to the end, in the vendor's seconds."""
+    """Return a time from acceptance to the end, in seconds of the vendor."""
     text = str(settings.processing_seconds)
     if text == TYPICAL:
         spread = model.typical_seconds * TYPICAL_SPREAD
         low, high = model.typical_seconds - spread, model.typical_seconds + spread
     else:
-        low, high = parse_span(text)
+        low, high = parse_range(text)
     return rng.uniform(low, high)
-
-
-def start_time(ready: float, slots: int | None, others: Iterable[Task]) -> float:
-    """When a task starts that is ready now, if only so many of an account are in generation at once."""
-    ends = sorted((task.ends_at for task in others if task.ends_at > ready), reverse=True)
-    if slots is None or len(ends) < slots:
-        return ready
-    return ends[slots - 1]

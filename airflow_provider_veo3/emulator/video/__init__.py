@@ -1,3 +1,3 @@
-"""The videos that the emulator renders."""
+"""Rendering of videos: from a script to an MP4 file."""
 
 from __future__ import annotations

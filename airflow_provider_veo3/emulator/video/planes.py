@@ -1,6 +1,7 @@
-"""Pictures as H.264 stores them: one plane of brightness and two of colour at half the size.
+"""Pictures in the colour planes that H.264 stores.
 
-Drawing straight into these planes costs a third of drawing in RGB and converting every frame.
+A picture has one plane of brightness, and two planes of colour at half the size. Drawing into these planes
+takes a third of the time of drawing in RGB and converting every frame.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Planes(NamedTuple):
 
     @classmethod
     def of(cls, picture: Image.Image) -> Planes:
-        """Convert an RGB picture, with the very arithmetic that players invert."""
+        """Convert an RGB picture with the arithmetic that players invert."""
         frame = av.VideoFrame.from_image(picture.convert("RGB")).reformat(format=PIXEL_FORMAT)
         planes = [
             Image.frombytes("L", (plane.width, plane.height), bytes(plane), "raw", "L", plane.line_size, 1)
@@ -36,11 +37,11 @@ class Planes(NamedTuple):
         return self.y.size
 
     def copy(self) -> Planes:
-        """A copy to draw on."""
+        """Return a copy."""
         return Planes(*(plane.copy() for plane in self))
 
     def crop(self, left: int, top: int, width: int, height: int) -> Planes:
-        """A part of the picture; the position is rounded to even pixels."""
+        """Return a part of the picture; the position is rounded to even pixels."""
         return Planes(
             *(
                 plane.crop(
@@ -56,7 +57,7 @@ class Planes(NamedTuple):
         )
 
     def zoom(self, box: tuple[float, float, float, float], size: tuple[int, int]) -> Planes:
-        """A part of the picture, stretched to a size; the part may begin between pixels."""
+        """Return a part of the picture, which may begin between pixels, scaled to a size."""
         return Planes(
             *(
                 plane.resize(
@@ -69,16 +70,16 @@ class Planes(NamedTuple):
         )
 
     def blend(self, other: Planes, share: float) -> Planes:
-        """A mixture with another picture of the same size."""
+        """Return a mixture with another picture of the same size."""
         return Planes(*(Image.blend(mine, its, share) for mine, its in zip(self, other, strict=True)))
 
     def put(self, stamp: Stamp, left: int, top: int) -> None:
-        """Draw a stamp, at a position rounded to even pixels."""
+        """Draw a stamp at a position, which is rounded to even pixels."""
         for plane, colour, mask, k in zip(self, stamp.colour, stamp.masks, (1, 2, 2), strict=True):
             plane.paste(colour, (left // 2 * 2 // k, top // 2 * 2 // k), mask)
 
     def frame(self) -> av.VideoFrame:
-        """The picture as the encoder takes it."""
+        """Return the picture as a frame for the encoder."""
         frame = av.VideoFrame(*self.size, PIXEL_FORMAT)
         for target, plane in zip(frame.planes, self, strict=True):
             target.update(plane.tobytes("raw", "L", target.line_size, 1))
@@ -86,13 +87,13 @@ class Planes(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """Something to draw many times: a picture or one colour, and how much of it covers what is below."""
+    """A picture with masks, to draw many times."""
 
     colour: Planes
     masks: tuple[Image.Image, Image.Image, Image.Image]
 
     @classmethod
     def of(cls, picture: Image.Image, mask: Image.Image) -> Stamp:
-        """A picture that covers where its mask is white."""
+        """Return a stamp that is opaque where the mask is white."""
         half = mask.resize((mask.width // 2, mask.height // 2), Image.Resampling.BOX)
         return cls(Planes.of(picture), (mask, half, half))

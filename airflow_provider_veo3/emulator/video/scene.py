@@ -1,4 +1,4 @@
-"""What the videos show: a drifting sky of colours, or the uploaded images, with the prompt written on it."""
+"""The pictures of a video: colours or uploaded images, with the prompt as a caption."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FPS = 24
-# The push-in ends at this magnification; uploads are kept a little larger than the frame for it.
-PUSH_IN = 1.12
+# Magnification at the end of the zoom into an upload; uploads are kept larger than the frame by this factor.
+MAGNIFICATION = 1.12
 MOVING_LIGHTS = 4
 CAPTION_LINES = 4
 
@@ -32,10 +32,18 @@ Backdrop = Callable[[float], Planes]
 
 @dataclasses.dataclass(frozen=True)
 class Script:
-    """Everything that a video is made of; equal scripts give equal files.
+    """The complete description of a video; equal scripts give equal files.
 
+    :param task_id: id in the caption.
+    :param index: number of the sample, from 0.
+    :param prompt: text of the caption.
+    :param model: model id in the caption.
+    :param seed: seed of colours, lights and sound.
+    :param seconds: length in seconds.
+    :param portrait: whether the aspect ratio is 9:16, not 16:9.
     :param height: short side of the picture in pixels.
-    :param pictures: files of :func:`reduce_upload`: none, one to push in on, or two to fade between.
+    :param audio: whether the video has sound.
+    :param pictures: files of :func:`reduce_upload`: none, one to zoom into, or two to fade between.
     """
 
     task_id: str
@@ -57,16 +65,16 @@ class Script:
 
     @property
     def digest(self) -> str:
-        """A name for the content."""
+        """A hash of the description, as a file name."""
         return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()
 
     def rng(self, purpose: str) -> random.Random:
-        """Randomness from the prompt, the seed and the sample alone, so that a seed repeats a look."""
+        """Return random numbers from prompt, seed and sample, so that a seed repeats a picture."""
         return random.Random(f"{purpose}/{self.prompt}/{self.seed}/{self.index}")  # noqa: S311 - decoration
 
 
 def frames(script: Script) -> Iterator[Planes]:
-    """Draw the frames one after the other."""
+    """Yield the frames in order."""
     width, height = script.size
     backdrop = _backdrop(script)
     caption, clock_font = _caption(script), _font(script.height // 24)
@@ -81,21 +89,21 @@ def frames(script: Script) -> Iterator[Planes]:
 
 
 def reduce_upload(data: bytes, height: int, *, portrait: bool) -> tuple[str, bytes]:
-    """Check an upload and keep what rendering needs of it.
+    """Check an upload, and reduce it to the size for rendering.
 
-    Returns the format, ``JPEG`` or ``PNG``, and a copy that just covers the frame.
-    Raises :class:`ValueError` for anything else than a JPEG or PNG that can be read.
+    Returns the format, ``JPEG`` or ``PNG``, and a copy that covers the frame.
+    Raises :class:`ValueError` unless the upload is a readable JPEG or PNG.
     """
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             kind = str(image.format)
             upright = ImageOps.exif_transpose(image).convert("RGB")
-    # Pillow's decoders raise many kinds of errors over broken files.
+    # Pillow's decoders raise many types of errors for broken files.
     except Exception as error:
         raise ValueError("not a readable JPEG or PNG image") from error
     size = Script("", 0, "", "", None, 0, portrait, height, audio=False).size
     fitted = ImageOps.fit(
-        upright, (_even(size[0] * PUSH_IN), _even(size[1] * PUSH_IN)), Image.Resampling.BICUBIC
+        upright, (_even(size[0] * MAGNIFICATION), _even(size[1] * MAGNIFICATION)), Image.Resampling.BICUBIC
     )
     reduced = io.BytesIO()
     fitted.save(reduced, "JPEG", quality=92)
@@ -108,9 +116,9 @@ def _backdrop(script: Script) -> Backdrop:
         return _sky(script)
     sources = [Planes.of(_opened(path)) for path in script.pictures]
     if len(sources) == 1:
-        return lambda t: sources[0].zoom(_push(sources[0].size, t), size)
+        return lambda t: sources[0].zoom(_zoom_box(sources[0].size, t), size)
     first, last = (source.zoom((0, 0, *source.size), size) for source in sources)
-    # The ends stand still for a moment, so that both images can be seen whole.
+    # No motion at the beginning and the end, so that both images are visible whole.
     return lambda t: first.blend(last, _ease(min(1.0, max(0.0, (t - 0.1) / 0.8))))
 
 
@@ -119,15 +127,15 @@ def _opened(path: Path) -> Image.Image:
         return image.convert("RGB")
 
 
-def _push(size: tuple[int, int], t: float) -> tuple[float, float, float, float]:
-    share = 1 - (1 - 1 / PUSH_IN) * _ease(t)
+def _zoom_box(size: tuple[int, int], t: float) -> tuple[float, float, float, float]:
+    share = 1 - (1 - 1 / MAGNIFICATION) * _ease(t)
     width, height = size[0] * share, size[1] * share
     left, top = (size[0] - width) / 2, (size[1] - height) / 2
     return left, top, left + width, top + height
 
 
 def _sky(script: Script) -> Backdrop:
-    """Soft colours that drift, and lights that wander before them."""
+    """Return a backdrop of drifting colours with moving lights."""
     rng = script.rng("sky")
     width, height = script.size
     hue = rng.random()
@@ -175,7 +183,7 @@ def _light(
 
 
 def _caption(script: Script) -> Stamp:
-    """The prompt in a few lines, and below it model, sample and task, on a shade that grows downward."""
+    """Return the caption: the prompt, and below it the model, sample and task."""
     width = script.size[0]
     edge = max(4, script.height // 24)
     large, small = _font(script.height // 18), _font(script.height // 34)
@@ -197,7 +205,7 @@ def _caption(script: Script) -> Stamp:
 
 def _wrap(text: str, font: Font, width: int) -> list[str]:
     lines = [""]
-    # The built-in font has few letters beyond ASCII: better no accents than boxes.
+    # The built-in font has few letters beyond ASCII: a letter without its accent is better than a box.
     plain = "".join(
         letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
     )
@@ -213,7 +221,7 @@ def _wrap(text: str, font: Font, width: int) -> list[str]:
 
 
 def _fit(line: str, font: Font, width: int) -> str:
-    """Shorten a line whose last word alone is too long."""
+    """Shorten a line of one long word to a width."""
     length = len(line)
     while length and font.getlength(line[:length]) > width:
         length = length * 9 // 10

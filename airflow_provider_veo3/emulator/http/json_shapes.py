@@ -1,0 +1,203 @@
+"""JSON bodies of the API, in the variant that the settings choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_veo3.emulator.service.catalog import (
+    DEFAULT_MODEL,
+    FIRST_LAST_FRAME,
+    MODELS,
+    TEXT_TO_VIDEO,
+)
+from airflow_provider_veo3.emulator.service.clock import iso
+from airflow_provider_veo3.emulator.service.file_urls import LIFETIME, video_path
+from airflow_provider_veo3.emulator.service.tasks import State
+
+if TYPE_CHECKING:
+    from airflow_provider_veo3.emulator.config.settings import Settings
+    from airflow_provider_veo3.emulator.config.variants import StatusLabels
+    from airflow_provider_veo3.emulator.service.errors import ApiError
+    from airflow_provider_veo3.emulator.service.service import Service
+    from airflow_provider_veo3.emulator.service.tasks import Task
+
+API_PREFIX = "/api/veo"
+ESTIMATED_WAIT = "60-120 seconds"
+STATUS_LABELS: dict[StatusLabels, tuple[str, str, str, str]] = {
+    "lower": ("pending", "processing", "completed", "failed"),
+    "upper": ("PENDING", "PROCESSING", "COMPLETED", "FAILED"),
+    "title": ("Pending", "Processing", "Completed", "Failed"),
+    "synonyms": ("queued", "running", "success", "error"),
+}
+
+
+def label(state: State, settings: Settings) -> str:
+    """Return the spelling of a status."""
+    return STATUS_LABELS[settings.status_labels][state.value]
+
+
+def error_body(error: ApiError, settings: Settings) -> dict[str, Any]:
+    """Return an error in its envelope."""
+    limited = error.status == 429  # noqa: PLR2004 - an HTTP status
+    envelope = settings.rate_limit_envelope if limited else settings.error_envelope
+    details: Any = error.details
+    if envelope == "flat":
+        flat: dict[str, Any] = {"success": False, "error": error.code, "message": error.message}
+        return flat | ({} if details is None else {"details": details}) | error.extra
+    if error.extra:
+        details = ({"reason": details} if isinstance(details, str) else details or {}) | error.extra
+    nested = {"code": error.code, "message": error.message}
+    return {"error": nested | ({} if details is None else {"details": details})}
+
+
+class JsonShapes:
+    """JSON bodies of successful responses.
+
+    :param service: the service whose tasks and settings are shown.
+    :param files_url: origin of the file host.
+    """
+
+    def __init__(self, service: Service, files_url: str) -> None:
+        self._service = service
+        self._files_url = files_url
+
+    @property
+    def _settings(self) -> Settings:
+        return self._service.settings
+
+    def accepted(self, task: Task) -> dict[str, Any]:
+        """Return the 202 response of a submission."""
+        settings = self._settings
+        cost_field = settings.cost_field
+        if cost_field == "documented":
+            cost_field = "creditsUsed" if task.type == TEXT_TO_VIDEO else "creditsCost"
+        body = {
+            "success": True,
+            "message": "Video generation started",
+            "taskId": task.id,
+            "status": label(State.PENDING, settings),
+            "estimatedWaitTime": ESTIMATED_WAIT,
+            cost_field: task.cost,
+            "remainingCredits": task.account.credits,
+            "statusUrl": f"{API_PREFIX}/status/{task.id}",
+            "downloadUrl": f"{API_PREFIX}/download/{task.id}",
+        }
+        if not task.uploads:
+            return body
+        if settings.image_answer == "listed":
+            body = {name: body[name] for name in ("taskId", "statusUrl", "downloadUrl", cost_field)}
+        return body | {"imageInfo": _image_info(task)}
+
+    def status(self, task: Task) -> dict[str, Any]:
+        """Return the response of the status endpoint."""
+        settings, state = self._settings, task.state(self._service.clock.now())
+        body: dict[str, Any] = {
+            "success": settings.failed_success if state is State.FAILED else True,
+            "taskId": task.id,
+            "status": label(state, settings),
+        }
+        if not state.finished and settings.unfinished_fields == "minimal":
+            return body
+        body |= self._facts(task, state, settings.status_prompt_length)
+        if state is State.COMPLETED:
+            body |= self._videos(task, signed_at=task.ends_at)
+        elif settings.unfinished_fields == "null":
+            body["videos"] = None
+        return body
+
+    def history_entry(self, task: Task) -> dict[str, Any]:
+        """Return a task in the history."""
+        settings, state = self._settings, task.state(self._service.clock.now())
+        facts = self._facts(task, state, settings.history_prompt_length)
+        request = {name: facts.pop(name) for name in ("type", "model", "prompt")}
+        return {
+            "taskId": task.id,
+            **request,
+            "status": label(state, settings),
+            **facts,
+            "videoCount": task.samples if state is State.COMPLETED else 0,
+        }
+
+    def download(self, task: Task) -> dict[str, Any]:
+        """Return the response of the download endpoint."""
+        signs_anew = self._settings.resign_urls and self._settings.signed_urls
+        signed_at = self._service.clock.now() if signs_anew else task.ends_at
+        videos = self._videos(task, signed_at=signed_at)
+        return {"success": True, "taskId": task.id, **videos, "totalVideos": task.samples}
+
+    def models(self) -> dict[str, Any]:
+        """Return the response of the models endpoint."""
+        preview = self._settings.model_ids_on_read == "all-preview"
+        return {
+            "success": True,
+            "models": [
+                {
+                    "id": model.preview_id if preview else model.id,
+                    "name": model.name,
+                    "description": model.description,
+                    "capabilities": model.capabilities,
+                    "pricing": {
+                        "creditsPerVideo": model.credits,
+                        "creditsPerVideoNoAudio": model.credits_silent,
+                    },
+                }
+                for model in MODELS
+            ],
+            "defaultModel": DEFAULT_MODEL.preview_id if preview else DEFAULT_MODEL.id,
+        }
+
+    def _facts(self, task: Task, state: State, prompt_length: int | None) -> dict[str, Any]:
+        settings = self._settings
+        model, prompt = task.parameters.model, task.parameters.prompt
+        if prompt_length is not None and len(prompt) > prompt_length:
+            prompt = prompt[:prompt_length] + "..."
+        facts: dict[str, Any] = {
+            "type": settings.frames_type if task.type == FIRST_LAST_FRAME else task.type,
+            "model": model.id if settings.model_ids_on_read == "001" else model.preview_id,
+            "prompt": prompt,
+            "creditsCost": task.cost,
+            "createdAt": iso(task.created_at),
+        }
+        if state.finished:
+            facts["completedAt"] = iso(task.ends_at)
+            if settings.processing_time:
+                facts["processingTime"] = int(task.ends_at - task.created_at)
+        elif settings.unfinished_fields == "null":
+            facts |= {"completedAt": None, "processingTime": None}
+        if state is State.FAILED and task.failure:
+            code, message = task.failure.code, task.failure.message
+            errors: dict[str, dict[str, Any]] = {
+                "string": {"error": message},
+                "object": {"error": {"code": code, "message": message}},
+                "message": {"message": message},
+                "absent": {},
+            }
+            facts |= errors[settings.failed_error]
+        return facts
+
+    def _videos(self, task: Task, signed_at: float) -> dict[str, Any]:
+        settings = self._settings
+        lifetime = settings.scaled(LIFETIME)
+        expires = iso(signed_at + lifetime)
+        urls = []
+        for index in range(task.samples):
+            path = video_path(task.id, index)
+            query = f"?{self._service.signer.sign(path, signed_at, lifetime)}" if settings.signed_urls else ""
+            urls.append(f"{self._files_url}{path}{query}")
+        shape = settings.videos_shape
+        if shape.startswith("videos[]."):
+            name = shape.removeprefix("videos[].")
+            return {"videos": [{name: url, "mimeType": "video/mp4", "expiresAt": expires} for url in urls]}
+        first = urls[0] if urls else None
+        return {"result": {"video_url": first}} if shape == "result.video_url" else {shape: first}
+
+
+def _image_info(task: Task) -> Any:
+    infos = [
+        {"originalName": upload.filename, "size": upload.size, "mimeType": upload.mime_type}
+        for upload in task.uploads
+    ]
+    if task.type != FIRST_LAST_FRAME:
+        return infos[0]
+    by_field = {upload.field: info for upload, info in zip(task.uploads, infos, strict=True)}
+    return by_field if len(by_field) == len(infos) else infos
