@@ -172,7 +172,7 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     """Cancel a task, and wait until it is over.
 
     A cancellation can be lost: the anyio that came with Airflow 3.0 swallows one that arrives in the moment a
-    connection is made, and the task would poll on and on for nobody.
+    connection is made, and the task would poll for ever.
     """
     while not task.done():
         task.cancel()
@@ -278,7 +278,7 @@ class GenerationPoller(SharedPoller):
             self._connection = await self._open()
         except Veo3Error as error:
             self._settings.set_exception(error)
-            self._settings.exception()  # those who wait get it; nobody may be left
+            self._settings.exception()  # the waiters get it, if any is left
             return
         self._settings.set_result(self._connection[0])
         await super()._run()
