@@ -8,10 +8,10 @@ The house, top floor first; imports run downward only::
     triggers/                     what a triggerer runs, and the events that bring a task back
     submission/                   one generation per task, paid for once: record, reconcile, claim, back off
     polling/                      one poller for every task that waits on a connection
-    history/                      one reader of the account's history: lost answers, lists, completions
     links                         XComs that tasks publish, and the links in Airflow's UI that read them
     storage/                      files: streamed, resumed, checked, visible only when whole
     hooks/                        an Airflow connection becomes a transport
+    history/                      one reader of the account's history: lost responses, lists, completions
     metrics                       numbers for Airflow's metrics
     api/                          the protocol; knows nothing of Airflow
     parameters                    types and checks of parameters that a DAG file sets

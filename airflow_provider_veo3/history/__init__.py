@@ -1,3 +1,3 @@
-"""Reading the account's history: one page reader for everyone who searches it."""
+"""The account's history: one reader of its pages, and the searches that use it."""
 
 from __future__ import annotations

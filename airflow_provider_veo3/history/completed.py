@@ -1,21 +1,17 @@
-"""Which generations of an account are newly completed, and which pages tell. Pure: no clock, no API.
+"""Newly completed generations of an account, and the pages to read for them. Pure: no clock, no API.
 
-The vendor says neither in which order the history comes nor how soon it lists what has finished. So a cursor
-is no single point: it keeps what it has told of the last hour, and takes whatever turns up in that hour late.
+The vendor says neither in which order the history comes nor how soon it lists a completion. So a cursor is
+no single point: it keeps the generations reported in the last hour, and reports those listed late in it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.models import HistoryPage, Status
-from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
-from airflow_provider_veo3.history.lost import MAX_PAGES, PAGE_OVERLAP
-from airflow_provider_veo3.history.pages import ROOM_FOR_NEW, Page, order_of
-from airflow_provider_veo3.polling.durations import LONGEST_GENERATION
+from airflow_provider_veo3.history.pages import LONGEST_GENERATION, MAX_PAGES, HistoryReader, Page, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,22 +19,22 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.api.models import Generation
 
 WINDOW: Final = 3600.0
-"""Seconds behind the newest completion within which one that is listed late is still told."""
+"""Seconds behind the newest completion within which one that is listed late is still reported."""
 
 KEPT: Final = 1000
-"""Told generations that are kept, so that the cursor fits into Airflow's state store (64 kB)."""
+"""Reported generations that are kept, so that the cursor fits into Airflow's state store (64 kB)."""
 
 _LATEST: Final = 1e12
 """Unix seconds: later than any time."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look has shown.
+class PollResult:
+    """Generations that a poll of the account has found.
 
     :param generations: those on its pages, finished or not.
-    :param depth: Unix seconds, the API's clock; whatever was listed and completed later is among them.
-        Infinite when the look was cut short.
+    :param depth: Unix seconds, the API's clock: each listed generation that completed later is among them.
+        Infinite when the poll was cut short.
     :param skew: seconds by which the API's clock is ahead of ours.
     """
 
@@ -48,69 +44,69 @@ class Seen:
 
 
 class Cursor:
-    """How far somebody has been told of completed generations.
+    """Position of one watcher in the completions of an account.
 
-    :param began: Unix seconds, our clock: what completed before is not told. The API tells its time in whole
-        seconds, so that one which is up to a second older may be told; none that is newer is missed.
+    :param began: Unix seconds, our clock: earlier completions are not reported. The API gives its time in
+        whole seconds, so that a completion up to a second older may be reported; no newer one is missed.
     """
 
     def __init__(self, began: float) -> None:
         self._began = began
         self._floor: float | None = None
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
 
     @property
     def floor(self) -> float | None:
-        """Unix seconds, the API's clock, up to which all is told; ``None`` before the first look."""
+        """Unix seconds, the API's clock, up to which all is reported; ``None`` before the first poll."""
         return self._floor
 
-    def take(self, seen: Seen, now: float) -> list[Generation]:
-        """Return what is newly completed, in the order of completion, and remember that it was told.
+    def take(self, poll: PollResult, now: float) -> list[Generation]:
+        """Return the newly completed generations, in the order of completion, and note them as reported.
 
         :param now: Unix seconds, our clock.
         """
-        floor = self._floor = self._began + seen.skew if self._floor is None else self._floor
+        floor = self._floor = self._began + poll.skew if self._floor is None else self._floor
         new: dict[str, tuple[float, Generation]] = {}
-        for generation in seen.generations:
+        for generation in poll.generations:
             moment = completed_at(generation)
             if moment is None or moment <= floor:
                 continue
-            if generation.id not in self._told:
+            if generation.id not in self._reported:
                 new[generation.id] = (moment, generation)
-            self._told[generation.id] = max(moment, self._told.get(generation.id, moment))
-        if seen.depth <= floor:
-            # a time in the future, whoever's clock it is of, must not make us miss what comes before it
-            self._move(min(max(self._told.values(), default=floor), now + seen.skew) - WINDOW)
+            self._reported[generation.id] = max(moment, self._reported.get(generation.id, moment))
+        if poll.depth <= floor:
+            # a time in the future, by whichever clock, must not hide earlier completions
+            self._move(min(max(self._reported.values(), default=floor), now + poll.skew) - WINDOW)
         return [new[name][1] for name in sorted(new, key=lambda name: (new[name][0], name))]
 
     def _move(self, floor: float) -> None:
-        """Forget what completed long ago: what is no longer remembered lies below the floor."""
-        surplus = sorted(self._told.values())[:-KEPT]
+        """Raise the floor, and forget the generations below it."""
+        surplus = sorted(self._reported.values())[:-KEPT]
         floor = max([floor, *surplus[-1:]])
         if self._floor is None or floor > self._floor:
             self._floor = floor
-            self._told = {name: moment for name, moment in self._told.items() if moment > floor}
+            self._reported = {name: moment for name, moment in self._reported.items() if moment > floor}
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the store keeps it."""
-        return {"version": 1, "began": self._began, "floor": self._floor, "told": dict(self._told)}
+        """Return the stored form."""
+        return {"version": 1, "began": self._began, "floor": self._floor, "told": dict(self._reported)}
 
     @classmethod
     def from_json(cls, value: object) -> Cursor | None:
-        """Read it back; ``None`` when it is none of ours."""
+        """Parse the stored form; ``None`` for any other value."""
         stored = value if isinstance(value, Mapping) else {}
         began: Any = stored.get("began")
-        floor, told = stored.get("floor"), stored.get("told")
+        floor, reported = stored.get("floor"), stored.get("told")
         if (
             stored.get("version") != 1
             or not _is_time(began)
             or not (floor is None or _is_time(floor))
-            or not isinstance(told, Mapping)
-            or not all(isinstance(name, str) and _is_time(moment) for name, moment in told.items())
+            or not isinstance(reported, Mapping)
+            or not all(isinstance(name, str) and _is_time(moment) for name, moment in reported.items())
         ):
             return None
         cursor = cls(began)
-        cursor._floor, cursor._told = floor, dict(told)
+        cursor._floor, cursor._reported = floor, dict(reported)
         return cursor
 
 
@@ -121,7 +117,7 @@ def _is_time(value: Any) -> bool:
 def completed_at(generation: Generation) -> float | None:
     """Return when a generation completed, in Unix seconds by the API's clock.
 
-    As nearly as the API tells; ``None`` when it has not, or nothing is told.
+    As nearly as the API tells; ``None`` when it has not completed, or the API gives no time.
     """
     if generation.status is not Status.COMPLETED:
         return None
@@ -133,71 +129,26 @@ def completed_at(generation: Generation) -> float | None:
     return generation.created_at.timestamp() + (took if 0 <= took <= LONGEST_GENERATION else 0.0)
 
 
-Reading = Generator[Page, HistoryPage, float]
-"""Asks for pages, and is sent each; returns the depth of the look."""
+def read_completed(reader: HistoryReader, floor: float) -> Generator[Page, HistoryPage, PollResult]:
+    """Read all generations that completed after a time.
+
+    :param reader: kept from poll to poll, so that most polls cost one page.
+    :param floor: Unix seconds, the API's clock.
+    """
+    needed = floor - LONGEST_GENERATION  # the history may be in the order of creation
+    found: list[Generation] = []
+    skew: float | None = None
+
+    def enough(page: HistoryPage, rest: Rest) -> bool:
+        nonlocal skew
+        found.extend(page.generations)
+        skew = page.clock_skew if skew is None else skew
+        return rest.before is not None and rest.before.timestamp() < needed
+
+    yield from reader.read(enough, Status.COMPLETED, newest_first=True, most=MAX_PAGES)
+    return PollResult(tuple(found), floor, skew or 0.0)
 
 
-class Reader:
-    """Reads no more of an account's listing than a look needs; learns from it how it behaves."""
-
-    def __init__(self) -> None:
-        self._filters = True
-        self._totals_hold = True
-        self._old_to_new = False
-        self._totals: dict[Status | None, int | None] = {}
-
-    def read(self, floor: float) -> Reading:
-        """Read until everything that completed after ``floor`` (Unix seconds, the API's clock) has come."""
-        needed = floor - LONGEST_GENERATION  # a listing in order of acceptance
-        status = Status.COMPLETED if self._filters else None
-        start = self._tail(status)
-        skip: int | None = start
-        oldest, read = math.inf, 0
-        while skip is not None and read < MAX_PAGES:
-            page = yield Page(skip, status)
-            read += 1
-            if not self._note(page, status, skip):
-                return (yield from self.read(floor))  # in another way, of which there are three
-            oldest = min(oldest, _oldest(page))
-            if start == 0 and oldest < needed and not self._old_to_new:
-                return floor
-            if start == 0 and page.next_skip is not None and self._tail(status) > 0:
-                return (yield from self.read(floor))  # from the end, now that the order is known
-            skip = None if page.next_skip is None else max(skip + 1, page.next_skip - PAGE_OVERLAP)
-        skip = start
-        while skip > 0 and oldest >= needed and read < MAX_PAGES:
-            skip = max(0, skip - HISTORY_PAGE_LIMIT + PAGE_OVERLAP)
-            page = yield Page(skip, status)
-            read += 1
-            oldest = min(oldest, _oldest(page))
-        return floor
-
-    def _tail(self, status: Status | None) -> int:
-        """Return where to begin: at the end of a listing that runs from old to new."""
-        total = self._totals.get(status) if self._totals_hold and self._old_to_new else None
-        return max(0, (total or 0) - HISTORY_PAGE_LIMIT + ROOM_FOR_NEW)
-
-    def _note(self, page: HistoryPage, status: Status | None, skip: int) -> bool:
-        """Learn from a page; say whether the listing can be read in this way."""
-        if status is not None and any(each.status is not status for each in page.generations):
-            self._filters = False
-            return False
-        if skip > 0 and not page.generations and skip == self._tail(status):
-            # the total counts more than is listed: all, whatever the filter, or what was deleted
-            self._filters, self._totals_hold = False, status is not None
-            return False
-        self._totals[status] = page.total
-        order = order_of(page.generations)
-        if order is not None:
-            self._old_to_new = order > 0
-        return True
-
-
-def _oldest(page: HistoryPage) -> float:
-    times = (each.created_at.timestamp() for each in page.generations if each.created_at is not None)
-    return min(times, default=math.inf)
-
-
-def lowest(floors: Iterable[float | None], now: float) -> float:
-    """Return how far back a look has to go for several cursors; one without a floor begins now."""
+def lowest_floor(floors: Iterable[float | None], now: float) -> float:
+    """Return the time back to which a poll must read for several cursors; one without a floor begins now."""
     return min((now if floor is None else floor for floor in floors), default=now)

@@ -1,159 +1,325 @@
-"""Which pages of the account's history to ask for, to learn of everybody who is waited for. Pure."""
+"""The one reader of the account's history: which pages to request, and when to stop.
+
+The vendor documents neither the order of the history nor what its total counts under a filter, nor how long
+its pages are. All of that shows in the pages themselves; this module is the only one that judges it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from enum import Enum, auto
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from airflow_provider_veo3.api.flows import Flow, get_history_page
 from airflow_provider_veo3.api.models import HistoryPage, Status
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Iterable
+    from datetime import datetime
 
     from airflow_provider_veo3.api.models import Generation
+    from airflow_provider_veo3.api.retries import Retries
+
+T = TypeVar("T")
+
+MAX_PAGES: Final = 50
+"""Most pages of one search: 5000 generations."""
+
+OVERLAP: Final = 5
+"""Generations of a full page that are requested again with the next: what is added or deleted meanwhile moves
+the rest. A page of no more is believed to be the last when it says so."""
+
+LONGEST_GENERATION: Final = 3600.0
+"""Seconds that no generation takes: the most by which orders of creation and of completion differ."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A question: what does this page of the history say?"""
+    """Request for one page of the history.
+
+    :param skip: generations before the page, in the API's order.
+    :param status: the only status listed; ``None`` for all.
+    """
 
     skip: int = 0
-    status: Status | None = None
-    """Only of generations that stand so; ``None`` for all."""
+    status: str | None = None
 
 
-Reading = Generator[Page, HistoryPage, None]
-"""Asks for pages, and is sent each; closed when one could not be had."""
+@dataclass(frozen=True)
+class Rest:
+    """Creation times of the generations that are not read yet, as far as the order of the pages shows them.
 
-ROOM_FOR_NEW: Final = 10
-"""Places left on the last page of a listing that runs from old to new, for what comes in meanwhile."""
+    :param before: all were created at this time or earlier; ``None`` when unknown.
+    :param after: all were created at this time or later; ``None`` when unknown.
+    """
 
-DEEPER: Final = 10
-"""Pages beyond one for each hundred who wait that are read for what others have generated in between."""
-
-FAILURES_EVERY: Final = 4
-"""The list of failed ones is asked for once in so many looks at that of the completed ones."""
-
-REMEMBERED: Final = 20_000
-"""Ended generations that are remembered; with more the listing is read as if for the first time."""
+    before: datetime | None = None
+    after: datetime | None = None
 
 
-class Listing:
-    """Knows how the account's listing behaves, and reads no more of it than is needed.
+class End(Enum):
+    """Reason why a reading ended."""
 
-    The vendor documents neither its order nor what its total counts under a filter: both show in its answers.
+    WHOLE = auto()
+    """All pages were read."""
+    ENOUGH = auto()
+    """The caller needs no further page."""
+    LIMIT = auto()
+    """As many pages were read as the caller allows."""
+    REPEATED = auto()
+    """A page brought nothing new: the API ignores ``skip``."""
+
+
+Enough = Callable[[HistoryPage, Rest], bool]
+"""Decision after each page: return whether no further page is needed."""
+
+Reading = Generator[Page, HistoryPage, End]
+"""Page requests, each of which is sent the page; close it when a page cannot be had."""
+
+
+class TimeOrder:
+    """Order of generations by their creation times.
+
+    :param generations: the first ones, in the API's order.
+    """
+
+    def __init__(self, generations: Iterable[Generation] = ()) -> None:
+        self.oldest: datetime | None = None
+        self.newest: datetime | None = None
+        self.all_timed = True
+        """Whether each has a creation time."""
+        self._last: datetime | None = None
+        self._rises = self._falls = True
+        self.add(generations)
+
+    def add(self, generations: Iterable[Generation]) -> None:
+        """Append the generations that follow."""
+        for created in (each.created_at for each in generations):
+            if created is None:
+                self.all_timed = False
+                continue
+            last, self._last = self._last or created, created
+            self._rises = self._rises and created >= last
+            self._falls = self._falls and created <= last
+            self.oldest = min(created, self.oldest or created)
+            self.newest = max(created, self.newest or created)
+
+    @property
+    def old_to_new(self) -> bool | None:
+        """Return whether times rise, ``False`` where they fall; ``None`` for neither, or equal times."""
+        return None if self._rises == self._falls else self._rises
+
+
+class HistoryReader:
+    """Reader of an account's history, which learns how the API lists it.
+
+    Kept between readings, it begins each where the newest generations are.
     """
 
     def __init__(self) -> None:
         self.filters = True
-        """Whether the API heeds the filter, as far as is known."""
-        self.was_read_whole = False
-        """Whether the last reading of :meth:`newest` came to the end of the listing."""
+        """Whether the API honours the status filter, as far as is known."""
         self._old_to_new = False
-        self._totals: dict[Status | None, int | None] = {}
-        self._ended: dict[Status, set[str]] = {}
-        self._never_seen: dict[Status, int] = {}
-        """How many that have ended are listed further back than anybody has to read."""
-        self._looks = 0
+        self._page_size = HISTORY_PAGE_LIMIT
+        self._totals: dict[str | None, int | None] = {}
+        self._trusts_totals = True
 
-    def newest(self, missing: Collection[str], needed: Collection[str]) -> Reading:
-        """Ask for the newest page, and for older ones while someone who is needed is missing.
+    def total(self, status: str | None) -> int | None:
+        """Return the API's latest total under a filter; ``None`` when unknown."""
+        return self._totals.get(status)
 
-        :param missing: ids waited for; whoever reads takes out those that a page has told of.
-        :param needed: ids of which no answer has told yet.
+    def read(
+        self,
+        enough: Enough = lambda _page, _rest: False,
+        status: str | None = None,
+        *,
+        newest_first: bool = False,
+        most: int | None = None,
+    ) -> Reading:
+        """Request pages until one is enough, or all are read.
+
+        A filter that the API ignores is dropped, and the reading goes on with the whole history.
+
+        :param enough: decides after each page; default: read all.
+        :param status: list only these; ``None`` for all.
+        :param newest_first: begin with the newest generations, at the end of a history that runs from old to
+            new, and believe that the last page is the last: for readings that are repeated. Otherwise pages
+            come in the API's order, and the last page must prove that it is: for complete lists.
+        :param most: most pages to request; ``None`` for no limit.
         """
-        self.was_read_whole = False
-        most = _pages(len(missing)) + (1 if self.filters else DEEPER)
+        status = status if self.filters else None
+        walk = self._begin(status, newest_first)
+        for _ in count() if most is None else range(most):
+            page = yield Page(walk.skip, status)
+            if status in _STATUSES and any(each.status != status for each in page.generations):
+                self.filters, status = False, None  # the page is one of the whole history
+            self._totals[status] = page.total
+            if isinstance(walk, _FromEnd) and walk.is_past_the_end(page):
+                status = self._check_total(status, walk.skip)
+                walk = self._begin(status, newest_first)
+                continue
+            self._learn(page)
+            is_new = walk.add(page)
+            has_more = walk.advance(page)
+            stop = enough(page, walk.rest(self._old_to_new))
+            if not has_more or stop or not is_new:
+                return End.WHOLE if not has_more else End.ENOUGH if stop else End.REPEATED
+            if isinstance(walk, _Newest) and self._newest_skip(status) > 0:
+                walk = self._begin(status, newest_first)  # the pages have shown that it runs from old to new
+        return End.LIMIT
 
-        def go_on(_: HistoryPage, read: int) -> bool:
-            return read < most and any(generation_id in missing for generation_id in needed)
+    def _begin(self, status: str | None, newest_first: bool) -> _Walk:
+        """Return the position of a reading's first page."""
+        if not newest_first:
+            return _InOrder()
+        skip = self._newest_skip(status)
+        return _FromEnd(skip, self._page_size) if skip > 0 else _Newest()
 
-        yield from self._read(None, go_on)
+    def _newest_skip(self, status: str | None) -> int:
+        """Return the generations before the page with the newest, in a history that runs from old to new."""
+        total = self._totals.get(status) if self._trusts_totals and self._old_to_new else None
+        # a tenth of the page stays free for generations that are added meanwhile
+        return max(0, (total or 0) - self._page_size + self._page_size // 10)
 
-    def finished(self, missing: Collection[str]) -> Reading:
-        """Ask which generations have ended, and read on only while the totals say that more have.
-
-        :param missing: ids that were running when last heard of; whoever reads takes out those that ended.
-        """
-        self._looks += 1
-        yield from self._read_finished(Status.COMPLETED, missing)
-        if self._looks % FAILURES_EVERY == 1 and missing and self.filters:
-            yield from self._read_finished(Status.FAILED, missing)
-
-    def _read_finished(self, status: Status, missing: Collection[str]) -> Reading:
-        never_seen = self._never_seen.get(status)
-        most = _pages(len(missing)) + DEEPER
-        total: int | None = None
-
-        def go_on(page: HistoryPage, read: int) -> bool:
-            nonlocal total
-            total = page.total if read == 1 else total
-            unseen = self._unseen(status, page.total, len(missing))
-            all_seen = never_seen is not None and unseen is not None and unseen <= never_seen
-            return bool(missing) and read < most and not all_seen
-
-        yield from self._read(status, go_on)
-        unseen = self._unseen(status, total, len(missing))
-        if missing and unseen is not None:
-            # what ends while pages are read counts next time: better a page too many than a video too late
-            self._never_seen[status] = max(0, unseen)
-
-    def _read(self, status: Status | None, go_on: Callable[[HistoryPage, int], bool]) -> Reading:
-        total = self._totals.get(status)
-        from_the_end = self._old_to_new and total is not None
-        skip: int | None = max(0, (total or 0) - HISTORY_PAGE_LIMIT + ROOM_FOR_NEW) if from_the_end else 0
-        read = 0
-        while skip is not None:
-            page = yield Page(skip, status)
-            if status is not None and any(each.status is not status for each in page.generations):
-                self.filters = False
-                return
-            self._note(page, status)
-            read += 1
-            more = go_on(page, read)
-            if from_the_end:
-                skip = max(0, skip - HISTORY_PAGE_LIMIT) if skip > 0 else None
-            else:
-                skip = page.next_skip
-            if status is None:
-                self.was_read_whole = skip is None
-            if not more:
-                break
-
-    def _note(self, page: HistoryPage, status: Status | None) -> None:
-        self._totals[status] = page.total
-        order = order_of(page.generations)
-        if order is not None:
-            self._old_to_new = order > 0
-        for each in page.generations:
-            if each.status.is_terminal:
-                self._ended.setdefault(each.status, set()).add(each.id)
-        if sum(map(len, self._ended.values())) > REMEMBERED:
-            self._ended.clear()
-            self._never_seen.clear()
-
-    def _unseen(self, status: Status, total: int | None, running: int) -> int | None:
-        """Return how many that ended so no page has shown; ``None`` where the total does not tell.
-
-        A total that leaves no room for those that run counts everything, whatever the filter.
-        """
-        everything = self._totals.get(None)
-        if total is None or (everything is not None and total + running > everything):
-            return None
-        return total - len(self._ended.get(status, ()))
-
-
-def _pages(number: int) -> int:
-    return max(1, -(-number // HISTORY_PAGE_LIMIT))
-
-
-def order_of(generations: Sequence[Generation]) -> int | None:
-    """Tell whether a page runs from old to new (1) or from new to old (-1); ``None``: it does not show."""
-    times = [each.created_at for each in generations if each.created_at is not None]
-    if not times or times[0] == times[-1]:
+    def _check_total(self, status: str | None, skip: int) -> str | None:
+        """Stop trusting a total that counts more than is listed; return the status to read on with."""
+        total = self._totals[status]
+        if total is None or total <= skip:
+            return status  # generations were deleted
+        # it counts all whatever the filter, or deleted ones: read without the filter, else without the total
+        self.filters, self._trusts_totals = False, status is not None
         return None
-    if times == sorted(times):
-        return 1
-    return -1 if times == sorted(times, reverse=True) else None
+
+    def _learn(self, page: HistoryPage) -> None:
+        old_to_new = TimeOrder(page.generations).old_to_new
+        if old_to_new is not None:
+            self._old_to_new = old_to_new
+        if page.next_skip is not None:
+            self._page_size = _rows(page)
+
+
+class _Walk:
+    """Position in the history during a reading.
+
+    :param skip: where it begins.
+    """
+
+    def __init__(self, skip: int = 0) -> None:
+        self.skip = skip
+        self._order = TimeOrder()
+        self._seen: set[str] = set()
+
+    def add(self, page: HistoryPage) -> bool:
+        """Note the generations of a page; return whether it may have brought a new one."""
+        new = [each for each in page.generations if each.id not in self._seen]
+        self._seen.update(each.id for each in new)
+        self._order.add(new)
+        return bool(new) or not page.generations
+
+    def advance(self, page: HistoryPage) -> bool:
+        """Move to the next page; return ``False`` when there is none."""
+        raise NotImplementedError
+
+    def rest(self, old_to_new: bool) -> Rest:
+        """Return what is known of the pages not read yet.
+
+        :param old_to_new: whether the history was last seen to run so.
+        """
+        raise NotImplementedError
+
+    def _step(self, page: HistoryPage, next_skip: int | None) -> bool:
+        if next_skip is not None:
+            self.skip = max(self.skip + 1, next_skip - _overlap(_rows(page)))
+        return next_skip is not None
+
+
+class _Newest(_Walk):
+    """Pages from the first on, which are taken for the newest unless they show another order."""
+
+    def advance(self, page: HistoryPage) -> bool:
+        return self._step(page, page.next_skip)
+
+    def rest(self, old_to_new: bool) -> Rest:
+        # pages in the order of completion show no order of creation
+        return Rest() if old_to_new else Rest(before=self._order.oldest)
+
+
+class _InOrder(_Walk):
+    """Pages from the first on, of which nothing is assumed."""
+
+    def advance(self, page: HistoryPage) -> bool:
+        next_skip, rows = page.next_skip, _rows(page)
+        read = self.skip + rows
+        if next_skip is None and rows > OVERLAP and (page.total is None or page.total > read):
+            next_skip = read  # an API that shortens pages may take each short one for the last
+        return self._step(page, next_skip)
+
+    def rest(self, old_to_new: bool) -> Rest:  # noqa: ARG002 - another page's order proves nothing
+        order = self._order
+        if not order.all_timed or order.old_to_new is None:
+            return Rest()
+        return Rest(after=order.newest) if order.old_to_new else Rest(before=order.oldest)
+
+
+class _FromEnd(_Walk):
+    """Pages from near the end of a history that runs from old to new: on to the end, then back.
+
+    :param skip: where it begins.
+    :param page_size: generations on a full page.
+    """
+
+    def __init__(self, skip: int, page_size: int) -> None:
+        super().__init__(skip)
+        self._page_size = page_size
+        self._begin = self._unread = skip
+        """Generations before the first page, and before those of which none is missing up to the end."""
+        self._goes_back = False
+
+    def is_past_the_end(self, page: HistoryPage) -> bool:
+        """Return whether the reading began behind the last generation."""
+        return self.skip == self._begin and not _rows(page)
+
+    def advance(self, page: HistoryPage) -> bool:
+        if not self._goes_back and page.next_skip is not None:
+            return self._step(page, page.next_skip)
+        if self._goes_back:
+            if page.next_skip is None or page.next_skip >= self._unread:
+                self._unread = self.skip
+            else:
+                self._page_size = _rows(page)  # shorter than assumed, which left a gap
+        self._goes_back = True
+        self.skip = max(0, self._unread - self._page_size + _overlap(self._page_size))
+        return self._unread > 0
+
+    def rest(self, old_to_new: bool) -> Rest:  # noqa: ARG002 - it begins there for that reason
+        return Rest(before=self._order.oldest) if self._goes_back else Rest()
+
+
+_STATUSES: Final = frozenset(Status)
+
+
+def _rows(page: HistoryPage) -> int:
+    return len(page.generations) + len(page.unnamed)
+
+
+def _overlap(rows: int) -> int:
+    return rows * OVERLAP // HISTORY_PAGE_LIMIT
+
+
+def page_flow(page: Page, base_url: str, retries: Retries) -> Flow[HistoryPage]:
+    """Return the API call for a page."""
+    return get_history_page(HISTORY_PAGE_LIMIT, page.skip, page.status, base_url, retries)
+
+
+def reading_flow(reading: Generator[Page, HistoryPage, T], base_url: str, retries: Retries) -> Flow[T]:
+    """Return the API calls of a whole reading."""
+    try:
+        page = next(reading)
+        while True:
+            page = reading.send((yield from page_flow(page, base_url, retries)))
+    except StopIteration as done:
+        result: T = done.value
+        return result

@@ -1,4 +1,4 @@
-"""Whether a prompt that the API shows is the one that was sent: whatever storing and listing did to it."""
+"""Comparison of a listed prompt with the one that was sent, whatever storing and listing did to it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHORTEST_CUT: Final = 16
-"""Characters that a prompt has at least which was shortened without a mark."""
+"""Fewest characters of a prompt that was shortened without a mark."""
 
 TORN: Final = "\ufffd"
-"""What stands for the half of a character that a cut has left."""
+"""Replacement character for the half of a character that a cut has left."""
 
 Sizes = tuple[int, int, int]
-"""Length in each unit that a listing may cut by: characters, units of UTF-16, bytes of UTF-8."""
+"""Length of a prompt in each unit that a listing may cut by: characters, units of UTF-16, bytes of UTF-8."""
 
 
 def plain(prompt: str) -> str:
-    """Return what stays of a prompt whoever keeps it.
+    """Return a prompt in a form that survives storing and listing.
 
-    Without what a store or a page may change: white space, invisible characters, one of several ways to write
-    the same character, and what is escaped for HTML.
+    It lacks all that a database or a web page may change: white space, invisible characters, the several ways
+    to write the same character, and escapes for HTML.
     """
     text = unicodedata.normalize("NFKC", html.unescape(prompt))
     return " ".join("".join(each for each in text if each.isprintable() or each.isspace()).split())
 
 
 def sizes_of(prompts: Iterable[str]) -> Sizes:
-    """Return the longest in each unit."""
+    """Return the length of the longest prompt in each unit."""
     longest = (0, 0, 0)
     for prompt in prompts:
         characters, units, octets = map(max, longest, _sizes(prompt))
@@ -45,9 +45,9 @@ def _sizes(prompt: str) -> Sizes:
 
 
 def same_prompt(sent: str, listed: str, longest: Sizes) -> bool:
-    """Whether a listed prompt is the one that was sent, perhaps shortened, perhaps in another form.
+    """Return whether a listed prompt is the one that was sent, shortened or in another form.
 
-    :param longest: sizes of the longest prompts on the page: a listing that cuts without saying so cuts every
+    :param longest: sizes of the longest prompts on the page: a listing that cuts without a mark cuts every
         prompt there to the same length, so that a shorter one is whole.
     """
     ours, theirs = plain(sent), plain(listed)
@@ -61,7 +61,7 @@ def same_prompt(sent: str, listed: str, longest: Sizes) -> bool:
 
 
 def _is_cut_in_escape(ours: str, beginning: str) -> bool:
-    """Whether a beginning ends amid what stands for the next character, such as ``&quo`` for a quote."""
+    """Return whether a cut prompt ends amid an HTML escape, such as ``&quo`` for a quote."""
     whole = re.sub(r"&#?\w*$", "", beginning)
     follows = ours[len(whole) :][:1]
     # letters, digits and spaces stand for themselves: what an 'R&B' ends is another prompt

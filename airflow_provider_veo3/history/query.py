@@ -1,33 +1,33 @@
-"""Which generations of the account's history are asked for, and how far it has to be read. Pure."""
+"""Query of the account's history: its parameters, and how far the history must be read. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 from airflow_provider_veo3.history.lost import is_another_model
-from airflow_provider_veo3.polling.durations import LONGEST_GENERATION
+from airflow_provider_veo3.history.pages import LONGEST_GENERATION, HistoryReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator
 
-    from airflow_provider_veo3.api.models import Generation
+    from airflow_provider_veo3.api.models import Generation, HistoryPage
+    from airflow_provider_veo3.history.pages import Page, Rest
 
 SLACK: Final = timedelta(seconds=LONGEST_GENERATION)
-"""Read beyond a window: a listing may be ordered by when they finished, which its pages need not show."""
+"""Read beyond a window: a listing may be ordered by completion, which its pages need not show."""
 
 _MOMENT: Final = "a time as ISO 8601 text or datetime (UTC unless it says so), or a timedelta back from now"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked for. What the listing does not tell of a generation speaks for it.
+class HistoryQuery:
+    """Filter of the account's generations. A field that the history does not list excludes none.
 
-    :param status: only those that stand so; ``None``: however they stand.
+    :param status: only this status; ``None`` for all.
     :param since: only those created then or later.
     :param until: only those created before.
     :param model: only those of this model.
@@ -40,10 +40,10 @@ class Wanted:
     model: str | None = None
     limit: int | None = None
 
-    def fits(self, generation: Generation) -> bool:
-        """Whether it is among them."""
+    def matches(self, generation: Generation) -> bool:
+        """Return whether a generation passes the filter."""
         if self.status is not None and generation.status is not self.status:
-            return False  # an API that does not heed the filter
+            return False  # an API that ignores the filter
         if self.model and generation.model and is_another_model(self.model, generation.model):
             return False
         created = created_at(generation)
@@ -51,49 +51,48 @@ class Wanted:
             (self.since is None or created >= self.since) and (self.until is None or created < self.until)
         )
 
+    def ends(self, rest: Rest, found: int) -> bool:
+        """Return whether no page that is not read yet can add to the result.
+
+        :param found: generations that match so far.
+        """
+        if rest.before is not None:
+            is_full = self.limit is not None and found >= self.limit
+            return is_full or (self.since is not None and rest.before < self.since - SLACK)
+        return rest.after is not None and self.until is not None and rest.after > self.until + SLACK
+
 
 def created_at(generation: Generation) -> datetime | None:
-    """Return when it was created, as far as the listing tells."""
+    """Return when a generation was created, as far as the history lists it."""
     return generation.created_at or generation.completed_at
 
 
-def select(pages: Iterable[Sequence[Generation]], wanted: Wanted) -> list[Generation]:
-    """Return those that are asked for, the oldest first, and ask for no page that cannot hold one.
+def select(query: HistoryQuery) -> Generator[Page, HistoryPage, list[Generation]]:
+    """Return the generations that match, the oldest first, and request no page that cannot hold one.
 
-    The API does not say how it orders its listing. Pages that run from new to old, or from old to new, end
-    the reading when they have left the window; in any other order all are read.
+    The API does not document the order of its history. Pages that run from new to old, or from old to new,
+    end the reading when they have left the window; in any other order all are read.
     """
-    found: list[Generation] = []
-    times: list[datetime | None] = []
-    for page in pages:
-        found += filter(wanted.fits, page)
-        times += map(created_at, page)
-        if _nothing_follows(times, wanted, len(found)):
-            break
-    found.sort(key=lambda each: (created_at(each) or datetime.min.replace(tzinfo=UTC), each.id))
-    return found if wanted.limit is None else found[-wanted.limit :]
+    found: dict[str, Generation] = {}
+
+    def enough(page: HistoryPage, rest: Rest) -> bool:
+        found.update((each.id, each) for each in page.generations if query.matches(each))
+        return query.ends(rest, len(found))
+
+    yield from HistoryReader().read(enough, query.status)
+    result = sorted(
+        found.values(), key=lambda each: (created_at(each) or datetime.min.replace(tzinfo=UTC), each.id)
+    )
+    return result if query.limit is None else result[-query.limit :]
 
 
-def _nothing_follows(times: Sequence[datetime | None], wanted: Wanted, found: int) -> bool:
-    known = [time for time in times if time is not None]
-    if len(known) < len(times) or not known or known[0] == known[-1]:
-        return False  # no order shows
-    last = known[-1]
-    if all(sooner >= later for sooner, later in pairwise(known)):
-        enough = wanted.limit is not None and found >= wanted.limit
-        return enough or (wanted.since is not None and last < wanted.since - SLACK)
-    if all(sooner <= later for sooner, later in pairwise(known)):
-        return wanted.until is not None and last > wanted.until + SLACK
-    return False
-
-
-def read_wanted(
+def parse_query(
     *, status: object, since: object, until: object, model: object, limit: object, now: datetime
-) -> Wanted:
-    """Read what an operator was given.
+) -> HistoryQuery:
+    """Parse an operator's parameters.
 
-    :param now: what durations count back from.
-    :raises Veo3ValidationError: something makes no sense.
+    :param now: the time that durations count back from.
+    :raises Veo3ValidationError: a parameter is not acceptable.
     """
     from airflow_provider_veo3.api.request import read_integer
 
@@ -101,10 +100,10 @@ def read_wanted(
         raise Veo3ValidationError.of("status", status, f"{', '.join(Status)}, or None for all")
     if model is not None and not (isinstance(model, str) and model.strip()):
         raise Veo3ValidationError.of("model", model, "a model id, or None for all")
-    start, end = _read_moment("since", since, now), _read_moment("until", until, now)
+    start, end = _parse_moment("since", since, now), _parse_moment("until", until, now)
     if start is not None and end is not None and start >= end:
         raise Veo3ValidationError.of("since", since, f"a time before 'until', which is {end.isoformat()}")
-    return Wanted(
+    return HistoryQuery(
         status=None if status is None else Status(str(status)),
         since=start,
         until=end,
@@ -113,7 +112,7 @@ def read_wanted(
     )
 
 
-def _read_moment(field: str, value: object, now: datetime) -> datetime | None:
+def _parse_moment(field: str, value: object, now: datetime) -> datetime | None:
     try:
         if value is None:
             return None

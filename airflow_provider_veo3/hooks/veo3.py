@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.pricing import price_of
-from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.exceptions import Veo3ValidationError
@@ -183,7 +182,7 @@ class Veo3Hook(BaseHook):
         return open_file(url, timeout=self.settings.request_timeout, offset=offset, if_match=if_match)
 
     def iter_history(self, status: str | None = None) -> Iterator[Generation]:
-        """Yield the account's generations, page by page as they are needed, each once, in the API's order.
+        """Yield each generation of the account once, in the API's order; request pages as they are needed.
 
         :param status: only those that stand so: ``pending``, ``processing``, ``completed`` or ``failed``;
             ``None`` for all.
@@ -192,22 +191,25 @@ class Veo3Hook(BaseHook):
             yield from page
 
     def iter_history_pages(self, status: str | None = None) -> Iterator[list[Generation]]:
-        """Yield the same as :meth:`iter_history`, those of a page together, for who judges their order.
+        """Yield the generations of :meth:`iter_history` in lists, one per page.
 
         :param status: as there.
         """
+        from airflow_provider_veo3.history.pages import HistoryReader, page_flow
+
         seen: set[str] = set()
-        skip: int | None = 0
-        while skip is not None:
-            page = self._transport.run(
-                flows.get_history_page(HISTORY_PAGE_LIMIT, skip, status, self.settings.base_url, Retries())
-            )
-            # a generation submitted meanwhile moves others onto the next page
-            fresh = [generation for generation in page.generations if generation.id not in seen]
-            seen.update(generation.id for generation in fresh)
-            yield fresh
-            # an API that ignores ``skip`` would be asked for ever
-            skip = page.next_skip if fresh or not page.generations else None
+        reading = HistoryReader().read(status=status)
+        request = next(reading, None)
+        while request is not None:
+            page = self._transport.run(page_flow(request, self.settings.base_url, Retries()))
+            # pages overlap
+            new = [generation for generation in page.generations if generation.id not in seen]
+            seen.update(generation.id for generation in new)
+            yield new
+            try:
+                request = reading.send(page)
+            except StopIteration:
+                return
 
     def list_models(self) -> tuple[VideoModel, ...]:
         """Ask for the models and their prices.

@@ -349,7 +349,7 @@ class GeneratingOperator(BaseOperator):
             )
         interval = self.poll_interval or self._hook.settings.poll_interval
         wait = Wait(generation_id, self.clock.time() + self.timeout, interval, since, model)
-        return self._finish(context, wait_blocking(self._hook, wait))
+        return self._finish(context, wait_blocking(self._hook, wait, self.clock))
 
     def _finish(self, context: Context, result: WaitResult) -> str:
         """Publish a completed generation; fail on any other result."""

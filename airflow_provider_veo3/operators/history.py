@@ -67,10 +67,12 @@ class Veo3ListGenerationsOperator(BaseOperator):
         """Read the history as far as it is needed."""
         from datetime import UTC, datetime
 
-        from airflow_provider_veo3.history.query import read_wanted, select
+        from airflow_provider_veo3.api.retries import Retries
+        from airflow_provider_veo3.history.pages import reading_flow
+        from airflow_provider_veo3.history.query import parse_query, select
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
-        wanted = read_wanted(
+        query = parse_query(
             status=self.status,
             since=self.since,
             until=self.until,
@@ -78,7 +80,8 @@ class Veo3ListGenerationsOperator(BaseOperator):
             limit=self.limit,
             now=datetime.now(UTC),
         )
-        found = select(Veo3Hook(self.veo3_conn_id).iter_history_pages(wanted.status), wanted)
-        window = (wanted.since or "the beginning", wanted.until or "now")
+        hook = Veo3Hook(self.veo3_conn_id)
+        found = hook.get_conn().run(reading_flow(select(query), hook.settings.base_url, Retries()))
+        window = (query.since or "the beginning", query.until or "now")
         self.log.info("%d generations, created from %s to %s.", len(found), *window)
         return [generation.id for generation in found]

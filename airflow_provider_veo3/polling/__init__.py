@@ -1,3 +1,3 @@
-"""Waiting for generations: one poller for every task that waits on a connection."""
+"""Polling: one poller for every task that waits on a connection."""
 
 from __future__ import annotations

@@ -1,186 +1,149 @@
-"""Watch an account for what completes: one look for everyone who watches on a connection."""
+"""Watcher of an account: one poller for every trigger that reports completions on a connection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import logging
-import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_veo3.api import flows
-from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
-from airflow_provider_veo3.api.retries import Retries
-from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3AuthenticationError
-from airflow_provider_veo3.history.completed import Reader, Seen, lowest
-from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-from airflow_provider_veo3.polling.cancelling import cancel
+from airflow_provider_veo3.exceptions import Veo3ApiError
+from airflow_provider_veo3.history.completed import PollResult, lowest_floor, read_completed
+from airflow_provider_veo3.history.pages import HistoryReader, page_flow
 from airflow_provider_veo3.polling.schedule import LONGEST_HOLD
-from airflow_provider_veo3.polling.wait import backoff
+from airflow_provider_veo3.polling.shared import Pollers, SharedPoller
+from airflow_provider_veo3.polling.wait import ONCE, backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_provider_veo3.api.models import Generation, HistoryPage
-    from airflow_provider_veo3.api.transport import AsyncTransport
     from airflow_provider_veo3.history.completed import Cursor
-    from airflow_provider_veo3.history.pages import Page
 
 log = logging.getLogger(__name__)
 
 CLOSEST: Final = 5.0
-"""Seconds between two looks for somebody who comes to watch; at most the poll interval."""
+"""Seconds between two polls when someone starts to watch; at most the poll interval."""
 
 LONGEST_BACKOFF: Final = 300.0
-"""Seconds between two looks at an account that cannot be asked, where the API does not ask for more."""
-
-ONCE: Final = Retries(attempts=1)
-"""The next look is the repetition."""
+"""Seconds between two polls of an account in trouble, where the API does not ask for more."""
 
 
 @dataclass(eq=False)
 class Watcher:
-    """Somebody who watches.
+    """One who watches an account.
 
-    :param cursor: how far it has been told.
-    :param poll_interval: seconds between two looks.
+    :param cursor: its position in the completions.
+    :param poll_interval: seconds between two polls.
     """
 
     cursor: Cursor
     poll_interval: float
-    looks: asyncio.Queue[Seen] = field(default_factory=asyncio.Queue)
+    results: asyncio.Queue[PollResult] = field(default_factory=asyncio.Queue)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
 
-class _Watch:
-    """Everyone who watches an account in an event loop: one transport, one who asks."""
+class AccountWatcher(SharedPoller):
+    """Poller for everyone who watches an account: the shortest poll interval holds, trouble is waited out.
 
-    def __init__(self, veo3_conn_id: str) -> None:
-        self._conn_id = veo3_conn_id
+    :param veo3_conn_id: Airflow connection of type ``veo3``.
+    :param longest_hold: most seconds for which the account is left alone at the API's request.
+    :param options: see :class:`SharedPoller`.
+    """
+
+    def __init__(self, veo3_conn_id: str, *, longest_hold: float = LONGEST_HOLD, **options: Any) -> None:
+        self._longest_hold = longest_hold
         self._watchers: set[Watcher] = set()
-        self._joined = asyncio.Event()
-        self._reader = Reader()
-        self._transport: AsyncTransport | None = None
-        self._base_url = ""
+        self._has_newcomer = False
+        self._reader = HistoryReader()
         self._failures = 0
-        # outside the context of whoever comes first, whose log ends with it
-        self._asking = asyncio.create_task(self._ask(), context=contextvars.Context())
+        self._last = self._hold = float("-inf")
+        super().__init__(veo3_conn_id, **options)
 
     def join(self, watcher: Watcher) -> None:
-        """Take in somebody, who gets the next look soon."""
+        """Add a watcher; the next poll comes soon."""
         self._watchers.add(watcher)
+        self._has_newcomer = True
         self._joined.set()
 
-    def leave(self, watcher: Watcher) -> bool:
-        """Forget somebody; say whether anybody is left."""
+    def leave(self, watcher: Watcher) -> None:
+        """Remove a watcher."""
         self._watchers.discard(watcher)
-        return bool(self._watchers)
 
-    async def close(self) -> None:
-        """Stop asking, and close what has been opened."""
-        await cancel(self._asking)
-        await asyncio.gather(self._asking, return_exceptions=True)  # what went wrong has been told
-        await self._disconnect()
-
-    async def _ask(self) -> None:
-        """Look again and again; nothing but the end of the last watcher ends it."""
-        held, last = 0.0, float("-inf")
-        while True:
-            await self._until(last + self._interval(), max(held, last + min(CLOSEST, self._interval())))
-            last = time.time()
-            try:
-                seen = await self._look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, somebody may mend it: a key, a connection
-                pause = await self._after(error)
-                held = time.time() + pause
-                last = min(last, held - self._interval())
-                continue
-            self._failures = 0
-            for watcher in self._watchers:
-                watcher.looks.put_nowait(seen)
+    def _next_poll(self) -> float:
+        if self._failures:
+            return self._hold
+        interval = self._interval()
+        return self._last + (min(CLOSEST, interval) if self._has_newcomer else interval)
 
     def _interval(self) -> float:
         return min((watcher.poll_interval for watcher in self._watchers), default=CLOSEST)
 
-    async def _until(self, due: float, earliest: float) -> None:
-        """Sleep until a look is due; whoever joins hastens it, though not before ``earliest``."""
+    async def _poll(self) -> None:
+        now = self._clock()
+        if now < self._last:  # the clock was set back
+            self._hold -= self._last - now
+            self._last = now
+        if now < self._next_poll():
+            return
+        self._has_newcomer = False
+        self._last = now
         try:
-            async with asyncio.timeout(max(0.0, max(due, earliest) - time.time())):
-                await self._joined.wait()
-                await asyncio.sleep(max(0.0, earliest - time.time()))
-        except TimeoutError:
-            pass
-        self._joined.clear()
+            result = await self._read(now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person may mend it: a key, a connection
+            self._leave_alone(error)
+            return
+        self._failures = 0
+        for watcher in self._watchers:
+            watcher.results.put_nowait(result)
 
-    async def _look(self) -> Seen:
-        """Ask for pages until they tell all that is new to anybody."""
-        now = time.time()
-        reading = self._reader.read(lowest((watcher.cursor.floor for watcher in self._watchers), now))
-        found: list[Generation] = []
-        skew: float | None = None
+    async def _read(self, now: float) -> PollResult:
+        """Read pages until they hold every completion that is new to a watcher."""
+        floor = lowest_floor((watcher.cursor.floor for watcher in self._watchers), now)
+        reading = read_completed(self._reader, floor)
         page = next(reading)
         while True:
-            answer = await self._page(page)
-            found += answer.generations
-            skew = answer.clock_skew if skew is None else skew
+            response = await self._call(partial(page_flow, page, retries=ONCE))
             try:
-                page = reading.send(answer)
+                page = reading.send(response)
             except StopIteration as done:
-                return Seen(tuple(found), done.value, skew or 0.0)
+                result: PollResult = done.value
+                return result
 
-    async def _page(self, page: Page) -> HistoryPage:
-        if self._transport is None:
-            hook = Veo3Hook(self._conn_id)
-            self._transport = await hook.aget_conn()
-            self._base_url = hook.settings.base_url
-        status = None if page.status is None else page.status.value
-        flow = flows.get_history_page(HISTORY_PAGE_LIMIT, page.skip, status, self._base_url, ONCE)
-        return await self._transport.run(flow, poll=True)
-
-    async def _after(self, error: Exception) -> float:
-        """Return the seconds to stay away after trouble, and tell everyone of it once."""
+    def _leave_alone(self, error: Exception) -> None:
+        """Hold all requests after trouble, and report the first two failures in a row."""
         self._failures += 1
-        if isinstance(error, Veo3AuthenticationError):
-            await self._disconnect()  # a person may have replaced the key: the connection is read again
-            if self._failures == 1:
-                return 0.0
         hint = error.retry_after if isinstance(error, Veo3ApiError) else None
-        asked = min(hint or 0.0, LONGEST_HOLD)
+        asked = min(hint or 0.0, self._longest_hold)
         pause = max(min(backoff(self._failures, self._interval(), None), LONGEST_BACKOFF), asked)
+        self._hold = self._clock() + pause
         for watcher in self._watchers if self._failures in (1, 2) else ():
-            watcher.context.run(log.warning, "%s Looking again in %.0f s.", error, pause)
-        return pause
-
-    async def _disconnect(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            with suppress(Exception):  # it is not used again, and everyone depends on what goes on
-                await transport.close()
+            watcher.context.run(log.warning, "%s Polling again in %.0f s.", error, pause)
 
 
-_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Watch]] = WeakKeyDictionary()
+_watchers: Final = Pollers(AccountWatcher)
 
 
 @asynccontextmanager
-async def watching(veo3_conn_id: str, cursor: Cursor, poll_interval: float) -> AsyncIterator[Watcher]:
+async def watching(
+    veo3_conn_id: str,
+    cursor: Cursor,
+    poll_interval: float,
+    watchers: Pollers[AccountWatcher] = _watchers,
+) -> AsyncIterator[Watcher]:
     """Watch an account together with everyone else who does so in this event loop.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
-    :param cursor: how far this one has been told, which says how far back is looked.
-    :param poll_interval: seconds between two looks; the shortest of all holds.
+    :param cursor: position in the completions, which says how far back each poll reads.
+    :param poll_interval: seconds between two polls; the shortest of all watchers holds.
+    :param watchers: where the poller is shared; default: everywhere in this process.
     """
-    watches = _watches.setdefault(asyncio.get_running_loop(), {})
-    watch = watches.get(veo3_conn_id)
-    if watch is None:
-        watch = watches[veo3_conn_id] = _Watch(veo3_conn_id)
-    watcher = Watcher(cursor, poll_interval)
-    watch.join(watcher)
-    try:
-        yield watcher
-    finally:
-        if not watch.leave(watcher):
-            del watches[veo3_conn_id]
-            await watch.close()
+    async with watchers.join(veo3_conn_id) as account:
+        watcher = Watcher(cursor, poll_interval)
+        account.join(watcher)
+        try:
+            yield watcher
+        finally:
+            account.leave(watcher)

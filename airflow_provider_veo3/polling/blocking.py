@@ -1,4 +1,4 @@
-"""Polling by a worker, which blocks it."""
+"""Polling in a worker, which blocks it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3.api import flows
-from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.exceptions import Veo3Error
 from airflow_provider_veo3.polling.result import WaitResult
+from airflow_provider_veo3.polling.wait import ONCE
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.clock import Clock
@@ -18,26 +18,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ONCE = Retries(attempts=1)
 
-
-def wait_blocking(hook: Veo3Hook, wait: Wait) -> WaitResult:
+def wait_blocking(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult:
     """Wait in a worker until a generation has ended or the deadline passes."""
-    verdict: WaitResult | float = wait.first_look(time.time())
+    verdict: WaitResult | float = wait.first_poll(clock.time())
     while not isinstance(verdict, WaitResult):
-        time.sleep(verdict)
-        verdict = poll_once(hook, wait)
+        clock.sleep(verdict)
+        verdict = poll_once(hook, wait, clock)
     return verdict
 
 
 def poll_once(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult | float:
-    """Ask once: the end of the wait, or the seconds until it makes sense to ask again."""
+    """Poll once: return the end of the wait, or the seconds until the next poll."""
     try:
-        question = flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
-        generation = hook.get_conn().run(question, poll=True)
+        flow = flows.get_generation(wait.generation_id, hook.settings.base_url, ONCE)
+        generation = hook.get_conn().run(flow, poll=True)
     except Veo3Error as error:
         verdict = wait.on_error(error, clock.time())
         if not isinstance(verdict, WaitResult):
-            log.warning("%s Asking again in %.0f s.", error, verdict)
+            log.warning("%s Polling again in %.0f s.", error, verdict)
         return verdict
     return wait.on_generation(generation, clock.time())

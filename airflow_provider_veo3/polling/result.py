@@ -1,4 +1,4 @@
-"""The end of a wait, and the event that carries it from the triggerer to the task."""
+"""Result of a wait, and the event that carries it from the triggerer to the task."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _ERRORS: Final = {
         errors.Veo3Error,
     )
 }
-"""What an ``ERROR`` can be, by the name that travels in the event."""
+"""Error classes of an ``ERROR``, by the name in the event."""
 
 
 @dataclass(frozen=True)
 class WaitResult:
-    """The end of a wait; travels from the triggerer to the task as an event.
+    """Result of a wait, sent from the triggerer to the task as an event.
 
-    :param generation_id: what was waited for.
-    :param ending: how it ended.
+    :param generation_id: the generation.
+    :param ending: how the wait ended.
     :param message: the sentence for the task's log or error.
     :param reason: name of the error class for ``ERROR``, the vendor's code for ``FAILED``.
-    :param manifest: what the API last said of the generation; empty when it said nothing.
+    :param manifest: the generation's manifest by the last response; empty when there was none.
     """
 
     generation_id: str
@@ -63,10 +63,10 @@ class WaitResult:
 
     @classmethod
     def from_event(cls, event: object, expected_id: str | None = None) -> WaitResult:
-        """Read an event as the untrusted input it is.
+        """Parse an event, which is untrusted input.
 
-        :param expected_id: the generation that was waited for, where the task knows.
-        :raises Veo3GenerationError: the event is not one of ours, or tells of another generation.
+        :param expected_id: the generation the task waits for, if known.
+        :raises Veo3GenerationError: the event is not one of ours, or is of another generation.
         """
         payload = event if isinstance(event, Mapping) else {}
         try:
@@ -82,12 +82,12 @@ class WaitResult:
         return cls(generation_id, ending, message, reason if isinstance(reason, str) else None, manifest)
 
     def manifest_or_raise(self, *, sensor: bool = False) -> dict[str, Any]:
-        """Return the manifest of a completed generation, else raise what the ending means.
+        """Return the manifest of a completed generation, or raise the error of any other ending.
 
-        :param sensor: raise what Airflow does not retry, since asking again about a failed or timed out
-            generation changes nothing, while a generating task can submit anew.
+        :param sensor: raise an error that Airflow does not retry, since polling a failed or timed out
+            generation again changes nothing, while a generating task can submit anew.
         """
-        metrics.ended(self.ending.value, self.reason, self.manifest)  # here, once, the task learns of it
+        metrics.ended(self.ending.value, self.reason, self.manifest)  # here, once, the task receives it
         about: dict[str, Any] = {"generation_id": self.generation_id, "manifest": self.manifest}
         match self.ending:
             case Ending.COMPLETED:
@@ -107,7 +107,8 @@ class WaitResult:
 def _bad_event(event: object) -> errors.Veo3GenerationError:
     shown = repr(event)[:200]
     return errors.Veo3GenerationError(
-        f"The trigger's event cannot be used: {shown}. The generation, if any, goes on and stays paid for."
+        f"The trigger's event cannot be used: {shown}. The generation, if any, goes on and stays paid for; a "
+        "retry of the task waits for it again."
     )
 
 
@@ -119,7 +120,7 @@ def ended(generation: Generation) -> WaitResult:
         return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
     why = generation.error or generation.error_code or "the API gives no reason"
     message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
-    # the vendor documents the code for a refused request only; of a failed generation only a text is known
+    # the vendor documents this code for a refused request only; a failed generation may have just a text
     refused = generation.error_code == CONTENT_POLICY or re.search(r"\bpolic(y|ies)\b", why, re.IGNORECASE)
     reason = CONTENT_POLICY if refused else generation.error_code
     return WaitResult(generation.id, Ending.FAILED, message, reason, manifest)

@@ -1,4 +1,4 @@
-"""Ask how generations stand until they are done: one look for everyone, blocking only for workers."""
+"""Pollers in an event loop: one for everyone who uses a connection, so that all share its requests."""
 
 from __future__ import annotations
 
@@ -6,201 +6,351 @@ import asyncio
 import contextvars
 import logging
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_veo3.api import flows
-from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
-from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.exceptions import Veo3AuthenticationError, Veo3Error, Veo3NoAnswerError
-from airflow_provider_veo3.history.pages import Page
+from airflow_provider_veo3.history.pages import Page, page_flow
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-from airflow_provider_veo3.polling.cancelling import cancel
-from airflow_provider_veo3.polling.durations import Pace
+from airflow_provider_veo3.polling.durations import Durations
 from airflow_provider_veo3.polling.result import WaitResult
 from airflow_provider_veo3.polling.schedule import Schedule
-from airflow_provider_veo3.polling.wait import Wait
+from airflow_provider_veo3.polling.wait import ONCE, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from airflow_provider_veo3.api.models import Generation, HistoryPage
+    from airflow_provider_veo3.api.flows import Flow
     from airflow_provider_veo3.api.transport import AsyncTransport
-    from airflow_provider_veo3.polling.questions import Answer, Look, Question
+    from airflow_provider_veo3.hooks.connection import ConnectionSettings
+    from airflow_provider_veo3.polling.schedule import Poll, Request, Response
 
 log = logging.getLogger(__name__)
 
-CONNECTION_PAUSES = (1.0, 3.0, 9.0, 27.0)
+CONNECTION_PAUSES: Final = (1.0, 3.0, 9.0, 27.0)
 """Seconds between tries to read the Airflow connection in the triggerer."""
 
-LATEST = 60.0
-"""Seconds behind its deadline at which a wait ends without a last answer: sooner than Airflow ends it."""
+GRACE: Final = 60.0
+"""Seconds behind its deadline at which a wait ends without a last response: sooner than Airflow ends it."""
 
-LONGEST_ANSWER = 90.0
-"""Seconds beyond the connection's timeout, which is for each part of an answer, until all of it is given up.
-One that comes in drops would hold up everyone for ever; the end of a rate window may be waited for before."""
+LONGEST_SLEEP: Final = 60.0
+"""Seconds between two checks of the wall clock, which may have been set back."""
 
-ONCE = Retries(attempts=1)
-"""A look that fails is judged by those who wait, who know their deadlines; the call does not insist."""
+LONGEST_RESPONSE: Final = 90.0
+"""Seconds beyond the connection's timeout, which is for each part of a response, until all of it is given up.
+A response that drips would hold up everyone for ever; the end of a rate window may be waited for before."""
 
-_paces: dict[str, Pace] = {}
-"""What was learned of how long generations take, by connection; outlives those who wait."""
+CANCEL_AGAIN: Final = 0.25
+"""Seconds after which a task that goes on is cancelled again."""
+
+T = TypeVar("T")
+P = TypeVar("P", bound="SharedPoller")
+Connection = tuple["ConnectionSettings", "AsyncTransport"]
 
 
-class _Line:
-    """Everyone who waits on a connection in an event loop: one schedule, one transport, one who asks."""
+async def connect(veo3_conn_id: str) -> Connection:
+    """Read an Airflow connection, and open a transport for it."""
+    hook = Veo3Hook(veo3_conn_id)
+    transport = await hook.aget_conn()
+    return hook.settings, transport
 
-    def __init__(self, veo3_conn_id: str) -> None:
-        self.waiters = 0
-        self.pace = _paces.setdefault(veo3_conn_id, Pace())
+
+def wall_clock() -> float:
+    """Return the time in Unix seconds."""
+    return time.time()
+
+
+class SharedPoller(ABC):
+    """One poller for everyone who uses a connection in an event loop.
+
+    :param veo3_conn_id: Airflow connection of type ``veo3``.
+    :param clock: gives Unix seconds.
+    :param connect: reads the connection.
+    :param longest_response: seconds beyond the connection's timeout until a response is given up.
+    """
+
+    def __init__(
+        self,
+        veo3_conn_id: str,
+        *,
+        clock: Callable[[], float] = wall_clock,
+        connect: Callable[[str], Awaitable[Connection]] = connect,
+        longest_response: float = LONGEST_RESPONSE,
+    ) -> None:
+        self.users = 0
         self._conn_id = veo3_conn_id
-        self._schedule = Schedule(self.pace)
-        self._waiting: dict[Wait, tuple[asyncio.Future[WaitResult], contextvars.Context]] = {}
+        self._clock = clock
+        self._connect = connect
+        self._longest_response = longest_response
+        self._connection: Connection | None = None
         self._joined = asyncio.Event()
-        # outside the context of whoever comes first, whose log ends with its task
-        self._opening = asyncio.create_task(_connect(veo3_conn_id), context=contextvars.Context())
-        self._asking = asyncio.create_task(self._ask(), context=contextvars.Context())
-        self._transport: AsyncTransport | None = None
+        # outside the context of the first user, whose log ends with its task
+        self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody asks any more: the connection could not be had."""
-        return self._asking.done()
+        """Whether it polls no more: the connection could not be read."""
+        return self._task.done()
 
-    async def hook(self) -> Veo3Hook:
-        """Return the hook once the connection is read.
+    async def close(self) -> None:
+        """Stop polling, and close the transport."""
+        await _cancel(self._task)
+        await asyncio.gather(self._task, return_exceptions=True)  # its error was reported
+        await self._disconnect()
 
-        :raises Veo3Error: it cannot be had.
+    @abstractmethod
+    def _next_poll(self) -> float | None:
+        """Return when :meth:`_poll` has something to do, in Unix seconds; ``None`` without users."""
+
+    @abstractmethod
+    async def _poll(self) -> None:
+        """Poll if it is time, and report to everyone."""
+
+    async def _run(self) -> None:
+        while True:
+            self._joined.clear()
+            await self._sleep_until(self._next_poll())
+            await self._poll()
+
+    async def _sleep_until(self, moment: float | None) -> None:
+        """Sleep until a moment, or until someone joins, which may change it."""
+        pause = None if moment is None else min(LONGEST_SLEEP, max(0.0, moment - self._clock()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._joined.wait()
+
+    async def _call(self, flow: Callable[[str], Flow[T]]) -> T:
+        """Call the API; once more where the connection has another key by now than the refused one.
+
+        :param flow: makes the call for a base URL.
         """
-        # whoever stops waiting must not stop it for the others
-        hook, _ = await asyncio.shield(self._opening)
-        return hook
+        try:
+            return await self._call_once(flow)
+        except Veo3AuthenticationError:
+            if not await self._reconnect():
+                raise
+        return await self._call_once(flow)
 
-    async def end_of(self, wait: Wait) -> WaitResult:
-        """Wait until a wait has ended."""
+    async def _call_once(self, flow: Callable[[str], Flow[T]]) -> T:
+        if self._connection is None:
+            self._connection = await self._connect(self._conn_id)
+        settings, transport = self._connection
+        longest = settings.request_timeout + self._longest_response
+        try:
+            async with asyncio.timeout(longest):
+                return await transport.run(flow(settings.base_url), poll=True)
+        except TimeoutError:
+            raise Veo3NoAnswerError(
+                f"The response of the VEO3 API was not complete after {longest:.0f} s. No credits were spent "
+                "by polling.",
+                sent=True,
+            ) from None
+
+    async def _reconnect(self) -> bool:
+        """Read the connection again; return whether it has other credentials, which then are used."""
+        try:
+            settings, transport = await self._connect(self._conn_id)
+        except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
+            log.warning("Cannot read the connection %s again: %s", self._conn_id, error)
+            return False
+        old = self._connection[0] if self._connection else None
+        if old is not None and (old.api_key, old.base_url) == (settings.api_key, settings.base_url):
+            await transport.close()
+            return False
+        log.info("The connection %s has changed; polling with the new key.", self._conn_id)
+        await self._disconnect()
+        self._connection = (settings, transport)
+        return True
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # it is not used again, and everyone depends on what follows
+                await connection[1].close()
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, and wait until it is over.
+
+    A cancellation can be lost: the anyio that came with Airflow 3.0 swallows one that arrives in the moment a
+    connection is made, and the task would poll on and on for nobody.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=CANCEL_AGAIN)
+
+
+class Pollers(Generic[P]):
+    """Registry of the pollers in use, one for each event loop and connection.
+
+    :param make: makes a poller for a connection.
+    """
+
+    def __init__(self, make: Callable[[str], P]) -> None:
+        self._make = make
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, P]] = WeakKeyDictionary()
+
+    @asynccontextmanager
+    async def join(self, veo3_conn_id: str) -> AsyncIterator[P]:
+        """Use a connection's poller; the first user starts it, the last one ends it."""
+        pollers = self._by_loop.setdefault(asyncio.get_running_loop(), {})
+        poller = pollers.get(veo3_conn_id)
+        if poller is None or poller.is_over:
+            poller = pollers[veo3_conn_id] = self._make(veo3_conn_id)
+        poller.users += 1
+        try:
+            yield poller
+        finally:
+            poller.users -= 1
+            if poller.users == 0:
+                if pollers.get(veo3_conn_id) is poller:
+                    del pollers[veo3_conn_id]
+                await poller.close()
+
+
+class GenerationPoller(SharedPoller):
+    """Poller for everyone who waits for a generation on a connection.
+
+    :param veo3_conn_id: Airflow connection of type ``veo3``.
+    :param connection_pauses: seconds between tries to read the connection.
+    :param grace: seconds behind its deadline at which a wait ends without a last response.
+    :param options: see :class:`SharedPoller`.
+    """
+
+    def __init__(
+        self,
+        veo3_conn_id: str,
+        *,
+        connection_pauses: Sequence[float] = CONNECTION_PAUSES,
+        grace: float = GRACE,
+        **options: Any,
+    ) -> None:
+        self._connection_pauses = connection_pauses
+        self._grace = grace
+        self._durations = _durations.setdefault(veo3_conn_id, Durations())
+        self._schedule = Schedule(self._durations)
+        self._waiting: dict[Wait, tuple[asyncio.Future[WaitResult], contextvars.Context]] = {}
+        self._settings: asyncio.Future[ConnectionSettings] = asyncio.get_running_loop().create_future()
+        super().__init__(veo3_conn_id, **options)
+
+    async def wait_for(
+        self,
+        generation_id: str,
+        deadline: float,
+        poll_interval: float | None,
+        accepted_at: float | None,
+        model: str | None,
+    ) -> WaitResult:
+        """Wait until a generation has ended or the deadline passes; see :func:`wait_for_generation`."""
+        wait = Wait(generation_id, deadline, poll_interval or 0.0, accepted_at, model, self._durations)
+        try:
+            async with asyncio.timeout(self._patience(deadline)):
+                # a waiter that leaves must not stop it for the others
+                settings = await asyncio.shield(self._settings)
+        except Veo3Error as error:
+            return wait.end_with(error)
+        except TimeoutError:  # a secrets backend that does not respond
+            return wait.time_out()
+        wait.poll_interval = poll_interval or settings.poll_interval
+        return await self._end_of(wait)
+
+    async def _end_of(self, wait: Wait) -> WaitResult:
         ended: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
         self._waiting[wait] = (ended, contextvars.copy_context())
-        self._schedule.join(wait, time.time())
+        self._schedule.join(wait, self._clock())
         self._joined.set()
-        until = _patience(wait.deadline)
+        patience = self._patience(wait.deadline)
         try:
-            await asyncio.wait((ended, self._asking), timeout=until, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ended, self._task), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._schedule.leave(wait)
             del self._waiting[wait]
         if ended.done():
             return ended.result()
-        if self._asking.done():
-            self._asking.result()  # what went wrong concerns everyone
+        if self._task.done():
+            self._task.result()  # its error concerns everyone
         return wait.time_out()
 
-    async def close(self) -> None:
-        """Stop asking, and close what has been opened."""
-        await cancel(self._opening, self._asking)
-        opened, _ = await asyncio.gather(self._opening, self._asking, return_exceptions=True)
-        transport = self._transport or (None if isinstance(opened, BaseException) else opened[1])
-        if transport is not None:
-            await transport.close()
+    def _patience(self, deadline: float) -> float:
+        return max(0.0, deadline - self._clock()) + self._grace
 
-    async def _ask(self) -> None:
-        """Ask when the schedule says so, and tell everyone."""
+    async def _run(self) -> None:
         try:
-            hook, self._transport = await asyncio.shield(self._opening)
-        except Veo3Error:
-            return  # which everyone learns from ``hook``
-        self._settings = hook.settings
-        while True:
-            self._joined.clear()
-            moment = self._schedule.next_event()
-            await self._until(moment)
-            look = self._schedule.begin(time.time())
-            if look is not None:
-                await self._take(look)
-            self._tell()
-
-    async def _until(self, moment: float | None) -> None:
-        """Sleep until a moment, or until somebody joins, which may change it."""
-        # never for long without a look at the wall clock, which may have been set back
-        pause = None if moment is None else min(LATEST, max(0.0, moment - time.time()))
-        try:
-            async with asyncio.timeout(pause):
-                await self._joined.wait()
-        except TimeoutError:
-            pass
-
-    async def _take(self, look: Look) -> None:
-        try:
-            question = next(look)
-            while True:
-                answer = await self._answer(question)
-                question = look.send((answer, time.time()))
-                self._tell()
-        except StopIteration:
+            self._connection = await self._open()
+        except Veo3Error as error:
+            self._settings.set_exception(error)
+            self._settings.exception()  # those who wait get it; nobody may be left
             return
+        self._settings.set_result(self._connection[0])
+        await super()._run()
 
-    def _tell(self) -> None:
-        """Hand out the schedule's news, each in the log of its own task."""
-        for wait, news in self._schedule.take_news():
+    async def _open(self) -> Connection:
+        """Read the connection; where Airflow cannot give it just now, try again for a while.
+
+        A worker has used this connection before the wait began, so that one which is missing in the triggerer
+        most likely cannot be read at the moment: Airflow reports both alike.
+        """
+        pauses = list(self._connection_pauses)
+        while True:
+            try:
+                return await self._connect(self._conn_id)
+            except Veo3Error:
+                raise
+            except Exception as error:  # whatever a secrets backend raises
+                if not pauses:
+                    raise Veo3Error(
+                        f"The Airflow connection {self._conn_id!r} cannot be read in the triggerer: {error}. "
+                        "The generation goes on and no further credits are spent; a retry of the task waits "
+                        "for it again."
+                    ) from error
+                log.warning("Cannot read the connection %s (%s); trying again.", self._conn_id, error)
+            await asyncio.sleep(pauses.pop(0))
+
+    def _next_poll(self) -> float | None:
+        return self._schedule.next_event()
+
+    async def _poll(self) -> None:
+        poll = self._schedule.begin(self._clock())
+        if poll is not None:
+            await self._send_all(poll)
+        self._report()
+
+    async def _send_all(self, poll: Poll) -> None:
+        with suppress(StopIteration):
+            request = next(poll)
+            while True:
+                response = await self._respond(request)
+                request = poll.send((response, self._clock()))
+                self._report()
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            if isinstance(request, Page):
+                return await self._call(partial(page_flow, request, retries=ONCE))
+            return await self._call(partial(flows.get_generation, request.generation_id, retries=ONCE))
+        except Veo3Error as error:
+            return error
+
+    def _report(self) -> None:
+        """Hand out the schedule's updates, each in the log of its own task."""
+        for wait, update in self._schedule.take_updates():
             if wait not in self._waiting:
                 continue  # cancelled meanwhile
             ended, context = self._waiting[wait]
-            if isinstance(news, WaitResult):
-                ended.set_result(news)
+            if isinstance(update, WaitResult):
+                ended.set_result(update)
             else:
-                context.run(log.warning, "%s", news)
-
-    async def _answer(self, question: Question) -> Answer:
-        try:
-            return await self._request(question)
-        except Veo3AuthenticationError as error:
-            if not await self._has_other_credentials():
-                return error
-        except Veo3Error as error:
-            return error
-        try:
-            return await self._request(question)
-        except Veo3Error as error:
-            return error
-
-    async def _request(self, question: Question) -> HistoryPage | Generation:
-        if self._transport is None:
-            raise RuntimeError("nothing is asked before the connection is read")
-        base_url = self._settings.base_url
-        longest = self._settings.request_timeout + LONGEST_ANSWER
-        try:
-            async with asyncio.timeout(longest):
-                if isinstance(question, Page):
-                    status = None if question.status is None else question.status.value
-                    page = flows.get_history_page(HISTORY_PAGE_LIMIT, question.skip, status, base_url, ONCE)
-                    return await self._transport.run(page, poll=True)
-                one = flows.get_generation(question.generation_id, base_url, ONCE)
-                return await self._transport.run(one, poll=True)
-        except TimeoutError:
-            raise Veo3NoAnswerError(
-                f"The VEO3 API's answer was not there whole after {longest:.0f} s.", sent=True
-            ) from None
-
-    async def _has_other_credentials(self) -> bool:
-        """Read the connection again, in which a person may have replaced the key, and take it up if so."""
-        hook = Veo3Hook(self._conn_id)
-        try:
-            transport = await hook.aget_conn()
-        except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
-            log.warning("Cannot read the connection %s again: %s", self._conn_id, error)
-            return False
-        old, new = self._settings, hook.settings
-        if (old.api_key, old.base_url) == (new.api_key, new.base_url):
-            await transport.close()
-            return False
-        log.info("The connection %s has changed; asking again.", self._conn_id)
-        outdated, self._transport, self._settings = self._transport, transport, new
-        if outdated is not None:
-            await outdated.close()
-        return True
+                context.run(log.warning, "%s", update)
 
 
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Line]] = WeakKeyDictionary()
+_durations: dict[str, Durations] = {}
+"""Learned durations by connection; they outlive the waits."""
+
+_pollers: Final = Pollers(GenerationPoller)
 
 
 async def wait_for_generation(
@@ -211,68 +361,18 @@ async def wait_for_generation(
     *,
     accepted_at: float | None = None,
     model: str | None = None,
+    pollers: Pollers[GenerationPoller] = _pollers,
 ) -> WaitResult:
     """Wait until a generation has ended or the deadline passes, without blocking the event loop.
 
     Everyone who waits on a connection in an event loop is served by the same requests.
 
     :param deadline: Unix seconds.
-    :param poll_interval: seconds between two looks; ``None`` takes the connection's.
-    :param accepted_at: Unix seconds when it was accepted, if known: nobody asks before it can be done.
+    :param poll_interval: seconds between two polls; ``None`` takes the connection's.
+    :param accepted_at: Unix seconds when the generation was accepted, if known: the first poll comes when it
+        can have ended.
     :param model: its model, if known.
+    :param pollers: where the poller is shared; default: everywhere in this process.
     """
-    async with _line(veo3_conn_id) as line:
-        try:
-            async with asyncio.timeout(_patience(deadline)):
-                hook = await line.hook()
-        except Veo3Error as error:
-            return Wait(generation_id, deadline, 0.0).end_with(error)
-        except TimeoutError:  # a secrets backend that does not answer
-            return Wait(generation_id, deadline, 0.0).time_out()
-        interval = poll_interval or hook.settings.poll_interval
-        return await line.end_of(Wait(generation_id, deadline, interval, accepted_at, model, line.pace))
-
-
-def _patience(deadline: float) -> float:
-    return max(0.0, deadline - time.time()) + LATEST
-
-
-@asynccontextmanager
-async def _line(veo3_conn_id: str) -> AsyncIterator[_Line]:
-    """Join those who wait on a connection; the first opens the line, the last closes it."""
-    lines = _lines.setdefault(asyncio.get_running_loop(), {})
-    line = lines.get(veo3_conn_id)
-    if line is None or line.is_over:
-        line = lines[veo3_conn_id] = _Line(veo3_conn_id)
-    line.waiters += 1
-    try:
-        yield line
-    finally:
-        line.waiters -= 1
-        if line.waiters == 0:
-            if lines.get(veo3_conn_id) is line:
-                del lines[veo3_conn_id]
-            await line.close()
-
-
-async def _connect(veo3_conn_id: str) -> tuple[Veo3Hook, AsyncTransport]:
-    """Read the connection; where Airflow cannot give it just now, ask again for a while.
-
-    A worker has used this connection before the wait began, so that one which is gone in the triggerer most
-    likely cannot be read at the moment: Airflow reports both alike.
-    """
-    hook = Veo3Hook(veo3_conn_id)
-    pauses = list(CONNECTION_PAUSES)
-    while True:
-        try:
-            return hook, await hook.aget_conn()
-        except Veo3Error:
-            raise
-        except Exception as error:  # whatever a secrets backend raises
-            if not pauses:
-                raise Veo3Error(
-                    f"The Airflow connection {veo3_conn_id!r} cannot be read in the triggerer: {error}. The "
-                    "generation goes on; a retry takes up the wait."
-                ) from error
-            log.warning("Cannot read the connection %s (%s); trying again.", veo3_conn_id, error)
-        await asyncio.sleep(pauses.pop(0))
+    async with pollers.join(veo3_conn_id) as poller:
+        return await poller.wait_for(generation_id, deadline, poll_interval, accepted_at, model)

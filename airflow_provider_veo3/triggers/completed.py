@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
@@ -16,40 +16,38 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.history.completed import Cursor
 
-COMMIT_DELAY = 5.0
-"""Seconds after an event at which the cursor is stored: by then Airflow has stored the event."""
-
-RUN_DELAY = 15.0
-"""Seconds in which Airflow has started the runs for an event. One that comes meanwhile starts none: it waits
-for the asset's next event."""
-
-STATE_PAUSES: Final = (1.0, 3.0, 9.0, 27.0, 60.0)
-"""Seconds between tries to read the cursor; the last holds for all further ones."""
-
 
 class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
     """Fire an event for each generation that completes in an account, whoever submitted it.
 
     For ``AssetWatcher(name=..., trigger=Veo3CompletedGenerationsTrigger())`` of an asset that DAGs are
     scheduled on. The payload is the manifest: id, type, model, status, credits, times; never a link, for
-    which the DAG has ``Veo3DownloadOperator``. All watchers on a connection in one triggerer share one look
-    at the account's history, which costs one request while little happens.
+    which the DAG has ``Veo3DownloadOperator``. All watchers on a connection in one triggerer share one poller
+    of the account's history, which costs one request per poll while little happens.
 
     Airflow may start one run for several events. Of several at once the last comes 15 seconds after the
     others, since Airflow starts no run for an event that comes while it starts another, but gives it to the
     run for the next one.
 
     In Airflow 3.3 and later a cursor is kept in the asset's state store: what completes while no triggerer
-    runs is told when one runs again, and nothing is told twice, except by a triggerer that is ended within 20
-    seconds of an event. Before, it tells what completes while it runs. What the API lists more than an hour
-    after its completion is not told. Trouble is waited out, whatever it is; a key that is refused, until the
-    connection has another.
+    runs is reported when one runs again, and nothing is reported twice, except by a triggerer that is ended
+    within 20 seconds of an event. Before, only completions while it runs are reported. A generation that the
+    API lists more than an hour after its completion is not reported. All trouble is waited out; a refused
+    key, until the connection has another.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``. Default ``veo3_default``.
-    :param poll_interval: seconds between two looks; the shortest of those on a connection holds. Default 300,
+    :param poll_interval: seconds between two polls; the shortest of those on a connection holds. Default 300,
         which is 288 requests a day of the vendor's 1000.
     :raises Veo3ValidationError: ``poll_interval`` is no number of seconds above 0.
     """
+
+    commit_delay = 5.0
+    """Seconds after an event at which the cursor is stored: by then Airflow has stored the event."""
+    run_delay = 15.0
+    """Seconds in which Airflow has started the runs for an event. One that comes meanwhile starts none: it
+    waits for the asset's next event."""
+    state_pauses: tuple[float, ...] = (1.0, 3.0, 9.0, 27.0, 60.0)
+    """Seconds between tries to read the cursor; the last holds for all further ones."""
 
     def __init__(self, *, veo3_conn_id: str = "veo3_default", poll_interval: float = 300.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -65,66 +63,69 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each; never ends by itself."""
+        """Yield an event for each completion, without end."""
         from airflow_provider_veo3.history.completed import Cursor
         from airflow_provider_veo3.polling.account import watching
 
         began = time.time()
         cursor = await self._load() or Cursor(began)
         async with watching(self.veo3_conn_id, cursor, self.poll_interval) as watcher:
-            told = float("-inf")
+            last_event = float("-inf")
             while True:
-                looks = [await watcher.looks.get()]
-                while not watcher.looks.empty():
-                    looks.append(watcher.looks.get_nowait())
+                results = [await watcher.results.get()]
+                while not watcher.results.empty():
+                    results.append(watcher.results.get_nowait())
                 before = cursor.to_json()
-                new = [generation for seen in looks for generation in cursor.take(seen, time.time())]
+                new = [generation for result in results for generation in cursor.take(result, time.time())]
                 for generation in new:
                     if generation is new[-1]:  # which thereby starts the run for those that wait
-                        await asyncio.sleep(max(0.0, told + RUN_DELAY - time.monotonic()))
+                        await asyncio.sleep(max(0.0, last_event + self.run_delay - time.monotonic()))
                     self.log.info("Generation %s is completed.", generation.id)
                     yield TriggerEvent(generation.manifest())
-                    told = time.monotonic()
+                    last_event = time.monotonic()
                 if cursor.to_json() != before:
                     if new:  # better an event twice than never
-                        await asyncio.sleep(COMMIT_DELAY)
+                        await asyncio.sleep(self.commit_delay)
                     await self._save(cursor)
 
     @property
     def _key(self) -> str:
-        """Where the cursor lies: an asset may be watched through several connections."""
+        """Key of the cursor in the state store; an asset may be watched through several connections."""
         return f"veo3_completed_{hashlib.sha256(self.veo3_conn_id.encode()).hexdigest()[:16]}"
 
-    @property
-    def _stores(self) -> list[Any]:
-        """The state of each asset that this watches for; none before Airflow 3.3, or outside a watcher."""
-        accessors = getattr(self, "asset_state_store", None)
-        if accessors is None:
-            return []
-        # equal triggers of several assets are one to Airflow, and then it wants to know which asset is meant
-        by_asset = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
-        return by_asset or [accessors]
-
     async def _load(self) -> Cursor | None:
-        """Read the furthest cursor; that it cannot be read does not mean that there is none."""
+        """Read the furthest cursor; an error does not mean that there is none."""
         from airflow_provider_veo3.history.completed import Cursor
 
-        pauses = list(STATE_PAUSES)
+        pauses = list(self.state_pauses)
         while True:
             try:
-                stored = [await store.aget(self._key) for store in self._stores]
+                stored = [await store.aget(self._key) for store in _state_stores(self)]
             except Exception as error:  # noqa: BLE001 - whatever stands between here and Airflow's database
                 self.log.warning("The cursor cannot be read (%s); trying again.", error)
                 await asyncio.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
                 continue
             cursors = [cursor for value in stored if (cursor := Cursor.from_json(value)) is not None]
             if len(cursors) < sum(value is not None for value in stored):
-                self.log.warning("What is stored under %s is no cursor; beginning now.", self._key)
+                self.log.warning("The value stored under %s is no cursor; beginning now.", self._key)
             return max(cursors, key=lambda cursor: cursor.floor or 0.0, default=None)
 
     async def _save(self, cursor: Cursor) -> None:
         try:
-            for store in self._stores:
+            for store in _state_stores(self):
                 await store.aset(self._key, cursor.to_json())
-        except Exception as error:  # noqa: BLE001 - the next look stores it too
+        except Exception as error:  # noqa: BLE001 - the next poll stores it too
             self.log.warning("The cursor cannot be stored (%s).", error)
+
+
+def _state_stores(trigger: BaseEventTrigger) -> list[Any]:
+    """Return the state store of each asset a trigger watches; none before Airflow 3.3, or outside a watcher.
+
+    Equal triggers of several assets are one to Airflow. Its accessors then want to be given the asset, but
+    neither they nor the trigger have a public way to list the assets (Airflow 3.3.2): hence private names.
+    """
+    accessors = getattr(trigger, "asset_state_store", None)
+    if accessors is None:
+        return []
+    by_asset = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
+    return by_asset or [accessors]

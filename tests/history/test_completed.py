@@ -12,8 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
-from airflow_provider_veo3.history.completed import KEPT, WINDOW, Cursor, Reader, Seen, completed_at, lowest
-from airflow_provider_veo3.polling.durations import LONGEST_GENERATION
+from airflow_provider_veo3.history.completed import (
+    KEPT,
+    WINDOW,
+    Cursor,
+    PollResult,
+    completed_at,
+    lowest_floor,
+    read_completed,
+)
+from airflow_provider_veo3.history.pages import LONGEST_GENERATION, HistoryReader
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.history.pages import Page
@@ -57,36 +65,39 @@ class Account:
     times: bool = True
     pages: list[Page] = field(default_factory=list)
 
-    def page(self, question: Page, now: float) -> HistoryPage:
-        self.pages.append(question)
+    def page(self, request: Page, now: float) -> HistoryPage:
+        self.pages.append(request)
         jobs = [job for job in self.jobs if job.created <= now]
         jobs.sort(key=lambda job: (job.created, job.id), reverse=not self.old_to_new)
         rows = [job.at(now, times=self.times) for job in jobs]
         everything = len(rows)
-        if question.status is not None and self.filters:
-            rows = [row for row in rows if row.status is question.status]
-        shown = tuple(rows[question.skip : question.skip + 100])
-        behind = question.skip + len(shown)
+        if request.status is not None and self.filters:
+            rows = [row for row in rows if row.status is request.status]
+        shown = tuple(rows[request.skip : request.skip + 100])
+        behind = request.skip + len(shown)
         total = {"listed": len(rows), "all": everything, None: None}[self.totals]
         return HistoryPage(shown, total, behind if behind < len(rows) and shown else None, None)
 
-    def look(self, reader: Reader, floor: float, now: float, *, stop_after: int | None = None) -> Seen:
-        """One look; ``stop_after`` so many pages the API fails."""
-        reading = reader.read(floor)
+    def poll(
+        self, reader: HistoryReader, floor: float, now: float, *, stop_after: int | None = None
+    ) -> PollResult:
+        """Poll the account once; ``stop_after`` so many pages the API fails."""
+        reading = read_completed(reader, floor)
         found: list[Generation] = []
-        answer: Any = None
-        asked = 0
+        page: Any = None
+        requests = 0
         while True:
             try:
-                question = reading.send(answer)
+                request = reading.send(page)
             except StopIteration as done:
-                return Seen(tuple(found), done.value)
-            assert asked < 200, "a storm"
-            if asked == stop_after:
-                return Seen(tuple(found), float("inf"))
-            answer = self.page(question, now)
-            found += answer.generations
-            asked += 1
+                result: PollResult = done.value
+                return result
+            assert requests < 200, "a storm"
+            if requests == stop_after:
+                return PollResult(tuple(found), float("inf"))
+            page = self.page(request, now)
+            found += page.generations
+            requests += 1
 
 
 jobs = st.lists(
@@ -135,22 +146,22 @@ def test_everything_is_told_once_and_nothing_from_before(
     # more than a page between two looks, whose times meet those of the window; the first ends as it begins
     jobs = [*jobs, *(Job(f"crowd_{n}", START - 60.0 + 30 * n, 60.0) for n in range(crowd))]
     account = Account([*jobs, *old], old_to_new, filters, totals)
-    cursor, reader = Cursor(START - skew), Reader()
+    cursor, reader = Cursor(START - skew), HistoryReader()
     told: list[str] = []
     now = START
     for number, pause in enumerate([0, *looks, 1]):
         now += pause
-        floor = lowest([cursor.floor], now)
+        floor = lowest_floor([cursor.floor], now)
         last = number == len(looks) + 1
-        seen = account.look(reader, floor, now, stop_after=None if last else cut.get(number))
-        new = cursor.take(Seen(seen.generations, seen.depth, skew), now - skew)
+        result = account.poll(reader, floor, now, stop_after=None if last else cut.get(number))
+        new = cursor.take(PollResult(result.generations, result.depth, skew), now - skew)
         moments = [completed_at(each) for each in new]
         assert moments == sorted(moments, key=lambda moment: moment or 0.0)
         told += [each.id for each in new]
         if number in restarts:
             again = Cursor.from_json(json.loads(json.dumps(cursor.to_json())))
             assert again is not None
-            cursor, reader = again, Reader()
+            cursor, reader = again, HistoryReader()
     assert len(told) == len(set(told)), "told twice"
     finished = {job.id for job in jobs if not job.fails and job.ends > START and job.ends + job.lag <= now}
     assert set(told) == finished
@@ -161,12 +172,12 @@ def test_everything_is_told_once_and_nothing_from_before(
 def test_a_quiet_look_costs_a_page_though_the_account_is_old(old_to_new: bool, totals: str | None) -> None:
     jobs = [Job(f"veo_{n}", START - 600.0 * n, 60.0, fails=n % 3 == 0) for n in range(1500)]
     account = Account(jobs, old_to_new, totals=totals)
-    cursor, reader = Cursor(START), Reader()
+    cursor, reader = Cursor(START), HistoryReader()
     costs = []
     for number in range(6):
         account.pages.clear()
         now = START + 300.0 * number
-        cursor.take(account.look(reader, lowest([cursor.floor], now), now), now)
+        cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)
         costs.append(len(account.pages))
     assert costs[-1] == (11 if old_to_new and totals is None else 1)
 
@@ -174,40 +185,40 @@ def test_a_quiet_look_costs_a_page_though_the_account_is_old(old_to_new: bool, t
 def test_after_a_week_away_all_of_the_week_is_told() -> None:
     week = 7 * 86_400.0
     account = Account([Job(f"veo_{n}", START + 600.0 * n, 60.0) for n in range(1000)])
-    cursor, reader = Cursor(START), Reader()
-    cursor.take(account.look(reader, START, START), START)
+    cursor, reader = Cursor(START), HistoryReader()
+    cursor.take(account.poll(reader, START, START), START)
     now = START + week
-    new = cursor.take(account.look(reader, lowest([cursor.floor], now), now), now)
+    new = cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)
     assert [each.id for each in new] == [f"veo_{n}" for n in range(1000)]
 
 
 def test_a_time_in_the_future_hides_nothing() -> None:
     cursor = Cursor(START)
     wild = Job("veo_wild", START + 10.0, 10 * 86_400.0).at(START + 20 * 86_400.0, times=True)
-    assert cursor.take(Seen((wild,), START - 1), START + 20) == [wild]
+    assert cursor.take(PollResult((wild,), START - 1), START + 20) == [wild]
     for minute in range(200):
         now = START + 60.0 * minute
         job = Job(f"veo_{minute}", now, 30.0).at(now + 30.0, times=True)
-        assert cursor.take(Seen((wild, job), START - 1), now + 30.0) == [job]
+        assert cursor.take(PollResult((wild, job), START - 1), now + 30.0) == [job]
 
 
 def test_without_times_of_completion_each_is_told_once_all_the_same() -> None:
     account = Account([Job(f"veo_{n}", START + 100.0 * n, 60.0) for n in range(100)], times=False)
-    cursor, reader = Cursor(START), Reader()
+    cursor, reader = Cursor(START), HistoryReader()
     told = []
     for number in range(60):
         now = START + 200.0 * number
-        told += [g.id for g in cursor.take(account.look(reader, lowest([cursor.floor], now), now), now)]
+        told += [g.id for g in cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)]
     assert told == [f"veo_{n}" for n in range(100)]
 
 
 def test_the_cursor_stays_small_and_tells_nothing_twice_for_it() -> None:
     account = Account([Job(f"veo_1703123456789_{n:09}", START + n // 7, 60.0) for n in range(5 * KEPT)])
-    cursor, reader = Cursor(START), Reader()
+    cursor, reader = Cursor(START), HistoryReader()
     told: list[str] = []
     for number in range(20):
         now = START + 60.0 * number
-        told += [g.id for g in cursor.take(account.look(reader, lowest([cursor.floor], now), now), now)]
+        told += [g.id for g in cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)]
         assert len(json.dumps(cursor.to_json())) < 65_535
     assert len(told) == len(set(told)) == 5 * KEPT
 
@@ -234,19 +245,19 @@ def test_one_that_took_long_and_is_listed_late_is_found_behind_the_first_page() 
     crowd = [Job(f"crowd_{n}", START + 20.0 * n, 60.0) for n in range(600)]
     late = Job("veo_late", START + 600.0, LONGEST_GENERATION - 1, WINDOW - 1)
     account = Account([*crowd, late])
-    cursor, reader = Cursor(START), Reader()
+    cursor, reader = Cursor(START), HistoryReader()
     told: list[str] = []
     for now in (START, START + 3600.0, late.ends + late.lag - 1, late.ends + late.lag):
-        told += [g.id for g in cursor.take(account.look(reader, lowest([cursor.floor], now), now), now)]
+        told += [g.id for g in cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)]
     assert told[-1] == late.id
 
 
 def test_a_look_that_was_cut_short_leaves_the_rest_to_the_next() -> None:
     account = Account([Job(f"veo_{n}", START + 100.0 * n, 60.0) for n in range(800)])
-    cursor, reader = Cursor(START), Reader()
+    cursor, reader = Cursor(START), HistoryReader()
     now = START + 90_000.0
     told: list[str] = []
     for stop_after in (1, 2, None):
-        seen = account.look(reader, lowest([cursor.floor], now), now, stop_after=stop_after)
-        told += [g.id for g in cursor.take(seen, now)]
+        result = account.poll(reader, lowest_floor([cursor.floor], now), now, stop_after=stop_after)
+        told += [g.id for g in cursor.take(result, now)]
     assert sorted(told) == sorted(job.id for job in account.jobs)

@@ -17,7 +17,8 @@ from airflow_provider_veo3.api.flows import Pause
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse
 from airflow_provider_veo3.api.retries import Retries
-from airflow_provider_veo3.history.lost import MAX_PAGES, InconclusiveHistoryError, Lost, find
+from airflow_provider_veo3.history.lost import InconclusiveHistoryError, Lost, find
+from airflow_provider_veo3.history.pages import MAX_PAGES
 from airflow_provider_veo3.history.prompts import same_prompt, sizes_of
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.exceptions import Veo3ValidationError
-from airflow_provider_veo3.history.query import Wanted, read_wanted, select
+from airflow_provider_veo3.history.query import HistoryQuery, parse_query, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_provider_veo3.history.pages import Page
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -26,17 +26,28 @@ def made(number: int, hours_ago: float | None, **more: Any) -> Generation:
     return Generation(f"veo_{number:04}", more.pop("status", Status.COMPLETED), created_at=created, **more)
 
 
-class Pages:
-    """Pages of a listing, and how many were asked for."""
+class History:
+    """A history in memory, and how many of its pages were requested."""
 
     def __init__(self, generations: list[Generation], size: int = 10) -> None:
         self._generations, self._size = generations, size
         self.read = 0
 
-    def __iter__(self) -> Iterator[list[Generation]]:
-        for start in range(0, len(self._generations), self._size):
-            self.read += 1
-            yield self._generations[start : start + self._size]
+    def _page(self, request: Page) -> HistoryPage:
+        self.read += 1
+        end, total = request.skip + self._size, len(self._generations)
+        shown = tuple(self._generations[request.skip : end])
+        return HistoryPage(shown, total, end if end < total else None, None)
+
+    def select(self, query: HistoryQuery) -> list[Generation]:
+        reading = select(query)
+        request = next(reading)
+        while True:
+            try:
+                request = reading.send(self._page(request))
+            except StopIteration as done:
+                found: list[Generation] = done.value
+                return found
 
 
 def numbers(found: list[Generation]) -> list[int]:
@@ -52,38 +63,38 @@ A_DAY = [made(number, 100 - number) for number in range(100)]
 
 
 @pytest.mark.parametrize(
-    ("order", "wanted", "expected", "read"),
+    ("order", "query", "expected", "read"),
     [
-        ("newest", Wanted(), range(100), 10),
-        ("newest", Wanted(since=NOON - 24 * HOUR), range(76, 100), 3),
-        ("newest", Wanted(since=NOON - 24 * HOUR, until=NOON - 20 * HOUR), range(76, 80), 3),
-        ("newest", Wanted(limit=5), range(95, 100), 1),
-        ("newest", Wanted(limit=12), range(88, 100), 2),
-        ("newest", Wanted(until=NOON - 50 * HOUR, limit=5), range(45, 50), 6),
-        ("newest", Wanted(since=NOON - 3 * HOUR, limit=50), range(97, 100), 1),
-        ("newest", Wanted(since=NOON), [], 1),
-        ("oldest", Wanted(), range(100), 10),
-        ("oldest", Wanted(since=NOON - 24 * HOUR), range(76, 100), 10),
-        ("oldest", Wanted(since=NOON - 24 * HOUR, until=NOON - 20 * HOUR), range(76, 80), 9),
-        ("oldest", Wanted(until=NOON - 90 * HOUR), range(10), 2),
-        ("oldest", Wanted(limit=5), range(95, 100), 10),
-        ("oldest", Wanted(until=NOON - 90 * HOUR, limit=3), range(7, 10), 2),
-        ("shuffled", Wanted(since=NOON - 24 * HOUR), range(76, 100), 10),
-        ("shuffled", Wanted(limit=5), range(95, 100), 10),
-        ("shuffled", Wanted(until=NOON - 90 * HOUR), range(10), 10),
+        ("newest", HistoryQuery(), range(100), 10),
+        ("newest", HistoryQuery(since=NOON - 24 * HOUR), range(76, 100), 3),
+        ("newest", HistoryQuery(since=NOON - 24 * HOUR, until=NOON - 20 * HOUR), range(76, 80), 3),
+        ("newest", HistoryQuery(limit=5), range(95, 100), 1),
+        ("newest", HistoryQuery(limit=12), range(88, 100), 2),
+        ("newest", HistoryQuery(until=NOON - 50 * HOUR, limit=5), range(45, 50), 6),
+        ("newest", HistoryQuery(since=NOON - 3 * HOUR, limit=50), range(97, 100), 1),
+        ("newest", HistoryQuery(since=NOON), [], 1),
+        ("oldest", HistoryQuery(), range(100), 10),
+        ("oldest", HistoryQuery(since=NOON - 24 * HOUR), range(76, 100), 10),
+        ("oldest", HistoryQuery(since=NOON - 24 * HOUR, until=NOON - 20 * HOUR), range(76, 80), 9),
+        ("oldest", HistoryQuery(until=NOON - 90 * HOUR), range(10), 2),
+        ("oldest", HistoryQuery(limit=5), range(95, 100), 10),
+        ("oldest", HistoryQuery(until=NOON - 90 * HOUR, limit=3), range(7, 10), 2),
+        ("shuffled", HistoryQuery(since=NOON - 24 * HOUR), range(76, 100), 10),
+        ("shuffled", HistoryQuery(limit=5), range(95, 100), 10),
+        ("shuffled", HistoryQuery(until=NOON - 90 * HOUR), range(10), 10),
     ],
 )
 def test_every_order_gives_the_same_and_the_two_plain_ones_soon(
-    order: str, wanted: Wanted, expected: Any, read: int
+    order: str, query: HistoryQuery, expected: Any, read: int
 ) -> None:
     listed = list(A_DAY)
     if order == "newest":
         listed.reverse()
     elif order == "shuffled":
         random.Random(7).shuffle(listed)
-    pages = Pages(listed)
-    assert numbers(select(pages, wanted)) == list(expected)
-    assert pages.read == read
+    history = History(listed)
+    assert numbers(history.select(query)) == list(expected)
+    assert history.read == read
 
 
 @given(
@@ -107,26 +118,26 @@ def test_stopping_early_never_loses_one(
     if order != "as it comes":
         listed.sort(key=lambda each: each.created_at or NOON, reverse=order == "newest")
     since, until = window
-    wanted = Wanted(
+    query = HistoryQuery(
         status=status,
         since=None if since is None else NOON - since * HOUR,
         until=None if until is None else NOON - until * HOUR,
         limit=limit,
     )
-    everything = [each for each in listed if wanted.fits(each)]
+    everything = [each for each in listed if query.matches(each)]
     everything.sort(key=lambda each: (each.created_at or datetime.min.replace(tzinfo=UTC), each.id))
-    pages = Pages(listed, size=7)
-    in_pages = select(pages, wanted)
+    history = History(listed, size=7)
+    selected = history.select(query)
     if order == "as it comes":  # a few pages may look ordered and not be: then what is behind is not seen
-        assert set(map(wanted.fits, in_pages)) <= {True}
+        assert set(map(query.matches, selected)) <= {True}
         return
     # one that tells no time does not keep the listing from being read further
-    behind = [each for each in listed[7 * pages.read :] if each.created_at is None]
+    behind = [each for each in listed[7 * history.read :] if each.created_at is None]
     seen = [each for each in everything if each not in behind]
     if limit is None:
-        assert in_pages == seen
+        assert selected == seen
     else:  # of those created at the same time any may be the newest
-        assert times(in_pages) == times(seen[-limit:])
+        assert times(selected) == times(seen[-limit:])
 
 
 def test_a_listing_in_the_order_of_completion_loses_none_at_the_edge() -> None:
@@ -135,16 +146,16 @@ def test_a_listing_in_the_order_of_completion_loses_none_at_the_edge() -> None:
     )
     quick = made(1, 24.05)
     later = made(2, 1)
-    pages = Pages([later, slow, quick], size=2)
-    assert select(pages, Wanted(since=NOON - 24.5 * HOUR)) == [quick, later]
+    history = History([later, slow, quick], size=2)
+    assert history.select(HistoryQuery(since=NOON - 24.5 * HOUR)) == [quick, later]
 
 
 def test_what_the_listing_does_not_tell_speaks_for_a_generation() -> None:
     untimed = made(1, None, model=None)
     finished = Generation("veo_0002", Status.COMPLETED, completed_at=NOON - 30 * HOUR)
-    assert select(Pages([untimed, finished]), Wanted(since=NOON - HOUR, model="veo-3.1-generate-001")) == [
-        untimed
-    ]
+    assert History([untimed, finished]).select(
+        HistoryQuery(since=NOON - HOUR, model="veo-3.1-generate-001")
+    ) == [untimed]
 
 
 @pytest.mark.parametrize(
@@ -156,12 +167,12 @@ def test_what_the_listing_does_not_tell_speaks_for_a_generation() -> None:
     ],
 )
 def test_the_model_may_be_spelt_in_both_ways(listed: str, fits: bool) -> None:
-    assert Wanted(model="veo-3.1-fast-generate-001").fits(made(1, 1, model=listed)) is fits
+    assert HistoryQuery(model="veo-3.1-fast-generate-001").matches(made(1, 1, model=listed)) is fits
 
 
-def read(**given: Any) -> Wanted:
+def read(**given: Any) -> HistoryQuery:
     nothing = dict.fromkeys(("status", "since", "until", "model", "limit"))
-    return read_wanted(**nothing | given, now=NOON)
+    return parse_query(**nothing | given, now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -219,4 +230,4 @@ def test_a_window_that_ends_before_it_begins_is_refused() -> None:
 
 
 def test_numbers_may_come_as_text() -> None:
-    assert read(limit=" 7 ", status="failed") == Wanted(limit=7, status=Status.FAILED)
+    assert read(limit=" 7 ", status="failed") == HistoryQuery(limit=7, status=Status.FAILED)

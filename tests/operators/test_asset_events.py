@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.operators._asset_events import asset_uri
-from tests.support.waits import looks
+from tests.support.waits import status_requests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def test_a_declared_asset_has_one_event_that_lists_the_files(emulator: Emulator,
         assert 0 <= file["seconds"] < 60
         assert file["prompt_sha256"] == hashlib.sha256(PROMPT.encode()).hexdigest()
     assert "Signature" not in str(extra)
-    assert looks(emulator) == 1
+    assert status_requests(emulator) == 1
 
 
 def test_an_alias_has_one_event_per_file_with_the_file_as_asset(emulator: Emulator, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_an_alias_has_one_event_per_file_with_the_file_as_asset(emulator: Emulat
         (ids[1], 1),
     ]
     assert all(set(extra) == FACTS for _, extra in found)
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
 
 
 def test_the_asset_of_a_file_does_not_name_the_connection(
@@ -125,7 +125,7 @@ def test_each_mapped_instance_has_events_of_its_own_files(emulator: Emulator, tm
 
 def test_without_outlets_no_status_is_requested(emulator: Emulator, tmp_path: Path) -> None:
     assert download("none", generate(), tmp_path, [])["store"].state == "success"
-    assert (looks(emulator), events("none")) == (0, [])
+    assert (status_requests(emulator), events("none")) == (0, [])
 
 
 def test_no_videos_give_an_event_without_files(emulator: Emulator, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_no_videos_give_an_event_without_files(emulator: Emulator, tmp_path: Pat
 
     assert download("empty", [], tmp_path, [Asset("veo3://videos/empty")])["store"].state == "success"
     assert events("empty") == [("veo3://videos/empty", {"files": []})]
-    assert looks(emulator) == 0
+    assert status_requests(emulator) == 0
 
 
 def test_a_stored_video_has_an_event_also_without_its_status(emulator: Emulator, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_refusing_api_gets_no_request_for_each_generation(emulator: Emulator, 
     assert download("refused", made, tmp_path, [Asset("veo3://videos/refused")])["store"].state == "success"
     ((_, extra),) = events("refused")
     assert [file["credits"] for file in extra["files"]] == [190, None, None, None]
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
 
 
 def test_a_failed_download_has_no_event(emulator: Emulator, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from airflow_provider_veo3.polling.result import Ending
 from tests.support.world import FAST, START, World
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.polling.questions import Question
+    from airflow_provider_veo3.polling.schedule import Request
 
 
 @dataclass
@@ -74,8 +74,8 @@ def test_a_filter_that_shows_nothing_is_done_without(past: int) -> None:
 def test_a_listing_that_is_refused_for_a_while_is_taken_up_again() -> None:
     moved = errors.Veo3BadRequestError("under maintenance", status=302)
 
-    def trouble(question: Question, now: float) -> Exception | None:
-        return moved if isinstance(question, Page) and START + 40 < now < START + 50 else None
+    def trouble(request: Request, now: float) -> Exception | None:
+        return moved if isinstance(request, Page) and START + 40 < now < START + 50 else None
 
     world = World(trouble=trouble)
     for index in range(90):
@@ -86,7 +86,7 @@ def test_a_listing_that_is_refused_for_a_while_is_taken_up_again() -> None:
 
 def test_without_a_listing_the_last_look_comes_before_the_others() -> None:
     gone = errors.Veo3BadRequestError("what is a history?", status=404)
-    world = World(trouble=lambda question, _: gone if isinstance(question, Page) else None)
+    world = World(trouble=lambda request, _: gone if isinstance(request, Page) else None)
     for _ in range(300):
         world.wait(world.job(10_000), timeout=20_000)
     hasty = [world.wait(world.job(250), timeout=timeout) for timeout in (300, 400, 500)]
@@ -128,7 +128,7 @@ def test_the_latest_times_of_a_page_count(old_to_new: bool) -> None:
     for _ in range(2):
         world.wait(world.job(70))
     world.run()
-    assert world.pace.earliest(FAST, 5.0) == pytest.approx(0.9 * 40 * 50 / 52)
+    assert world.durations.earliest(FAST, 5.0) == pytest.approx(0.9 * 40 * 50 / 52)
 
 
 @pytest.mark.parametrize("number", [1, 20])
@@ -158,14 +158,14 @@ def test_a_wall_clock_that_is_set_back_stops_nobody(number: int) -> None:
     for _ in range(number):
         world.wait(world.job(62))
     world.run(until=START + 40)
-    asked = len(world.asked)
+    asked = len(world.requests)
     world.now -= 3600
     look = world.schedule.begin(world.now)
     assert look is None or next(look)
     moment = world.schedule.next_event()
     assert moment is not None
     assert moment - world.now <= 10, "the next look comes as if nothing had happened"
-    assert len(world.asked) == asked
+    assert len(world.requests) == asked
 
 
 def test_a_few_that_met_a_jam_put_nothing_off() -> None:
@@ -173,7 +173,7 @@ def test_a_few_that_met_a_jam_put_nothing_off() -> None:
     for _ in range(3):
         world.wait(world.job(170))
         world.run()
-    assert world.pace.earliest(FAST, 5.0) == 30
+    assert world.durations.earliest(FAST, 5.0) == 30
     job = world.job(60)
     world.wait(job)
     world.run()

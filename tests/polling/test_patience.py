@@ -1,34 +1,30 @@
-"""What never answers holds nobody beyond the deadline, nor those who wait at another time."""
+"""Silence of the API or of a secrets backend holds nobody beyond a limit."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_veo3.api.models import Generation, Status
-from airflow_provider_veo3.polling import shared as poller
-from airflow_provider_veo3.polling.result import Ending
-
-if TYPE_CHECKING:
-    import pytest
-
-    from airflow_provider_veo3.polling.result import WaitResult
+from airflow_provider_veo3.polling.result import Ending, WaitResult
+from airflow_provider_veo3.polling.shared import GenerationPoller, Pollers, wait_for_generation
 
 ID = "veo_1703123456789_abc123def"
 
 
 class Dripping:
-    """A transport whose first answer never ends; each part of it comes in time."""
+    """A transport whose first response never ends; each part of it comes in time."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
 
     async def run(self, flow: Any, *, poll: bool = False) -> Generation:
         flow.close()
-        self.asked += 1
-        if self.asked == 1:
+        self.requests += 1
+        if self.requests == 1:
             await asyncio.Event().wait()
         return Generation(ID, Status.COMPLETED)
 
@@ -36,35 +32,31 @@ class Dripping:
         """Nothing is open."""
 
 
-def wait(monkeypatch: pytest.MonkeyPatch, connect: Any, seconds: float) -> WaitResult:
-    monkeypatch.setattr(poller.Veo3Hook, "aget_conn", connect)
+def wait(seconds: float, **options: Any) -> WaitResult:
     deadline = time.time() + seconds
+    pollers = Pollers(partial(GenerationPoller, **options))
 
     async def run() -> WaitResult:
         async with asyncio.timeout(300):
-            return await poller.wait_for_generation("veo3_patience", ID, deadline, 0.05)
+            return await wait_for_generation("veo3_patience", ID, deadline, 0.05, pollers=pollers)
 
     return asyncio.run(run())
 
 
-def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_never_ends_is_given_up() -> None:
     transport = Dripping()
 
-    async def connect(hook: Any) -> Dripping:
-        hook.settings = SimpleNamespace(base_url="https://api.example", request_timeout=0.1, api_key="k")
-        return transport
+    async def connect(_: str) -> tuple[Any, Any]:
+        settings = SimpleNamespace(base_url="https://api.example", request_timeout=0.1, api_key="k")
+        return settings, transport
 
-    monkeypatch.setattr(poller, "LONGEST_ANSWER", 0.1)
-    assert wait(monkeypatch, connect, 3600).ending is Ending.COMPLETED
-    assert transport.asked == 2
+    assert wait(3600, connect=connect, longest_response=0.1).ending is Ending.COMPLETED
+    assert transport.requests == 2
 
 
-def test_a_secrets_backend_that_never_answers_does_not_outlast_the_deadline(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def connect(_: Any) -> None:
+def test_a_secrets_backend_that_never_responds_does_not_outlast_the_deadline() -> None:
+    async def connect(_: str) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(poller, "LATEST", 0.1)
-    result = wait(monkeypatch, connect, 0.1)
+    result = wait(0.1, connect=connect, grace=0.1)
     assert (result.ending, result.generation_id) == (Ending.TIMEOUT, ID)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.history.pages import Page
-from airflow_provider_veo3.polling.durations import Pace
-from airflow_provider_veo3.polling.questions import One, Question
+from airflow_provider_veo3.polling.durations import Durations
 from airflow_provider_veo3.polling.result import Ending
+from airflow_provider_veo3.polling.schedule import Request, StatusRequest
 from tests.support.world import DAY, FAST, START, World
 
 LISTINGS: dict[str, dict[str, Any]] = {
@@ -31,7 +31,7 @@ any_listing = pytest.mark.parametrize("listing", LISTINGS.values(), ids=LISTINGS
 
 
 def seconds_of(world: World) -> list[float]:
-    return [moment - START for moment, _ in world.asked]
+    return [moment - START for moment, _ in world.requests]
 
 
 def limited(seconds: float) -> errors.Veo3RateLimitError:
@@ -61,7 +61,7 @@ def test_a_campaign_costs_less_than_five_requests_a_video(seed: int) -> None:
     delays = world.delays()
     assert len(delays) == 100
     submissions = 100
-    assert (len(world.asked) + submissions) / 100 <= 5.5
+    assert (len(world.requests) + submissions) / 100 <= 5.5
     assert delays[95] <= 5.0
     assert world.singles.count(world.singles[0]) == len(world.singles) if world.singles else True
 
@@ -72,7 +72,7 @@ def test_one_is_asked_about_by_its_id_and_not_before_it_can_be_done() -> None:
     world.run()
     assert world.pages == []
     assert seconds_of(world)[0] == pytest.approx(30), "half of the vendor's minute"
-    assert len(world.asked) == 8
+    assert len(world.requests) == 8
     assert world.delays()[0] < 5
 
 
@@ -85,7 +85,7 @@ def test_two_and_a_hundred_cost_the_same() -> None:
         world.run()
         assert (len(world.ended), world.singles) == (number, [])
         assert {page.skip for page in world.pages} == {0}
-        spent.append(len(world.asked))
+        spent.append(len(world.requests))
     assert spent[0] == spent[1]
 
 
@@ -94,11 +94,11 @@ def test_a_thousand_cost_a_page_a_look_while_nothing_ends() -> None:
     for _ in range(1000):
         world.wait(world.job(3600))
     world.run(until=START + 120)
-    looks = {moment for moment, question in world.asked if question == Page(0, Status.COMPLETED)}
+    looks = {moment for moment, request in world.requests if request == Page(0, Status.COMPLETED)}
     assert len(looks) >= 15
     first_reading = 11
     failures = -(-len(looks) // 4)
-    assert len(world.asked) <= first_reading + len(looks) + failures
+    assert len(world.requests) <= first_reading + len(looks) + failures
 
 
 def test_a_thousand_cost_at_most_a_page_a_hundred_when_something_ends() -> None:
@@ -107,10 +107,10 @@ def test_a_thousand_cost_at_most_a_page_a_hundred_when_something_ends() -> None:
     for job in last:
         world.wait(job)
     world.run(until=START + 99)
-    before = len(world.asked)
+    before = len(world.requests)
     world.run(until=START + 110)
     assert list(world.ended) == ["veo_500_x"]
-    assert len(world.asked) - before <= 6
+    assert len(world.requests) - before <= 6
     assert world.delays()[0] <= 5
 
 
@@ -186,9 +186,9 @@ def test_a_failure_that_the_listing_does_not_explain_is_asked_about_once() -> No
         world.wait(job)
     asked: list[str] = []
 
-    def explained(question: Question, _: float) -> None:
-        if isinstance(question, One):
-            asked.append(question.generation_id)
+    def explained(request: Request, _: float) -> None:
+        if isinstance(request, StatusRequest):
+            asked.append(request.generation_id)
 
     world.trouble = explained
     world.run()
@@ -198,11 +198,11 @@ def test_a_failure_that_the_listing_does_not_explain_is_asked_about_once() -> No
 
 def test_what_is_learned_counts_for_the_model_however_it_is_listed() -> None:
     """The vendor's samples list -preview for what is asked for as -001."""
-    pace, listed = Pace(), FAST.replace("-001", "-preview")
+    durations, listed = Durations(), FAST.replace("-001", "-preview")
     for number in range(20):
-        pace.learn(Generation(f"veo_{number}", Status.COMPLETED, model=listed, processing_seconds=100.0))
-    assert pace.earliest(FAST, 5.0) == pace.earliest(listed, 5.0) > 60
-    assert pace.earliest("veo-3.0-fast-generate-001", 5.0) == 30
+        durations.learn(Generation(f"veo_{number}", Status.COMPLETED, model=listed, processing_seconds=100.0))
+    assert durations.earliest(FAST, 5.0) == durations.earliest(listed, 5.0) > 60
+    assert durations.earliest("veo-3.0-fast-generate-001", 5.0) == 30
 
 
 def test_the_earliest_finish_is_learned() -> None:
@@ -214,13 +214,13 @@ def test_the_earliest_finish_is_learned() -> None:
     begin = world.now
     world.wait(world.job(100))
     world.run()
-    late = [moment - begin for moment, _ in world.asked if moment > begin]
+    late = [moment - begin for moment, _ in world.requests if moment > begin]
     assert 75 < late[0] < 90
     assert len(late) <= 6
     quick = world.job(20)
     world.wait(quick)
     world.run()
-    assert world.pace.earliest(FAST, 5.0) == pytest.approx(18), "one that is quicker counts at once"
+    assert world.durations.earliest(FAST, 5.0) == pytest.approx(18), "one that is quicker counts at once"
 
 
 def test_an_api_whose_seconds_are_not_ours_teaches_nothing() -> None:
@@ -230,7 +230,7 @@ def test_an_api_whose_seconds_are_not_ours_teaches_nothing() -> None:
         job.accepted -= 54  # a clock that runs ten times as fast
         world.wait(job, known=False).accepted_at = world.now
         world.run()
-    assert world.pace.earliest(FAST, 5.0) == 30
+    assert world.durations.earliest(FAST, 5.0) == 30
 
 
 @pytest.mark.parametrize("number", [1, 2, 30])
@@ -238,7 +238,7 @@ def test_the_api_is_left_alone_as_long_as_it_asks(number: int) -> None:
     world = World()
     refused: list[float] = []
 
-    def trouble(_: Question, now: float) -> Exception | None:
+    def trouble(_: Request, now: float) -> Exception | None:
         if refused:
             return None
         refused.append(now)
@@ -251,7 +251,7 @@ def test_the_api_is_left_alone_as_long_as_it_asks(number: int) -> None:
     world.run(until=START + 100)
     world.wait(world.job(1))
     world.run()
-    after = [moment for moment, _ in world.asked if moment > refused[0]]
+    after = [moment for moment, _ in world.requests if moment > refused[0]]
     assert after[0] >= refused[0] + 300
     assert len(world.ended) == number + 1
     assert all("slow down" in text for _, text in world.troubles)
@@ -269,7 +269,7 @@ def test_deadlines_pass_while_the_api_wants_to_be_left_alone() -> None:
     }
     assert {result.ending for _, result in world.ended.values()} == {Ending.TIMEOUT}
     assert "slow down" in world.ended["veo_0_x"][1].message
-    assert len(world.asked) == 1
+    assert len(world.requests) == 1
 
 
 def test_each_has_its_own_deadline_and_one_last_look() -> None:
@@ -297,7 +297,7 @@ def test_many_deadlines_at_once_do_not_make_a_storm() -> None:
         world.wait(world.job(10_000), timeout=300)
     world.run()
     assert len(world.ended) == 1000
-    at_the_end = [moment for moment, _ in world.asked if moment - START > 295]
+    at_the_end = [moment for moment, _ in world.requests if moment - START > 295]
     assert len(at_the_end) <= 20
     assert max(moment for moment, _ in world.ended.values()) - START < 310
 
@@ -310,7 +310,7 @@ def test_a_refused_key_ends_every_wait() -> None:
             world.wait(world.job(62))
         world.run()
         assert {result.reason for _, result in world.ended.values()} == {"Veo3AuthenticationError"}
-        assert (len(world.ended), len(world.asked)) == (number, 1)
+        assert (len(world.ended), len(world.requests)) == (number, 1)
 
 
 @pytest.mark.parametrize(
@@ -323,21 +323,21 @@ def test_a_refused_key_ends_every_wait() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_without_a_listing_generations_are_asked_about_one_by_one(error: errors.Veo3Error) -> None:
-    world = World(trouble=lambda question, _: error if isinstance(question, Page) else None)
+    world = World(trouble=lambda request, _: error if isinstance(request, Page) else None)
     for index in range(12):
         world.now = START + index
         world.wait(world.job(62))
     world.run()
     assert {result.ending for _, result in world.ended.values()} == {Ending.COMPLETED}
     assert world.delays()[-1] < 120
-    assert len(world.asked) <= world.now - START + 5, "within the vendor's rate"
+    assert len(world.requests) <= world.now - START + 5, "within the vendor's rate"
 
 
 def test_a_filter_that_is_refused_is_done_without() -> None:
     refused = errors.Veo3BadRequestError("unknown status", status=400)
 
-    def trouble(question: Question, _: float) -> Exception | None:
-        return refused if isinstance(question, Page) and question.status is not None else None
+    def trouble(request: Request, _: float) -> Exception | None:
+        return refused if isinstance(request, Page) and request.status is not None else None
 
     world = World(trouble=trouble)
     jobs = [world.job(100 + index / 10) for index in range(250)]
@@ -354,7 +354,7 @@ def test_trouble_is_waited_out_ever_more_patiently() -> None:
     for _ in range(3):
         world.wait(world.job(62))
     world.run()
-    during = [moment for moment, _ in world.asked if moment < START + 600]
+    during = [moment for moment, _ in world.requests if moment < START + 600]
     gaps = [later - earlier for earlier, later in pairwise(during)]
     assert gaps == sorted(gaps)
     assert gaps[-1] <= 67
@@ -369,10 +369,10 @@ def test_leaving_is_noticed_by_nobody_else() -> None:
     assert world.pages
     world.schedule.leave(leaves)
     world.schedule.leave(leaves)
-    before = len(world.asked)
+    before = len(world.requests)
     world.run()
     assert list(world.ended) == [stays.generation_id]
-    assert all(isinstance(question, One) for _, question in world.asked[before:])
+    assert all(isinstance(request, StatusRequest) for _, request in world.requests[before:])
     world = World()
     world.schedule.leave(world.wait(world.job(62)))
     assert world.schedule.next_event() is None
@@ -392,4 +392,4 @@ def test_looks_become_rarer_the_longer_it_takes() -> None:
     world = World()
     world.wait(world.job(10_000), timeout=7200)
     world.run()
-    assert len(world.asked) < 200, "a poll every 5 s would be 1,440"
+    assert len(world.requests) < 200, "a poll every 5 s would be 1,440"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.connections import use_connection
-from tests.support.waits import HOUR, events_of, looks, pages, submit_many, trigger_for, until
+from tests.support.waits import HOUR, events_of, pages, status_requests, submit_many, trigger_for, until
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -36,7 +36,7 @@ def test_many_are_told_by_one_page(emulator: Emulator, order: str) -> None:
     events = wait_for_all(ids, poll_interval=0.3)
     assert [event["generation_id"] for event in events] == ids
     assert {event["ending"] for event in events} == {"completed"}
-    assert (pages(emulator), looks(emulator)) == (1, 0)
+    assert (pages(emulator), status_requests(emulator)) == (1, 0)
     assert {event["manifest"]["credits_used"] for event in events} == {190}
 
 
@@ -44,7 +44,7 @@ def test_more_than_a_page_holds(emulator: Emulator) -> None:
     ids = submit_many(230)
     events = wait_for_all(ids, poll_interval=0.3)
     assert {event["ending"] for event in events} == {"completed"}
-    assert (pages(emulator), looks(emulator)) == (3, 0)
+    assert (pages(emulator), status_requests(emulator)) == (3, 0)
 
 
 def test_failures_tell_their_reason(emulator: Emulator) -> None:
@@ -52,14 +52,14 @@ def test_failures_tell_their_reason(emulator: Emulator) -> None:
     first, second = wait_for_all(submit_many(2), poll_interval=0.05)
     assert (first["ending"], second["ending"]) == ("failed", "completed")
     assert first["reason"] == "CONTENT_POLICY_VIOLATION"
-    assert looks(emulator) <= 1
+    assert status_requests(emulator) <= 1
 
 
 def test_one_that_is_listed_late_does_not_hold_up_the_others(emulator: Emulator) -> None:
     emulator.configure(history_lag_seconds=HOUR)
     ids = submit_many(3)
     assert {event["ending"] for event in wait_for_all(ids, poll_interval=0.05)} == {"completed"}
-    assert looks(emulator) == 3
+    assert status_requests(emulator) == 3
 
 
 def test_one_the_api_does_not_know_ends_alone(emulator: Emulator) -> None:
@@ -82,7 +82,7 @@ def test_a_key_that_was_replaced_is_taken_up(
 
     async def run() -> list[list[Any]]:
         waiting = [asyncio.create_task(events_of(trigger_for(each, poll_interval=0.05))) for each in ids]
-        await until(lambda: looks(emulator) + pages(emulator) >= 2)
+        await until(lambda: status_requests(emulator) + pages(emulator) >= 2)
         use_connection(monkeypatch, emulator, password="veo3_new_key")
         emulator.add_key("veo3_old_key", disabled=True)
         for each in ids:
@@ -132,5 +132,5 @@ def test_deadlines_are_each_their_own_while_the_api_is_away(emulator: Emulator) 
 
     events = [event for (event,) in asyncio.run(run())]
     assert {event["ending"] for event in events} == {"timeout"}
-    assert all("cannot be asked about" in event["message"] for event in events)
+    assert all("cannot be polled" in event["message"] for event in events)
     assert pages(emulator) == 1

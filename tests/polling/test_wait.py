@@ -32,7 +32,7 @@ def limited(seconds: float | None) -> errors.Veo3ApiError:
     ("now", "first"), [(NOW, 10.0), (DEADLINE - 3, 3.0), (DEADLINE, 0.0), (DEADLINE + 99, 0.0)]
 )
 def test_the_first_look_comes_after_an_interval_but_not_after_the_deadline(now: float, first: float) -> None:
-    assert wait().first_look(now) == first
+    assert wait().first_poll(now) == first
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
@@ -111,7 +111,7 @@ def test_a_failed_generation(
         (Generation(ID, Status.PENDING), "is still pending at the deadline"),
         (
             errors.Veo3ServerError("the API is down"),
-            "cannot be asked about (the API is down) at the deadline",
+            "cannot be polled (the API is down) at the deadline",
         ),
     ],
 )
@@ -133,7 +133,7 @@ def test_the_deadline_ends_the_wait_and_says_what_becomes_of_the_money(told: Any
 
 
 def test_a_wait_that_never_looked_says_so() -> None:
-    assert "was not asked about at the deadline" in wait().time_out().message
+    assert "was not polled yet at the deadline" in wait().time_out().message
     assert wait().time_out().manifest == {}
 
 
@@ -242,7 +242,10 @@ GOOD = WaitResult(ID, Ending.COMPLETED, "ok").to_event()
     ],
 )
 def test_an_event_that_is_not_ours_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(errors.Veo3GenerationError, match=r"event cannot be used.*stays paid for"):
+    with pytest.raises(
+        errors.Veo3GenerationError,
+        match=r"event cannot be used.*stays paid for; a retry of the task waits for it again",
+    ):
         WaitResult.from_event({**GOOD, **change}, ID)
 
 

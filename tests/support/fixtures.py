@@ -68,7 +68,7 @@ def emulator(
 
     _one_emulator.reset()
     # how long the generations of other tests took
-    poller._paces.clear()
+    poller._durations.clear()
     use_connection(monkeypatch, _one_emulator)
     yield _one_emulator
     assert _one_emulator.ledger()["api_key_leaks"] == []
@@ -92,15 +92,3 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
     set_timings(monkeypatch)
     monkeypatch.setattr(Veo3BackoffTrigger, "clock", FakeClock(now=1e11))
-
-
-@pytest.fixture
-def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Watchers tell, note and look again without the pauses that a real Airflow needs."""
-    from airflow_provider_veo3.triggers import completed
-    from tests.support.watches import Watch
-
-    monkeypatch.setattr(completed, "COMMIT_DELAY", 0.0)
-    monkeypatch.setattr(completed, "RUN_DELAY", 0.0)
-    monkeypatch.setattr(completed, "STATE_PAUSES", (0.01,))
-    Watch.running.clear()

@@ -1,4 +1,4 @@
-"""A secrets backend that is away for a while."""
+"""A secrets backend that fails for a while."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATH = f"{__name__}.FlakySecrets"
 
 
 class FlakySecrets(BaseSecretsBackend):
-    """Fails so many times, then gives the connections it was told of."""
+    """Secrets backend that fails so many times, then gives its connections."""
 
     failures: ClassVar[int] = 0
     reads: ClassVar[int] = 0

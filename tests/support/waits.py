@@ -1,4 +1,4 @@
-"""Generations that somebody waits for: submit them, run their triggers, and count the looks."""
+"""Generations to wait for: submit them, run their triggers, and count the requests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_veo3.emulator import Emulator
+    from airflow_provider_veo3.polling.result import WaitResult
+    from airflow_provider_veo3.polling.shared import GenerationPoller, Pollers
     from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
 HOUR = 3600
@@ -47,6 +49,14 @@ def trigger_for(generation_id: str, **changes: Any) -> Veo3GenerationTrigger:
     return Veo3GenerationTrigger(**arguments | changes)
 
 
+async def wait_for(generation_id: str, pollers: Pollers[GenerationPoller], **changes: Any) -> WaitResult:
+    """Wait as :func:`trigger_for`'s triggers do, with pollers of the test's own."""
+    from airflow_provider_veo3.polling.shared import wait_for_generation
+
+    arguments = {"veo3_conn_id": "veo3_default", "deadline": time.time() + HOUR, "poll_interval": 0.01}
+    return await wait_for_generation(generation_id=generation_id, pollers=pollers, **arguments | changes)
+
+
 async def events_of(trigger: Veo3GenerationTrigger) -> list[Any]:
     return [event.payload async for event in trigger.run()]
 
@@ -62,28 +72,28 @@ def drain(trigger: Veo3GenerationTrigger) -> dict[str, Any]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something is so."""
+    """Let the loop run until a condition holds."""
     while not condition():  # noqa: ASYNC110 - what is waited for happens outside the loop
         await asyncio.sleep(0.005)
 
 
 def sent(emulator: Emulator) -> list[dict[str, Any]]:
-    """The options of each accepted generation, as they came."""
+    """Options of each accepted generation, as they were sent."""
     return [task["options"] for task in emulator.ledger()["tasks"]]
 
 
-def looks(emulator: Emulator) -> int:
-    """How often a single generation was asked about."""
+def status_requests(emulator: Emulator) -> int:
+    """Number of status requests."""
     return sum(emulator.ledger()["requests"].get("status", {}).values())
 
 
 def pages(emulator: Emulator) -> int:
-    """How many pages of the history were asked for."""
+    """Number of history pages requested."""
     return sum(emulator.ledger()["requests"].get("history", {}).values())
 
 
 def outcome(name: str, emulator: Emulator) -> tuple[str, dict[str, Any]]:
-    """Bring about an end that is no success; gives the id to wait for, and options of the sensor."""
+    """Cause an ending other than success; return the id to wait for, and options of the sensor."""
     if name == "failed":
         emulator.inject({"kind": "fail_generation"})
         return submit(), {}

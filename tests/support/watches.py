@@ -1,24 +1,25 @@
-"""Watchers of an account that run until they are stopped, and what they have told."""
+"""Triggers that watch an account until the test ends them, and the events they fire."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.triggers.completed import Veo3CompletedGenerationsTrigger
-from tests.support.waits import pages
+from tests.support.waits import pages, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator
 
     from airflow_provider_veo3.emulator import Emulator
 
 INTERVAL = 0.05
 
 A_WHILE = 2.0
-"""Seconds that pass at the API, which tells its time in whole ones: what is younger may be taken for new."""
+"""Seconds that pass at the API, whose times are whole seconds, so that no later generation seems older."""
 
 
 def watcher(conn_id: str = "veo3_default") -> Veo3CompletedGenerationsTrigger:
@@ -26,19 +27,20 @@ def watcher(conn_id: str = "veo3_default") -> Veo3CompletedGenerationsTrigger:
 
 
 class Watch:
-    """A trigger that runs until it is stopped; what it has told."""
+    """A running trigger and its events.
 
-    running: ClassVar[list[Watch]] = []
+    :param trigger: runs without the pauses that a real Airflow needs.
+    :param run_delay: seconds in which Airflow would start the runs for an event.
+    """
 
-    def __init__(self, trigger: Veo3CompletedGenerationsTrigger) -> None:
-        self.trigger = trigger
-        self.running.append(self)
+    def __init__(self, trigger: Veo3CompletedGenerationsTrigger, run_delay: float) -> None:
+        trigger.commit_delay, trigger.run_delay, trigger.state_pauses = 0.0, run_delay, (0.01,)
+        self._trigger = trigger
         self.payloads: list[Any] = []
         self.moments: list[float] = []
-        self._task = asyncio.create_task(self._run())
 
-    async def _run(self) -> None:
-        async for event in self.trigger.run():
+    async def run(self) -> None:
+        async for event in self._trigger.run():
             assert json.loads(json.dumps(event.payload)) == event.payload
             self.payloads.append(event.payload)
             self.moments.append(time.monotonic())
@@ -47,27 +49,21 @@ class Watch:
     def ids(self) -> list[str]:
         return [payload["id"] for payload in self.payloads]
 
-    def check(self) -> None:
-        """Raise what has ended it, if anything has."""
-        if self._task.done():
-            self._task.result()
 
-    async def stop(self) -> None:
-        self.check()
-        self.running.remove(self)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something is so."""
-    while not condition():
-        await asyncio.sleep(0.005)
-        for watch in Watch.running:
-            watch.check()
+@asynccontextmanager
+async def watching(
+    *triggers: Veo3CompletedGenerationsTrigger, run_delay: float = 0.0
+) -> AsyncIterator[list[Watch]]:
+    """Run triggers; one that fails ends the test at once."""
+    watches = [Watch(trigger, run_delay) for trigger in triggers or [watcher()]]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(watch.run()) for watch in watches]
+        yield watches
+        for task in tasks:
+            task.cancel()
 
 
-async def looked(emulator: Emulator, times: int = 2) -> None:
-    """Wait until so many looks have been made from now on."""
+async def polled(emulator: Emulator, times: int = 2) -> None:
+    """Wait for so many polls from now on."""
     goal = pages(emulator) + times
     await until(lambda: pages(emulator) >= goal)

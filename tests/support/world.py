@@ -1,7 +1,8 @@
-"""A VEO3 account in memory, and a clock that only moves when somebody would sleep: days pass in no time."""
+"""A VEO3 account in memory, with a clock that moves only in sleeps: days pass in no time."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,15 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.api.throttle import TokenBucket
 from airflow_provider_veo3.history.pages import Page
-from airflow_provider_veo3.polling.durations import Pace
-from airflow_provider_veo3.polling.questions import One
+from airflow_provider_veo3.polling.durations import Durations
 from airflow_provider_veo3.polling.result import WaitResult
-from airflow_provider_veo3.polling.schedule import Schedule
+from airflow_provider_veo3.polling.schedule import Schedule, StatusRequest
 from airflow_provider_veo3.polling.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_veo3.polling.questions import Answer, Question
+    from airflow_provider_veo3.polling.schedule import Request, Response
 
 START = 1_800_000_000.0
 FAST = "veo-3.1-fast-generate-001"
@@ -53,33 +53,34 @@ class Job:
 
 @dataclass
 class World:
-    """The account, the clock, and everyone who waits.
+    """The account, the clock, and all waiters.
 
-    :param old_to_new: the listing's order.
-    :param filters: whether the listing heeds ``status``.
+    :param old_to_new: the order of the history.
+    :param filters: whether the history honours ``status``.
     :param totals: what its total counts: ``listed`` (under the filter), ``all``, or ``None`` for no total.
-    :param trouble: what a question meets instead of an answer.
+    :param reasons: whether the history says why a generation failed.
+    :param trouble: gives the error of a request, ``None`` for a good response.
     """
 
     old_to_new: bool = False
     filters: bool = True
     totals: str | None = "listed"
     reasons: bool = True
-    trouble: Callable[[Question, float], Exception | None] = lambda *_: None
+    trouble: Callable[[Request, float], Exception | None] = lambda *_: None
     now: float = START
     jobs: dict[str, Job] = field(default_factory=dict)
-    asked: list[tuple[float, Question]] = field(default_factory=list)
+    requests: list[tuple[float, Request]] = field(default_factory=list)
     ended: dict[str, tuple[float, WaitResult]] = field(default_factory=dict)
     troubles: list[tuple[str, str]] = field(default_factory=list)
     jitter: Callable[[], float] = lambda: 0.5
 
     def __post_init__(self) -> None:
-        self.pace = Pace()
+        self.durations = Durations()
         self.bucket = TokenBucket(60)
-        self.schedule = Schedule(self.pace, jitter=self.jitter)
+        self.schedule = Schedule(self.durations, jitter=self.jitter)
 
     def job(self, seconds: float, *, accepted: float | None = None, **more: Any) -> Job:
-        """Put a generation into the account that takes so long."""
+        """Add a generation that takes so long."""
         begin = self.now if accepted is None else accepted
         job = Job(f"veo_{len(self.jobs)}_x", begin, begin + seconds, **more)
         self.jobs[job.id] = job
@@ -88,58 +89,56 @@ class World:
     def wait(
         self, job: Job | str, *, timeout: float = 1800.0, interval: float = 5.0, known: bool = True
     ) -> Wait:
-        """Let somebody wait for one; ``known``: as an operator does, who has just submitted it."""
+        """Wait for a generation; ``known``: as an operator, which has just submitted it."""
         name = job if isinstance(job, str) else job.id
         facts = (job.accepted, job.model) if known and isinstance(job, Job) else (None, None)
-        wait = Wait(name, self.now + timeout, interval, *facts, self.pace)
+        wait = Wait(name, self.now + timeout, interval, *facts, self.durations)
         self.schedule.join(wait, self.now)
         return wait
 
     def run(self, until: float = START + 10 * DAY, *, on_end: Callable[[str], None] = lambda _: None) -> None:
-        """Let time pass until nobody waits any more."""
+        """Let time pass until no waiter is left."""
         rounds = 0
         while (moment := self.schedule.next_event()) is not None and moment <= until:
-            assert len(self.asked) < 5000, "a storm"
+            assert len(self.requests) < 5000, "a storm"
             rounds += 1
             assert rounds < 50_000, "time stands still"
             self.now = max(self.now, moment)
-            look = self.schedule.begin(self.now)
-            answer: Any = None
-            if look is not None:
-                try:
+            poll = self.schedule.begin(self.now)
+            response: Any = None
+            if poll is not None:
+                with suppress(StopIteration):
                     while True:
-                        question = look.send(answer)
+                        request = poll.send(response)
                         self.now += self.bucket.reserve(self.now)
-                        self.asked.append((self.now, question))
+                        self.requests.append((self.now, request))
                         self.now += 0.05
-                        answer = (self.answer(question), self.now)
-                        self._hear(on_end)
-                except StopIteration:
-                    pass
-            self._hear(on_end)
+                        response = (self.respond(request), self.now)
+                        self._collect_updates(on_end)
+            self._collect_updates(on_end)
             self.now += 0.001
         if self.schedule.next_event() is not None:
             self.now = until
 
-    def _hear(self, on_end: Callable[[str], None]) -> None:
-        for wait, news in self.schedule.take_news():
-            if isinstance(news, WaitResult):
-                self.ended[wait.generation_id] = (self.now, news)
+    def _collect_updates(self, on_end: Callable[[str], None]) -> None:
+        for wait, update in self.schedule.take_updates():
+            if isinstance(update, WaitResult):
+                self.ended[wait.generation_id] = (self.now, update)
                 on_end(wait.generation_id)
             else:
-                self.troubles.append((wait.generation_id, news))
+                self.troubles.append((wait.generation_id, update))
 
-    def answer(self, question: Question) -> Answer:
-        error = self.trouble(question, self.now)
+    def respond(self, request: Request) -> Response:
+        error = self.trouble(request, self.now)
         if error is not None:
             assert isinstance(error, errors.Veo3Error)
             return error
-        if isinstance(question, One):
-            job = self.jobs.get(question.generation_id)
+        if isinstance(request, StatusRequest):
+            job = self.jobs.get(request.generation_id)
             if job is None:
                 return errors.Veo3GenerationNotFoundError("no such generation", status=404)
             return job.at(self.now, listed=False, reasons=self.reasons)
-        return self._page(question)
+        return self._page(request)
 
     def _page(self, page: Page) -> HistoryPage:
         jobs = sorted(self.jobs.values(), key=lambda job: job.accepted, reverse=not self.old_to_new)
@@ -156,12 +155,12 @@ class World:
 
     @property
     def pages(self) -> list[Page]:
-        return [question for _, question in self.asked if isinstance(question, Page)]
+        return [request for _, request in self.requests if isinstance(request, Page)]
 
     @property
     def singles(self) -> list[str]:
-        return [question.generation_id for _, question in self.asked if isinstance(question, One)]
+        return [request.generation_id for _, request in self.requests if isinstance(request, StatusRequest)]
 
     def delays(self) -> list[float]:
-        """Seconds from each end to when it was noticed, shortest first."""
+        """Seconds from each end to its report, shortest first."""
         return sorted(moment - self.jobs[name].ends for name, (moment, _) in self.ended.items())

@@ -1,18 +1,22 @@
-"""Watchers of an account over real sockets: what they tell, share, and wait out."""
+"""Watchers of an account over real sockets: what they report, share, and wait out."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_veo3.triggers import completed
+from airflow_provider_veo3.history.completed import Cursor
+from airflow_provider_veo3.polling.account import AccountWatcher
+from airflow_provider_veo3.polling.account import watching as watching_account
+from airflow_provider_veo3.polling.shared import Pollers
 from tests.support.connections import connection_to, use_connection
-from tests.support.waits import HOUR, pages, submit
-from tests.support.watches import A_WHILE, Watch, looked, until, watcher
+from tests.support.waits import HOUR, pages, submit, until
+from tests.support.watches import A_WHILE, polled, watcher, watching
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -20,44 +24,38 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.filterwarnings("error::ResourceWarning"),
     pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.usefixtures("_no_delay"),
 ]
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])
-def test_whoever_submitted_it_each_is_told_once_to_everyone_by_one_look(
-    emulator: Emulator, order: str
-) -> None:
+def test_all_watchers_report_each_completion_once_from_the_same_polls(emulator: Emulator, order: str) -> None:
+    """Whoever submitted it."""
     emulator.configure(history_order=order)
     before = submit()
     emulator.advance(A_WHILE)
 
-    async def run() -> tuple[list[list[str]], int]:
-        watches = [Watch(watcher()) for _ in range(10)]
-        await looked(emulator)
-        ids = [await asyncio.to_thread(submit) for _ in range(3)]
-        await until(lambda: all(len(watch.payloads) == 3 for watch in watches))
-        begun = pages(emulator)
-        await looked(emulator, 5)
-        asked = pages(emulator) - begun
-        for watch in watches:
-            await watch.stop()
-        return [watch.ids for watch in watches] + [ids], asked
+    async def run() -> tuple[list[str], list[list[str]], int]:
+        async with watching(*(watcher() for _ in range(10))) as watches:
+            await polled(emulator)
+            ids = [await asyncio.to_thread(submit) for _ in range(3)]
+            await until(lambda: all(len(watch.payloads) == 3 for watch in watches))
+            begun = pages(emulator)
+            await polled(emulator, 5)
+            return ids, [watch.ids for watch in watches], pages(emulator) - begun
 
-    (*told, ids), asked = asyncio.run(run())
+    ids, reported, requests = asyncio.run(run())
     assert before not in ids
-    assert all(sorted(each) == sorted(ids) for each in told)
-    assert asked <= 7, "each watcher asks for itself"
+    assert all(sorted(each) == sorted(ids) for each in reported)
+    assert requests <= 7, "each watcher polls for itself"
 
 
 def test_the_payload_is_the_manifest(emulator: Emulator) -> None:
-    async def run() -> Any:
-        watch = Watch(watcher())
-        await looked(emulator)
-        await asyncio.to_thread(submit)
-        await until(lambda: watch.payloads)
-        await watch.stop()
-        return watch.payloads
+    async def run() -> list[Any]:
+        async with watching() as (watch,):
+            await polled(emulator)
+            await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            return watch.payloads
 
     (payload,) = asyncio.run(run())
     assert payload["status"] == "completed"
@@ -66,63 +64,55 @@ def test_the_payload_is_the_manifest(emulator: Emulator) -> None:
     assert "http" not in json.dumps(payload)
 
 
-async def three_in_one_look(emulator: Emulator) -> tuple[Watch, list[str]]:
-    """Let somebody watch an account in which three complete between two looks."""
+async def complete_three_between_two_polls(emulator: Emulator) -> list[str]:
     emulator.configure(processing_seconds=HOUR)
-    watch = Watch(watcher())
-    await looked(emulator)
+    await polled(emulator)
     emulator.inject({"endpoint": "history", "kind": "status", "status": 503, "times": None})
     ids = [await asyncio.to_thread(submit) for _ in range(3)]
     for each in ids:
         emulator.force(each, "complete")
     emulator.clear_faults()
-    return watch, ids
+    return ids
 
 
 def test_the_last_of_several_comes_when_airflow_has_started_the_runs_for_the_others(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator,
 ) -> None:
-    monkeypatch.setattr(completed, "RUN_DELAY", 0.5)
-
     async def run() -> list[float]:
-        watch, ids = await three_in_one_look(emulator)
-        await until(lambda: len(watch.payloads) == 3)
-        await watch.stop()
-        assert sorted(watch.ids) == sorted(ids)
-        return watch.moments
+        async with watching(run_delay=0.5) as (watch,):
+            ids = await complete_three_between_two_polls(emulator)
+            await until(lambda: len(watch.payloads) == 3)
+            assert sorted(watch.ids) == sorted(ids)
+            return watch.moments
 
     _, second, third = asyncio.run(run())
     assert third - second >= 0.49
 
 
-def test_only_the_last_of_several_waits(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completed, "RUN_DELAY", HOUR)
-
+def test_only_the_last_of_several_waits(emulator: Emulator) -> None:
     async def run() -> None:
-        watch, ids = await three_in_one_look(emulator)
-        await until(lambda: len(watch.payloads) == 2)
-        await looked(emulator, 3)
-        await watch.stop()
-        assert len(watch.ids) == 2
-        assert set(watch.ids) < set(ids)
+        async with watching(run_delay=HOUR) as (watch,):
+            ids = await complete_three_between_two_polls(emulator)
+            await until(lambda: len(watch.payloads) == 2)
+            await polled(emulator, 3)
+            assert len(watch.ids) == 2
+            assert set(watch.ids) < set(ids)
 
     asyncio.run(run())
 
 
-def test_failures_and_what_still_runs_are_no_news(emulator: Emulator) -> None:
+def test_neither_failed_nor_running_generations_are_reported(emulator: Emulator) -> None:
     emulator.configure(processing_seconds=HOUR)
 
-    async def run() -> list[str]:
-        watch = Watch(watcher())
-        await looked(emulator)
-        running, failing, good = [await asyncio.to_thread(submit) for _ in range(3)]
-        emulator.force(failing, "fail")
-        emulator.force(good, "complete")
-        await until(lambda: watch.payloads)
-        await looked(emulator, 3)
-        await watch.stop()
-        assert watch.ids == [good]
-        return [running]
+    async def run() -> None:
+        async with watching() as (watch,):
+            await polled(emulator)
+            _running, failing, good = [await asyncio.to_thread(submit) for _ in range(3)]
+            emulator.force(failing, "fail")
+            emulator.force(good, "complete")
+            await until(lambda: watch.payloads)
+            await polled(emulator, 3)
+            assert watch.ids == [good]
 
     asyncio.run(run())
 
@@ -140,74 +130,70 @@ def test_failures_and_what_still_runs_are_no_news(emulator: Emulator) -> None:
     ids=str,
 )
 def test_trouble_is_waited_out(emulator: Emulator, fault: dict[str, Any]) -> None:
-    async def run() -> list[str]:
-        watch = Watch(watcher())
-        await looked(emulator)
-        emulator.inject({**fault, "endpoint": "history", "times": 3})
-        generation_id = await asyncio.to_thread(submit)
-        await until(lambda: watch.payloads)
-        await watch.stop()
-        assert watch.ids == [generation_id]
-        return watch.ids
+    async def run() -> None:
+        async with watching() as (watch,):
+            await polled(emulator)
+            emulator.inject({**fault, "endpoint": "history", "times": 3})
+            generation_id = await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            assert watch.ids == [generation_id]
 
     asyncio.run(run())
 
 
-def test_what_the_api_asks_to_wait_is_waited(emulator: Emulator) -> None:
+def test_the_api_is_left_alone_as_long_as_it_asks(emulator: Emulator) -> None:
     limited = {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "1"}}
 
     async def run() -> float:
-        watch = Watch(watcher())
-        await looked(emulator)
-        before = time.monotonic()
-        emulator.inject({**limited, "endpoint": "history"})
-        await until(lambda: emulator.ledger()["requests"]["history"].get("429"))
-        begun = pages(emulator)
-        late = Watch(watcher())  # whoever comes later does not hasten it
-        await until(lambda: pages(emulator) > begun)
-        again = time.monotonic()
-        await watch.stop()
-        await late.stop()
-        return again - before
+        async with watching():
+            await polled(emulator)
+            before = time.monotonic()
+            emulator.inject({**limited, "endpoint": "history"})
+            await until(lambda: emulator.ledger()["requests"]["history"].get("429"))
+            begun = pages(emulator)
+            async with watching():  # which does not hasten the next poll
+                await until(lambda: pages(emulator) > begun)
+                return time.monotonic() - before
 
     assert asyncio.run(run()) > 0.9
 
 
-def test_a_watcher_is_not_sent_away_for_longer_than_links_can_wait(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_veo3.polling.account.LONGEST_HOLD", 0.2)
+def test_a_watcher_is_not_sent_away_for_longer_than_links_can_wait(emulator: Emulator) -> None:
     limited = {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "60000"}}
+    watchers = Pollers(partial(AccountWatcher, longest_hold=0.2))
 
-    async def run() -> list[str]:
-        watch = Watch(watcher())
-        await looked(emulator)
-        emulator.inject({**limited, "endpoint": "history"})
-        generation_id = await asyncio.to_thread(submit)
-        async with asyncio.timeout(60):
-            await until(lambda: watch.payloads)
-        await watch.stop()
-        assert watch.ids == [generation_id]
-        return watch.ids
+    async def run() -> None:
+        cursor = Cursor(time.time())
+        async with (
+            asyncio.timeout(60),
+            watching_account("veo3_default", cursor, 0.05, watchers) as watcher,
+        ):
+            cursor.take(await watcher.results.get(), time.time())
+            emulator.inject({**limited, "endpoint": "history"})
+            generation_id = await asyncio.to_thread(submit)
+            new: list[Any] = []
+            while not new:
+                new = cursor.take(await watcher.results.get(), time.time())
+            assert [generation.id for generation in new] == [generation_id]
+        assert emulator.ledger()["requests"]["history"]["429"] == 1
 
     asyncio.run(run())
 
 
-def test_a_key_that_was_replaced_is_taken_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_was_replaced_is_used(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator.add_key("veo3_old_key", credits=1000, account="team")
     emulator.add_key("veo3_new_key", account="team")
     use_connection(monkeypatch, emulator, password="veo3_old_key")
 
     async def run() -> None:
-        watch = Watch(watcher())
-        await looked(emulator)
-        emulator.add_key("veo3_old_key", disabled=True)
-        await looked(emulator, 3)
-        use_connection(monkeypatch, emulator, password="veo3_new_key")
-        generation_id = await asyncio.to_thread(submit)
-        await until(lambda: watch.payloads)
-        await watch.stop()
-        assert watch.ids == [generation_id]
+        async with watching() as (watch,):
+            await polled(emulator)
+            emulator.add_key("veo3_old_key", disabled=True)
+            await polled(emulator, 3)
+            use_connection(monkeypatch, emulator, password="veo3_new_key")
+            generation_id = await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            assert watch.ids == [generation_id]
 
     asyncio.run(run())
 
@@ -218,15 +204,14 @@ def test_a_connection_that_comes_late_is_waited_for(
     connection = json.dumps(connection_to(emulator))
 
     async def run() -> None:
-        watch = Watch(watcher("veo3_late"))
-        await asyncio.sleep(0)
-        assert pages(emulator) == 0
-        monkeypatch.setenv("AIRFLOW_CONN_VEO3_LATE", connection)
-        await looked(emulator)
-        generation_id = await asyncio.to_thread(submit)
-        await until(lambda: watch.payloads)
-        await watch.stop()
-        assert watch.ids == [generation_id]
+        async with watching(watcher("veo3_late")) as (watch,):
+            await asyncio.sleep(0)
+            assert pages(emulator) == 0
+            monkeypatch.setenv("AIRFLOW_CONN_VEO3_LATE", connection)
+            await polled(emulator)
+            generation_id = await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            assert watch.ids == [generation_id]
 
     asyncio.run(run())
 
@@ -236,12 +221,10 @@ def test_two_accounts_are_watched_apart(emulator: Emulator, monkeypatch: pytest.
     use_connection(monkeypatch, emulator, "veo3_second", password="veo3_second_key")
 
     async def run() -> None:
-        first, second = Watch(watcher()), Watch(watcher("veo3_second"))
-        await looked(emulator, 4)
-        ids = [await asyncio.to_thread(submit, conn) for conn in ("veo3_default", "veo3_second")]
-        await until(lambda: first.payloads and second.payloads)
-        await first.stop()
-        await second.stop()
-        assert [first.ids, second.ids] == [[each] for each in ids]
+        async with watching(watcher(), watcher("veo3_second")) as (first, second):
+            await polled(emulator, 4)
+            ids = [await asyncio.to_thread(submit, conn) for conn in ("veo3_default", "veo3_second")]
+            await until(lambda: first.payloads and second.payloads)
+            assert [first.ids, second.ids] == [[each] for each in ids]
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Watchers as a triggerer makes them again: what they remember in between."""
+"""Watchers that a triggerer makes again: the cursor they keep in between."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from airflow_provider_veo3.triggers.completed import Veo3CompletedGenerationsTrigger
 from tests.support.airflow_versions import AIRFLOW
 from tests.support.connections import connection_to
-from tests.support.waits import submit
-from tests.support.watches import A_WHILE, Watch, looked, until, watcher
+from tests.support.waits import submit, until
+from tests.support.watches import A_WHILE, polled, watcher, watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.filterwarnings("error::ResourceWarning"),
     pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.usefixtures("_no_delay"),
 ]
 
 
@@ -75,10 +74,10 @@ def made_by_a_triggerer(name: str) -> tuple[int, Veo3CompletedGenerationsTrigger
 
 
 @pytest.mark.skipif(
-    AIRFLOW < (3, 3), reason="asset state store: Airflow 3.3; else see test_before_there_is_a_state_store"
+    AIRFLOW < (3, 3), reason="asset state store: Airflow 3.3; else see test_before_there_is_a_state_store..."
 )
 @pytest.mark.parametrize("names", [["one"], ["first", "second"]], ids=str)
-def test_in_airflow_a_restart_tells_what_was_missed_and_nothing_twice(
+def test_after_a_restart_missed_completions_are_reported_and_none_twice(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
     """With two assets on an equal trigger Airflow has one trigger, of both assets."""
@@ -101,16 +100,15 @@ def test_in_airflow_a_restart_tells_what_was_missed_and_nothing_twice(
         Run(dag)
 
     async def life(submits: int, expected: int) -> list[str]:
-        trigger_id, trigger = made_by_a_triggerer(assets[0].name)
-        watch = Watch(trigger)
-        await looked(emulator)
-        for _ in range(submits):
-            await asyncio.to_thread(submit)
-        await until(lambda: len(watch.payloads) >= expected)
-        await looked(emulator, 3)
-        await watch.stop()
         from airflow.triggers.base import TriggerEvent
 
+        trigger_id, trigger = made_by_a_triggerer(assets[0].name)
+        async with watching(trigger) as (watch,):
+            await polled(emulator)
+            for _ in range(submits):
+                await asyncio.to_thread(submit)
+            await until(lambda: len(watch.payloads) >= expected)
+            await polled(emulator, 3)
         for payload in watch.payloads:
             Trigger.submit_event(trigger_id, TriggerEvent(payload))
         return watch.ids
@@ -120,36 +118,37 @@ def test_in_airflow_a_restart_tells_what_was_missed_and_nothing_twice(
         missed = submit()
         second = asyncio.run(life(1, 2))
         third = asyncio.run(life(0, 0))
-    told = [*first, *second, *third]
+    reported = [*first, *second, *third]
     assert (len(first), len(second), third) == (2, 2, [])
     assert second[0] == missed
-    assert len(set(told)) == 4
+    assert len(set(reported)) == 4
     rows = select(AssetEvent).where(AssetEvent.asset.has(name=assets[-1].name)).order_by(AssetEvent.id)
     with create_session() as session:
         events = session.scalars(rows).all()
-        assert [event.extra["payload"]["id"] for event in events] == told
+        assert [event.extra["payload"]["id"] for event in events] == reported
 
 
-def test_before_there_is_a_state_store_it_tells_what_completes_while_it_runs(emulator: Emulator) -> None:
+def test_before_there_is_a_state_store_only_completions_while_it_runs_are_reported(
+    emulator: Emulator,
+) -> None:
     async def life() -> tuple[str, list[str]]:
-        watch = Watch(watcher())
-        await looked(emulator)
-        generation_id = await asyncio.to_thread(submit)
-        await until(lambda: watch.payloads)
-        await looked(emulator)
-        await watch.stop()
-        return generation_id, watch.ids
+        async with watching() as (watch,):
+            await polled(emulator)
+            generation_id = await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            await polled(emulator)
+            return generation_id, watch.ids
 
-    first, told = asyncio.run(life())
-    assert told == [first]
+    first, reported = asyncio.run(life())
+    assert reported == [first]
     submit()  # while nobody watches
     emulator.advance(A_WHILE)
-    second, told = asyncio.run(life())
-    assert told == [second]
+    second, reported = asyncio.run(life())
+    assert reported == [second]
 
 
 def test_without_a_cursor_to_read_it_does_not_begin_anew(emulator: Emulator) -> None:
-    """Before it is known that there is none, nothing is asked or told."""
+    """Before it is known that there is none, nothing is requested or reported."""
 
     class Flaky:
         def __init__(self) -> None:
@@ -171,13 +170,12 @@ def test_without_a_cursor_to_read_it_does_not_begin_anew(emulator: Emulator) -> 
     async def run() -> None:
         trigger = watcher()
         trigger.asset_state_store = store = Flaky()  # type: ignore[assignment]
-        watch = Watch(trigger)
-        await looked(emulator)
-        assert store.reads == 4
-        generation_id = await asyncio.to_thread(submit)
-        await until(lambda: watch.payloads)
-        await looked(emulator)
-        await watch.stop()
+        async with watching(trigger) as (watch,):
+            await polled(emulator)
+            assert store.reads == 4
+            generation_id = await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            await polled(emulator)
         (kept,) = store.kept.values()
         assert list(kept["told"]) == watch.ids == [generation_id]
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.airflow_versions import carried_by_serde, import_string
 from tests.support.connections import use_connection
-from tests.support.waits import HOUR, drain, events_of, looks, submit, trigger_for, until
+from tests.support.waits import HOUR, drain, events_of, status_requests, submit, trigger_for, until
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
@@ -59,7 +59,7 @@ def test_a_permanent_error_ends_the_wait_with_the_first_response(
     emulator.inject(fault)
     event = drain(trigger_for(submit()))
     assert (event["ending"], event["reason"]) == (ending, reason)
-    assert looks(emulator) == 1
+    assert status_requests(emulator) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,22 +83,22 @@ def test_a_permanent_error_ends_the_wait_with_the_first_response(
 def test_a_transient_error_is_waited_out(emulator: Emulator, fault: dict[str, Any]) -> None:
     emulator.inject({**fault, "endpoint": "status", "times": 3})
     assert drain(trigger_for(submit()))["ending"] == "completed"
-    assert looks(emulator) == 4
+    assert status_requests(emulator) == 4
 
 
 def test_a_passed_deadline_allows_one_poll(emulator: Emulator) -> None:
     """A triggerer that was down for an hour must neither give up a finished video nor start anew."""
     past = time.time() - HOUR
     assert drain(trigger_for(submit(), deadline=past))["ending"] == "completed"
-    assert looks(emulator) == 1
+    assert status_requests(emulator) == 1
     emulator.configure(processing_seconds=HOUR)
     event = drain(trigger_for(submit(), deadline=past))
     assert event["ending"] == "timeout"
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
     assert "is still pro" in event["message"]
     emulator.inject({"kind": "status", "status": 503, "endpoint": "status", "times": None})
     event = drain(trigger_for(submit(), deadline=past))
-    assert (event["ending"], looks(emulator)) == ("timeout", 3)
+    assert (event["ending"], status_requests(emulator)) == ("timeout", 3)
     assert "503" in event["message"]
 
 
@@ -130,7 +130,7 @@ def test_the_default_poll_interval_is_the_connections(
     use_connection(monkeypatch, emulator, extra={"poll_interval": 3600})
     soon = time.time() + 0.2
     assert drain(trigger_for(submit(), poll_interval=None, deadline=soon))["ending"] == "timeout"
-    assert looks(emulator) == 1, "it looks after an interval, or at its deadline if that is sooner"
+    assert status_requests(emulator) == 1, "it looks after an interval, or at its deadline if that is sooner"
 
 
 class Blocking:
@@ -170,7 +170,7 @@ def test_the_event_loop_is_never_blocked(
         await until(lambda: emulator.faults()[0]["met"])
         for _ in range(100):
             await asyncio.sleep(0.001)
-        unanswered = looks(emulator) == 0
+        unanswered = status_requests(emulator) == 0
         hold.end()
         return unanswered
 
@@ -185,7 +185,7 @@ def test_the_event_loop_is_never_blocked(
     assert event["ending"] == "completed"
     assert unanswered, "the loop stood still until there was an answer"
     assert blocking.seen == []
-    assert looks(emulator) == 2
+    assert status_requests(emulator) == 2
 
 
 def test_on_kill_names_the_generation_and_sends_no_request(
