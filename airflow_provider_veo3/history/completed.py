@@ -117,7 +117,7 @@ def _is_time(value: Any) -> bool:
 def completed_at(generation: Generation) -> float | None:
     """Return when a generation completed, in Unix seconds by the API's clock.
 
-    As nearly as the API tells; ``None`` when it has not completed, or the API gives no time.
+    As nearly as is known; ``None`` when it has not completed, or the API gives no time.
     """
     if generation.status is not Status.COMPLETED:
         return None

@@ -69,7 +69,7 @@ class Lost:
         longest = sizes_of(g.prompt for g in (*page.generations, *prompted) if g.prompt is not None)
         return any(self._may_be(g, page.clock_skew, longest) for g in prompted)
 
-    def has_the_words(self, generation: Generation) -> bool:
+    def has_whole_prompt(self, generation: Generation) -> bool:
         """Return whether a generation is listed with the whole prompt, in whatever form."""
         return generation.prompt is not None and plain(generation.prompt) == plain(self.prompt)
 
@@ -139,4 +139,4 @@ def _search(lost: Lost) -> Generator[Page, HistoryPage, tuple[Generation, ...]]:
     if unnamed and not found:
         raise InconclusiveHistoryError("the history lists such a generation under an id that cannot be used")
     # where the whole prompt is listed, others only begin alike: the listing shortens none that short
-    return tuple(filter(lost.has_the_words, found.values())) or tuple(found.values())
+    return tuple(filter(lost.has_whole_prompt, found.values())) or tuple(found.values())

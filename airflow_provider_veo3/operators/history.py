@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Veo3ListGenerationsOperator(BaseOperator):
-    """List generations of the account, whoever made them, and return their ids.
+    """List generations of the account, no matter who submitted them, and return their ids.
 
     Returns a list of ids, the oldest first, as their links are the first to end; it is empty where there is
     none. Its ``.output`` feeds a :class:`~airflow_provider_veo3.operators.download.Veo3DownloadOperator`, or
@@ -26,8 +26,8 @@ class Veo3ListGenerationsOperator(BaseOperator):
 
     A window holds what was created, that is submitted, from ``since`` on and before ``until``. A time is ISO
     8601 text such as ``{{ data_interval_start }}`` renders to, or a ``datetime``, both UTC unless they say
-    otherwise; or a ``timedelta``, which counts back from now. What the history does not tell of a generation,
-    its time or model, does not leave it out.
+    otherwise; or a ``timedelta``, which counts back from now. A time or model that the
+    history does not list does not exclude a generation.
 
     :param status: ``pending``, ``processing``, ``completed`` or ``failed``; ``None`` for all. Default
         ``completed``. (templated)
@@ -37,7 +37,7 @@ class Veo3ListGenerationsOperator(BaseOperator):
         since the API spells it in both ways. Default ``None``: of any. (templated)
     :param limit: at most so many, the newest, 1 to 1000000. Default ``None``: all. (templated)
     :param veo3_conn_id: Airflow connection of type ``veo3``. Default ``veo3_default``. (templated)
-    :raises Veo3ValidationError: a parameter is not acceptable; nothing was asked.
+    :raises Veo3ValidationError: a parameter is not acceptable; no request was sent.
     :raises Veo3ApiError: the history could not be read.
     """
 

@@ -82,7 +82,7 @@ class AccountWatcher(SharedPoller):
         return min((watcher.poll_interval for watcher in self._watchers), default=CLOSEST)
 
     async def _poll(self) -> None:
-        now = self._clock()
+        now = self.clock.time()
         if now < self._last:  # the clock was set back
             self._hold -= self._last - now
             self._last = now
@@ -116,9 +116,9 @@ class AccountWatcher(SharedPoller):
         """Hold all requests after trouble, and report the first two failures in a row."""
         self._failures += 1
         hint = error.retry_after if isinstance(error, Veo3ApiError) else None
-        asked = min(hint or 0.0, self._longest_hold)
-        pause = max(min(backoff(self._failures, self._interval(), None), LONGEST_BACKOFF), asked)
-        self._hold = self._clock() + pause
+        pause = min(backoff(self._failures, self._interval(), None), LONGEST_BACKOFF)
+        pause = max(pause, min(hint or 0.0, self._longest_hold))
+        self._hold = self.clock.time() + pause
         for watcher in self._watchers if self._failures in (1, 2) else ():
             watcher.context.run(log.warning, "%s Polling again in %.0f s.", error, pause)
 

@@ -203,7 +203,7 @@ class Schedule:
                 self._on_page_error(page, response, missing, now)
                 return None
             if not isinstance(response, HistoryPage):
-                raise TypeError("a page request is answered by a page")
+                raise TypeError("the response to a page request is a page")
             self._failures = self._history_failures = 0
             yield from self._on_page(response, missing, now)
             try:
@@ -315,10 +315,10 @@ class Schedule:
         """Hold all requests as long as the API asks, or its trouble suggests."""
         self._failures += 1
         hint = error.retry_after if isinstance(error, errors.Veo3ApiError) else None
-        asked = backoff(self._failures, self._spacing(), hint)
-        pause = min(asked, LONGEST_HOLD)
+        requested = backoff(self._failures, self._spacing(), hint)
+        pause = min(requested, LONGEST_HOLD)
         self._hold = now + pause * (1 + min(self._spread, 10.0 / max(pause, 1.0)))
-        for waiter in self._waiters.values() if asked > pause else ():
+        for waiter in self._waiters.values() if requested > pause else ():
             waiter.due = min(waiter.due, self._hold)
 
     def _fail(self, waiters: Iterable[_Waiter], error: errors.Veo3Error, now: float) -> None:

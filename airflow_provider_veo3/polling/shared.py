@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_veo3.api import flows
@@ -24,6 +24,7 @@ from airflow_provider_veo3.polling.wait import ONCE, Wait
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.flows import Flow
     from airflow_provider_veo3.api.transport import AsyncTransport
     from airflow_provider_veo3.hooks.connection import ConnectionSettings
@@ -59,31 +60,25 @@ async def connect(veo3_conn_id: str) -> Connection:
     return hook.settings, transport
 
 
-def wall_clock() -> float:
-    """Return the time in Unix seconds."""
-    return time.time()
-
-
 class SharedPoller(ABC):
     """One poller for everyone who uses a connection in an event loop.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
-    :param clock: gives Unix seconds.
     :param connect: reads the connection.
     :param longest_response: seconds beyond the connection's timeout until a response is given up.
     """
+
+    clock: ClassVar[Clock] = time
 
     def __init__(
         self,
         veo3_conn_id: str,
         *,
-        clock: Callable[[], float] = wall_clock,
         connect: Callable[[str], Awaitable[Connection]] = connect,
         longest_response: float = LONGEST_RESPONSE,
     ) -> None:
         self.users = 0
         self._conn_id = veo3_conn_id
-        self._clock = clock
         self._connect = connect
         self._longest_response = longest_response
         self._connection: Connection | None = None
@@ -118,7 +113,7 @@ class SharedPoller(ABC):
 
     async def _sleep_until(self, moment: float | None) -> None:
         """Sleep until a moment, or until someone joins, which may change it."""
-        pause = None if moment is None else min(LONGEST_SLEEP, max(0.0, moment - self._clock()))
+        pause = None if moment is None else min(LONGEST_SLEEP, max(0.0, moment - self.clock.time()))
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._joined.wait()
@@ -177,7 +172,7 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     """Cancel a task, and wait until it is over.
 
     A cancellation can be lost: the anyio that came with Airflow 3.0 swallows one that arrives in the moment a
-    connection is made, and the task would poll on and on for nobody.
+    connection is made, and the task would poll for ever.
     """
     while not task.done():
         task.cancel()
@@ -261,7 +256,7 @@ class GenerationPoller(SharedPoller):
     async def _end_of(self, wait: Wait) -> WaitResult:
         ended: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
         self._waiting[wait] = (ended, contextvars.copy_context())
-        self._schedule.join(wait, self._clock())
+        self._schedule.join(wait, self.clock.time())
         self._joined.set()
         patience = self._patience(wait.deadline)
         try:
@@ -276,14 +271,14 @@ class GenerationPoller(SharedPoller):
         return wait.time_out()
 
     def _patience(self, deadline: float) -> float:
-        return max(0.0, deadline - self._clock()) + self._grace
+        return max(0.0, deadline - self.clock.time()) + self._grace
 
     async def _run(self) -> None:
         try:
             self._connection = await self._open()
         except Veo3Error as error:
             self._settings.set_exception(error)
-            self._settings.exception()  # those who wait get it; nobody may be left
+            self._settings.exception()  # the waiters get it, if any is left
             return
         self._settings.set_result(self._connection[0])
         await super()._run()
@@ -314,7 +309,7 @@ class GenerationPoller(SharedPoller):
         return self._schedule.next_event()
 
     async def _poll(self) -> None:
-        poll = self._schedule.begin(self._clock())
+        poll = self._schedule.begin(self.clock.time())
         if poll is not None:
             await self._send_all(poll)
         self._report()
@@ -324,7 +319,7 @@ class GenerationPoller(SharedPoller):
             request = next(poll)
             while True:
                 response = await self._respond(request)
-                request = poll.send((response, self._clock()))
+                request = poll.send((response, self.clock.time()))
                 self._report()
 
     async def _respond(self, request: Request) -> Response:

@@ -99,7 +99,7 @@ class Reconciler:
 
     def _is_the_prompt(self, generation: Generation, lost: lost_answers.Lost) -> bool:
         """Compare the whole prompt where the history shortens it: many prompts begin alike."""
-        if lost.has_the_words(generation):
+        if lost.has_whole_prompt(generation):
             return True
         flow = flows.get_generation(generation.id, self._hook.settings.base_url, self._retries)
         return not lost.contradicts(self._hook.get_conn().run(flow))

@@ -1,4 +1,4 @@
-"""Watching an account: all that completes is told once, whatever listing, clocks and restarts do."""
+"""Reading of new completions: each is reported once, whatever history, clocks and restarts do."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from airflow_provider_veo3.history.completed import (
     read_completed,
 )
 from airflow_provider_veo3.history.pages import LONGEST_GENERATION, HistoryReader
+from tests.support.history import page_of
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.history.pages import Page
@@ -70,13 +71,7 @@ class Account:
         jobs = [job for job in self.jobs if job.created <= now]
         jobs.sort(key=lambda job: (job.created, job.id), reverse=not self.old_to_new)
         rows = [job.at(now, times=self.times) for job in jobs]
-        everything = len(rows)
-        if request.status is not None and self.filters:
-            rows = [row for row in rows if row.status is request.status]
-        shown = tuple(rows[request.skip : request.skip + 100])
-        behind = request.skip + len(shown)
-        total = {"listed": len(rows), "all": everything, None: None}[self.totals]
-        return HistoryPage(shown, total, behind if behind < len(rows) and shown else None, None)
+        return page_of(rows, request, filters=self.filters, totals=self.totals)
 
     def poll(
         self, reader: HistoryReader, floor: float, now: float, *, stop_after: int | None = None
@@ -99,6 +94,10 @@ class Account:
             found += page.generations
             requests += 1
 
+    def report(self, cursor: Cursor, reader: HistoryReader, now: float) -> list[Generation]:
+        """Poll once, and return the newly completed generations."""
+        return cursor.take(self.poll(reader, lowest_floor([cursor.floor], now), now), now)
+
 
 jobs = st.lists(
     st.builds(
@@ -112,13 +111,13 @@ jobs = st.lists(
     max_size=60,
     unique_by=lambda job: job.id,
 )
-looks = st.lists(st.integers(1, 9000), min_size=1, max_size=12)
+pauses = st.lists(st.integers(1, 9000), min_size=1, max_size=12)
 
 
 @settings(max_examples=60)
 @given(
     jobs=jobs,
-    looks=looks,
+    pauses=pauses,
     padding=st.sampled_from([0, 90]),
     crowd=st.sampled_from([0, 700]),
     old_to_new=st.booleans(),
@@ -128,10 +127,10 @@ looks = st.lists(st.integers(1, 9000), min_size=1, max_size=12)
     cut=st.dictionaries(st.integers(0, 11), st.integers(0, 3)),
     skew=st.sampled_from([0.0, 86_400.0, -86_400.0]),
 )
-def test_everything_is_told_once_and_nothing_from_before(
+def test_each_completion_is_reported_once_and_none_from_before(
     *,
     jobs: list[Job],
-    looks: list[int],
+    pauses: list[int],
     padding: int,
     crowd: int,
     old_to_new: bool,
@@ -143,33 +142,35 @@ def test_everything_is_told_once_and_nothing_from_before(
 ) -> None:
     """``skew``: our clock is behind the API's by so much."""
     old = [Job(f"old_{n}", START - 10 * LONGEST_GENERATION - 60 * n, 60.0) for n in range(padding)]
-    # more than a page between two looks, whose times meet those of the window; the first ends as it begins
+    # more than a page between two polls, whose times meet those of the window; the first ends as it begins
     jobs = [*jobs, *(Job(f"crowd_{n}", START - 60.0 + 30 * n, 60.0) for n in range(crowd))]
     account = Account([*jobs, *old], old_to_new, filters, totals)
     cursor, reader = Cursor(START - skew), HistoryReader()
-    told: list[str] = []
+    reported: list[str] = []
     now = START
-    for number, pause in enumerate([0, *looks, 1]):
+    for number, pause in enumerate([0, *pauses, 1]):
         now += pause
         floor = lowest_floor([cursor.floor], now)
-        last = number == len(looks) + 1
+        last = number == len(pauses) + 1
         result = account.poll(reader, floor, now, stop_after=None if last else cut.get(number))
         new = cursor.take(PollResult(result.generations, result.depth, skew), now - skew)
         moments = [completed_at(each) for each in new]
         assert moments == sorted(moments, key=lambda moment: moment or 0.0)
-        told += [each.id for each in new]
+        reported += [each.id for each in new]
         if number in restarts:
             again = Cursor.from_json(json.loads(json.dumps(cursor.to_json())))
             assert again is not None
             cursor, reader = again, HistoryReader()
-    assert len(told) == len(set(told)), "told twice"
+    assert len(reported) == len(set(reported)), "told twice"
     finished = {job.id for job in jobs if not job.fails and job.ends > START and job.ends + job.lag <= now}
-    assert set(told) == finished
+    assert set(reported) == finished
 
 
 @pytest.mark.parametrize("old_to_new", [False, True])
 @pytest.mark.parametrize("totals", ["listed", "all", None])
-def test_a_quiet_look_costs_a_page_though_the_account_is_old(old_to_new: bool, totals: str | None) -> None:
+def test_a_poll_without_completions_costs_a_page_though_the_account_is_old(
+    old_to_new: bool, totals: str | None
+) -> None:
     jobs = [Job(f"veo_{n}", START - 600.0 * n, 60.0, fails=n % 3 == 0) for n in range(1500)]
     account = Account(jobs, old_to_new, totals=totals)
     cursor, reader = Cursor(START), HistoryReader()
@@ -177,18 +178,18 @@ def test_a_quiet_look_costs_a_page_though_the_account_is_old(old_to_new: bool, t
     for number in range(6):
         account.pages.clear()
         now = START + 300.0 * number
-        cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)
+        account.report(cursor, reader, now)
         costs.append(len(account.pages))
     assert costs[-1] == (11 if old_to_new and totals is None else 1)
 
 
-def test_after_a_week_away_all_of_the_week_is_told() -> None:
+def test_after_a_week_away_all_completions_of_the_week_are_reported() -> None:
     week = 7 * 86_400.0
     account = Account([Job(f"veo_{n}", START + 600.0 * n, 60.0) for n in range(1000)])
     cursor, reader = Cursor(START), HistoryReader()
     cursor.take(account.poll(reader, START, START), START)
     now = START + week
-    new = cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)
+    new = account.report(cursor, reader, now)
     assert [each.id for each in new] == [f"veo_{n}" for n in range(1000)]
 
 
@@ -202,25 +203,25 @@ def test_a_time_in_the_future_hides_nothing() -> None:
         assert cursor.take(PollResult((wild, job), START - 1), now + 30.0) == [job]
 
 
-def test_without_times_of_completion_each_is_told_once_all_the_same() -> None:
+def test_without_times_of_completion_each_is_reported_once_all_the_same() -> None:
     account = Account([Job(f"veo_{n}", START + 100.0 * n, 60.0) for n in range(100)], times=False)
     cursor, reader = Cursor(START), HistoryReader()
-    told = []
+    reported = []
     for number in range(60):
         now = START + 200.0 * number
-        told += [g.id for g in cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)]
-    assert told == [f"veo_{n}" for n in range(100)]
+        reported += [g.id for g in account.report(cursor, reader, now)]
+    assert reported == [f"veo_{n}" for n in range(100)]
 
 
-def test_the_cursor_stays_small_and_tells_nothing_twice_for_it() -> None:
+def test_the_cursor_stays_small_and_nothing_is_reported_twice_for_it() -> None:
     account = Account([Job(f"veo_1703123456789_{n:09}", START + n // 7, 60.0) for n in range(5 * KEPT)])
     cursor, reader = Cursor(START), HistoryReader()
-    told: list[str] = []
+    reported: list[str] = []
     for number in range(20):
         now = START + 60.0 * number
-        told += [g.id for g in cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)]
+        reported += [g.id for g in account.report(cursor, reader, now)]
         assert len(json.dumps(cursor.to_json())) < 65_535
-    assert len(told) == len(set(told)) == 5 * KEPT
+    assert len(reported) == len(set(reported)) == 5 * KEPT
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_the_cursor_stays_small_and_tells_nothing_twice_for_it() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_cursor_is_not_taken_for_one(stored: Any) -> None:
+def test_any_other_stored_value_is_not_taken_for_a_cursor(stored: Any) -> None:
     assert Cursor.from_json(stored) is None
 
 
@@ -246,18 +247,18 @@ def test_one_that_took_long_and_is_listed_late_is_found_behind_the_first_page() 
     late = Job("veo_late", START + 600.0, LONGEST_GENERATION - 1, WINDOW - 1)
     account = Account([*crowd, late])
     cursor, reader = Cursor(START), HistoryReader()
-    told: list[str] = []
+    reported: list[str] = []
     for now in (START, START + 3600.0, late.ends + late.lag - 1, late.ends + late.lag):
-        told += [g.id for g in cursor.take(account.poll(reader, lowest_floor([cursor.floor], now), now), now)]
-    assert told[-1] == late.id
+        reported += [g.id for g in account.report(cursor, reader, now)]
+    assert reported[-1] == late.id
 
 
-def test_a_look_that_was_cut_short_leaves_the_rest_to_the_next() -> None:
+def test_a_poll_that_was_cut_short_leaves_the_rest_to_the_next() -> None:
     account = Account([Job(f"veo_{n}", START + 100.0 * n, 60.0) for n in range(800)])
     cursor, reader = Cursor(START), HistoryReader()
     now = START + 90_000.0
-    told: list[str] = []
+    reported: list[str] = []
     for stop_after in (1, 2, None):
         result = account.poll(reader, lowest_floor([cursor.floor], now), now, stop_after=stop_after)
-        told += [g.id for g in cursor.take(result, now)]
-    assert sorted(told) == sorted(job.id for job in account.jobs)
+        reported += [g.id for g in cursor.take(result, now)]
+    assert sorted(reported) == sorted(job.id for job in account.jobs)

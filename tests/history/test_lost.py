@@ -1,4 +1,4 @@
-"""Finding a lost submission in histories of every kind."""
+"""Search for a lost submission in histories of every kind."""
 
 from __future__ import annotations
 
@@ -58,31 +58,37 @@ class History:
         self,
         tasks: list[dict[str, Any]],
         *,
-        told: tuple[str, ...] = ("total", "hasMore"),
+        fields: tuple[str, ...] = ("total", "hasMore"),
         page: int = 100,
         date: str | None = "right",
         meanwhile: Callable[[list[dict[str, Any]]], None] = lambda _: None,
     ) -> None:
-        self.tasks, self._told, self._page, self._date, self._meanwhile = tasks, told, page, date, meanwhile
+        self.tasks, self._fields, self._page, self._date, self._meanwhile = (
+            tasks,
+            fields,
+            page,
+            date,
+            meanwhile,
+        )
         self.pages = 0
         self.says_last = False
 
     def find(self, lost: Lost = LOST) -> list[str]:
         flow = find(lost, "https://api.veo3gen.co", Retries())
-        answer: ApiResponse | None = None
+        response: ApiResponse | None = None
         while True:
             try:
-                step = flow.send(answer)
+                step = flow.send(response)
             except StopIteration as done:
                 return sorted(generation.id for generation in done.value)
             assert not isinstance(step, Pause)
-            answer = self._answer(step)
+            response = self._respond(step)
 
-    def _answer(self, request: ApiRequest) -> ApiResponse:
+    def _respond(self, request: ApiRequest) -> ApiResponse:
         skip, limit = int(request.query["skip"]), min(int(request.query["limit"]), self._page)
         shown = self.tasks[skip : skip + limit]
         facts = {"total": len(self.tasks), "hasMore": skip + limit < len(self.tasks) and not self.says_last}
-        body = {"videos": list(shown), "pagination": {name: facts[name] for name in self._told}}
+        body = {"videos": list(shown), "pagination": {name: facts[name] for name in self._fields}}
         self.pages += 1
         self._meanwhile(self.tasks)
         headers = {"date": formatdate(NOW, usegmt=True)} if self._date == "right" else {}
@@ -96,33 +102,33 @@ def shuffled(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 ORDERS = {"newest first": lambda tasks: tasks[::-1], "oldest first": list, "shuffled": shuffled}
 
 
-@pytest.mark.parametrize("told", [("total", "hasMore"), ("total",), ("hasMore",), ()], ids=str)
+@pytest.mark.parametrize("fields", [("total", "hasMore"), ("total",), ("hasMore",), ()], ids=str)
 @pytest.mark.parametrize("page", [100, 20])
 @pytest.mark.parametrize("order", ORDERS)
-def test_it_is_found_in_any_order_on_any_page(order: str, page: int, told: tuple[str, ...]) -> None:
+def test_it_is_found_in_any_order_on_any_page(order: str, page: int, fields: tuple[str, ...]) -> None:
     tasks = [
         *others(230),
         task("veo_lost", 5),
         *(task(f"later_{n}", 10 + n, f"later {n}") for n in range(130)),
     ]
-    history = History(ORDERS[order](tasks), told=told, page=page)
+    history = History(ORDERS[order](tasks), fields=fields, page=page)
     assert history.find() == ["veo_lost"]
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_page_that_says_it_is_the_last_is_not_believed_against_the_total(order: str) -> None:
-    """As of an API that caps the page and compares its length with what was asked for."""
+    """As by an API that caps the page and compares its length with the requested one."""
     tasks = [*others(70), task("veo_lost", 5), *(task(f"later_{n}", 10 + n, f"later {n}") for n in range(60))]
     history = History(ORDERS[order](tasks), page=50)
     history.says_last = True
     assert history.find() == ["veo_lost"]
 
 
-@pytest.mark.parametrize("told", [("total", "hasMore"), ()], ids=str)
+@pytest.mark.parametrize("fields", [("total", "hasMore"), ()], ids=str)
 @pytest.mark.parametrize("order", ORDERS)
-def test_nothing_is_found_where_nothing_is(order: str, told: tuple[str, ...]) -> None:
-    assert History(ORDERS[order](others(230)), told=told).find() == []
-    assert History([], told=told).find() == []
+def test_nothing_is_found_where_nothing_is(order: str, fields: tuple[str, ...]) -> None:
+    assert History(ORDERS[order](others(230)), fields=fields).find() == []
+    assert History([], fields=fields).find() == []
 
 
 def test_a_history_from_new_to_old_is_read_no_further_than_needed() -> None:
@@ -155,8 +161,8 @@ def test_deletions_between_two_pages_hide_nothing() -> None:
 def test_unreadable_items_hide_nothing() -> None:
     junk: list[dict[str, Any]] = [{"taskId": None}, {"prompt": PROMPT}] * 30
     tasks = [*junk, *others(100), *junk, task("veo_lost", 5), *junk]
-    for told in (("total", "hasMore"), ()):
-        assert History(list(tasks), told=told).find() == ["veo_lost"]
+    for fields in (("total", "hasMore"), ()):
+        assert History(list(tasks), fields=fields).find() == ["veo_lost"]
 
 
 def test_of_a_whole_and_a_shortened_prompt_the_whole_one_is_it() -> None:
@@ -226,7 +232,7 @@ def test_no_page_shows_how_a_generation_from_two_images_is_listed() -> None:
         (3600.0, 5, False),
         (-3600.0, -3595, True),
         (-3600.0, 5, False),
-        (None, -115, True),  # it tells no time: two minutes are allowed
+        (None, -115, True),  # it gives no time: two minutes are allowed
         (None, -125, False),
         (None, 175, True),
         (None, 185, False),
@@ -245,7 +251,7 @@ def test_a_wrong_clock_stops_no_reading_too_early() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "contradicts"),
+    ("prompt", "contradicts"),
     [
         (None, False),
         (PROMPT, False),
@@ -256,9 +262,9 @@ def test_a_wrong_clock_stops_no_reading_too_early() -> None:
         (PROMPT + " at night", True),
     ],
 )
-def test_a_status_can_contradict_a_shortened_listing(told: str | None, contradicts: bool) -> None:
-    assert LOST.contradicts(listed(prompt=told)) is contradicts
-    assert LOST.has_the_words(listed(prompt=told)) is (told == PROMPT)
+def test_a_status_can_contradict_a_shortened_listing(prompt: str | None, contradicts: bool) -> None:
+    assert LOST.contradicts(listed(prompt=prompt)) is contradicts
+    assert LOST.has_whole_prompt(listed(prompt=prompt)) is (prompt == PROMPT)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which generations are listed and how many pages that takes, however the API orders them."""
+"""Queries of the history: their results and the pages they cost, in every order of the API."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 from airflow_provider_veo3.history.query import HistoryQuery, parse_query, select
+from tests.support.history import drive, page_of
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.history.pages import Page
@@ -35,19 +36,11 @@ class History:
 
     def _page(self, request: Page) -> HistoryPage:
         self.read += 1
-        end, total = request.skip + self._size, len(self._generations)
-        shown = tuple(self._generations[request.skip : end])
-        return HistoryPage(shown, total, end if end < total else None, None)
+        return page_of(self._generations, request, filters=False, size=self._size)
 
     def select(self, query: HistoryQuery) -> list[Generation]:
-        reading = select(query)
-        request = next(reading)
-        while True:
-            try:
-                request = reading.send(self._page(request))
-            except StopIteration as done:
-                found: list[Generation] = done.value
-                return found
+        found: list[Generation] = drive(select(query), self._page)
+        return found
 
 
 def numbers(found: list[Generation]) -> list[int]:
@@ -84,7 +77,7 @@ A_DAY = [made(number, 100 - number) for number in range(100)]
         ("shuffled", HistoryQuery(until=NOON - 90 * HOUR), range(10), 10),
     ],
 )
-def test_every_order_gives_the_same_and_the_two_plain_ones_soon(
+def test_every_order_gives_the_same_result_and_the_two_plain_ones_soon(
     order: str, query: HistoryQuery, expected: Any, read: int
 ) -> None:
     listed = list(A_DAY)
@@ -131,7 +124,7 @@ def test_stopping_early_never_loses_one(
     if order == "as it comes":  # a few pages may look ordered and not be: then what is behind is not seen
         assert set(map(query.matches, selected)) <= {True}
         return
-    # one that tells no time does not keep the listing from being read further
+    # a generation without a time does not stop the reading
     behind = [each for each in listed[7 * history.read :] if each.created_at is None]
     seen = [each for each in everything if each not in behind]
     if limit is None:
@@ -140,7 +133,7 @@ def test_stopping_early_never_loses_one(
         assert times(selected) == times(seen[-limit:])
 
 
-def test_a_listing_in_the_order_of_completion_loses_none_at_the_edge() -> None:
+def test_a_history_in_the_order_of_completion_loses_none_at_the_edge() -> None:
     slow = Generation(
         "veo_slow", Status.COMPLETED, created_at=NOON - 25 * HOUR, completed_at=NOON - 24 * HOUR
     )
@@ -150,7 +143,7 @@ def test_a_listing_in_the_order_of_completion_loses_none_at_the_edge() -> None:
     assert history.select(HistoryQuery(since=NOON - 24.5 * HOUR)) == [quick, later]
 
 
-def test_what_the_listing_does_not_tell_speaks_for_a_generation() -> None:
+def test_a_field_that_is_not_listed_excludes_no_generation() -> None:
     untimed = made(1, None, model=None)
     finished = Generation("veo_0002", Status.COMPLETED, completed_at=NOON - 30 * HOUR)
     assert History([untimed, finished]).select(
@@ -214,7 +207,7 @@ def test_times(given: Any, moment: datetime | None) -> None:
         ("limit", "many", "a whole number from 1 to 1000000"),
     ],
 )
-def test_what_makes_no_sense_is_refused(field: str, value: Any, allowed: str) -> None:
+def test_a_parameter_that_makes_no_sense_is_refused(field: str, value: Any, allowed: str) -> None:
     with pytest.raises(Veo3ValidationError) as refused:
         read(**{field: value})
     assert refused.value.field == field

@@ -1,4 +1,4 @@
-"""When the API is asked next, and what: over accounts, listings and troubles, without a clock."""
+"""Polls and their requests over accounts, histories and errors of every kind, without a clock."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_campaign_costs_less_than_five_requests_a_video(seed: int) -> None:
     assert world.singles.count(world.singles[0]) == len(world.singles) if world.singles else True
 
 
-def test_one_is_asked_about_by_its_id_and_not_before_it_can_be_done() -> None:
+def test_one_waiter_is_polled_by_status_and_not_before_it_can_be_done() -> None:
     world = World()
     world.wait(world.job(62))
     world.run()
@@ -76,7 +76,7 @@ def test_one_is_asked_about_by_its_id_and_not_before_it_can_be_done() -> None:
     assert world.delays()[0] < 5
 
 
-def test_two_and_a_hundred_cost_the_same() -> None:
+def test_two_waiters_cost_as_many_requests_as_a_hundred() -> None:
     spent = []
     for number in (2, 100):
         world = World()
@@ -89,19 +89,19 @@ def test_two_and_a_hundred_cost_the_same() -> None:
     assert spent[0] == spent[1]
 
 
-def test_a_thousand_cost_a_page_a_look_while_nothing_ends() -> None:
+def test_a_thousand_waiters_cost_a_page_per_poll_while_nothing_ends() -> None:
     world = World()
     for _ in range(1000):
         world.wait(world.job(3600))
     world.run(until=START + 120)
-    looks = {moment for moment, request in world.requests if request == Page(0, Status.COMPLETED)}
-    assert len(looks) >= 15
+    polls = {moment for moment, request in world.requests if request == Page(0, Status.COMPLETED)}
+    assert len(polls) >= 15
     first_reading = 11
-    failures = -(-len(looks) // 4)
-    assert len(world.requests) <= first_reading + len(looks) + failures
+    failures = -(-len(polls) // 4)
+    assert len(world.requests) <= first_reading + len(polls) + failures
 
 
-def test_a_thousand_cost_at_most_a_page_a_hundred_when_something_ends() -> None:
+def test_a_thousand_waiters_cost_at_most_a_page_per_hundred_when_one_ends() -> None:
     world = World()
     last = [world.job(3600) for _ in range(500)] + [world.job(100)] + [world.job(3600) for _ in range(499)]
     for job in last:
@@ -116,8 +116,8 @@ def test_a_thousand_cost_at_most_a_page_a_hundred_when_something_ends() -> None:
 
 @any_listing
 @pytest.mark.parametrize("others", [0, 250])
-def test_everybody_is_told_in_time_whatever_the_listing_is_like(listing: dict[str, Any], others: int) -> None:
-    """Among what others have generated before and meanwhile; some fail."""
+def test_every_waiter_gets_its_result_in_time_with_any_history(listing: dict[str, Any], others: int) -> None:
+    """Among generations of others, from before and meanwhile; some fail."""
     world = World(**listing)
     for index in range(others):
         world.job(80, accepted=START - DAY + index * 60)
@@ -140,7 +140,7 @@ def test_everybody_is_told_in_time_whatever_the_listing_is_like(listing: dict[st
 @any_listing
 @settings(max_examples=25)
 @given(data=st.data())
-def test_nobody_is_forgotten(listing: dict[str, Any], data: st.DataObject) -> None:
+def test_every_wait_ends_with_the_right_result(listing: dict[str, Any], data: st.DataObject) -> None:
     """Ids that are unknown, listed late or never, mixed with the others: each wait ends, and rightly."""
     world = World(**listing)
     for index in range(data.draw(st.integers(0, 130))):
@@ -165,7 +165,7 @@ def test_nobody_is_forgotten(listing: dict[str, Any], data: st.DataObject) -> No
         assert world.ended["veo_unknown_x"][1].reason == "Veo3GenerationNotFoundError"
 
 
-def test_an_id_on_no_page_is_asked_about_on_its_own() -> None:
+def test_an_id_on_no_page_is_polled_singly() -> None:
     world = World()
     world.wait(world.job(70, listed_from=START + 10 * DAY))
     world.wait(world.job(70))
@@ -178,26 +178,26 @@ def test_an_id_on_no_page_is_asked_about_on_its_own() -> None:
     assert world.ended["veo_0_x"][0] - START < 81
 
 
-def test_a_failure_that_the_listing_does_not_explain_is_asked_about_once() -> None:
+def test_a_failure_listed_without_a_reason_costs_one_status_request() -> None:
     world = World(reasons=True)
     world.reasons = False
     jobs = [world.job(70, fails=True), world.job(70)]
     for job in jobs:
         world.wait(job)
-    asked: list[str] = []
+    requested: list[str] = []
 
     def explained(request: Request, _: float) -> None:
         if isinstance(request, StatusRequest):
-            asked.append(request.generation_id)
+            requested.append(request.generation_id)
 
     world.trouble = explained
     world.run()
-    assert asked == ["veo_0_x"]
+    assert requested == ["veo_0_x"]
     assert world.ended["veo_0_x"][1].ending is Ending.FAILED
 
 
-def test_what_is_learned_counts_for_the_model_however_it_is_listed() -> None:
-    """The vendor's samples list -preview for what is asked for as -001."""
+def test_learned_durations_count_for_a_model_however_it_is_listed() -> None:
+    """The vendor's samples list -preview for a model requested as -001."""
     durations, listed = Durations(), FAST.replace("-001", "-preview")
     for number in range(20):
         durations.learn(Generation(f"veo_{number}", Status.COMPLETED, model=listed, processing_seconds=100.0))
@@ -206,7 +206,7 @@ def test_what_is_learned_counts_for_the_model_however_it_is_listed() -> None:
 
 
 def test_the_earliest_finish_is_learned() -> None:
-    """After a few of 100 s nobody asks in the first minute any more."""
+    """After a few of 100 s the first poll comes after more than a minute."""
     world = World()
     for _ in range(20):
         world.wait(world.job(100))
@@ -223,7 +223,7 @@ def test_the_earliest_finish_is_learned() -> None:
     assert world.durations.earliest(FAST, 5.0) == pytest.approx(18), "one that is quicker counts at once"
 
 
-def test_an_api_whose_seconds_are_not_ours_teaches_nothing() -> None:
+def test_nothing_is_learned_from_an_api_with_another_second() -> None:
     world = World()
     for _ in range(9):
         job = world.job(6)
@@ -247,7 +247,7 @@ def test_the_api_is_left_alone_as_long_as_it_asks(number: int) -> None:
     world.trouble = trouble
     for _ in range(number):
         world.wait(world.job(62))
-    # whoever comes meanwhile does not ask either
+    # a waiter that joins meanwhile sends nothing either
     world.run(until=START + 100)
     world.wait(world.job(1))
     world.run()
@@ -255,7 +255,7 @@ def test_the_api_is_left_alone_as_long_as_it_asks(number: int) -> None:
     assert after[0] >= refused[0] + 300
     assert len(world.ended) == number + 1
     assert all("slow down" in text for _, text in world.troubles)
-    assert len({name for name, _ in world.troubles}) == len(world.troubles), "each is told once"
+    assert len({name for name, _ in world.troubles}) == len(world.troubles), "each waiter gets one message"
 
 
 def test_deadlines_pass_while_the_api_wants_to_be_left_alone() -> None:
@@ -272,7 +272,7 @@ def test_deadlines_pass_while_the_api_wants_to_be_left_alone() -> None:
     assert len(world.requests) == 1
 
 
-def test_each_has_its_own_deadline_and_one_last_look() -> None:
+def test_each_wait_has_its_own_deadline_and_one_last_poll() -> None:
     world = World()
     for timeout in (40, 63, 90):
         world.wait(world.job(10_000), timeout=timeout)
@@ -322,7 +322,7 @@ def test_a_refused_key_ends_every_wait() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_without_a_listing_generations_are_asked_about_one_by_one(error: errors.Veo3Error) -> None:
+def test_without_a_history_generations_are_polled_singly(error: errors.Veo3Error) -> None:
     world = World(trouble=lambda request, _: error if isinstance(request, Page) else None)
     for index in range(12):
         world.now = START + index
@@ -333,7 +333,7 @@ def test_without_a_listing_generations_are_asked_about_one_by_one(error: errors.
     assert len(world.requests) <= world.now - START + 5, "within the vendor's rate"
 
 
-def test_a_filter_that_is_refused_is_done_without() -> None:
+def test_a_refused_filter_is_dropped() -> None:
     refused = errors.Veo3BadRequestError("unknown status", status=400)
 
     def trouble(request: Request, _: float) -> Exception | None:
@@ -349,7 +349,7 @@ def test_a_filter_that_is_refused_is_done_without() -> None:
     assert world.delays()[-1] < 10
 
 
-def test_trouble_is_waited_out_ever_more_patiently() -> None:
+def test_transient_errors_are_waited_out_with_growing_pauses() -> None:
     world = World(trouble=lambda _, now: errors.Veo3NoAnswerError("down") if now < START + 600 else None)
     for _ in range(3):
         world.wait(world.job(62))
@@ -362,7 +362,7 @@ def test_trouble_is_waited_out_ever_more_patiently() -> None:
     assert {result.ending for _, result in world.ended.values()} == {Ending.COMPLETED}
 
 
-def test_leaving_is_noticed_by_nobody_else() -> None:
+def test_a_waiter_that_leaves_does_not_affect_the_others() -> None:
     world = World()
     stays, leaves = world.wait(world.job(62)), world.wait(world.job(62), interval=1.0)
     world.run(until=START + 31)
@@ -378,7 +378,7 @@ def test_leaving_is_noticed_by_nobody_else() -> None:
     assert world.schedule.next_event() is None
 
 
-def test_two_who_wait_for_the_same_are_served_by_one_question() -> None:
+def test_two_waits_for_one_generation_share_its_requests() -> None:
     world = World()
     job = world.job(62)
     waits = [world.wait(job), world.wait(job)]
@@ -388,7 +388,7 @@ def test_two_who_wait_for_the_same_are_served_by_one_question() -> None:
     assert world.pages == []
 
 
-def test_looks_become_rarer_the_longer_it_takes() -> None:
+def test_polls_become_rarer_the_longer_a_generation_takes() -> None:
     world = World()
     world.wait(world.job(10_000), timeout=7200)
     world.run()

@@ -114,7 +114,7 @@ def test_what_the_api_asks_to_wait_holds_for_those_who_come_later(emulator: Emul
         await asyncio.gather(*waiting)
         return ended - before
 
-    assert asyncio.run(run()) > 0.9, "the last asked although the API wanted to be left alone"
+    assert asyncio.run(run()) > 0.9, "the last one polled although the API was to be left alone"
 
 
 def test_deadlines_are_each_their_own_while_the_api_is_away(emulator: Emulator) -> None:

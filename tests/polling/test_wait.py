@@ -1,4 +1,4 @@
-"""What each answer means for a task that waits: a table of decisions, and events as untrusted input."""
+"""Meaning of each response for a task that waits, and events as untrusted input."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def limited(seconds: float | None) -> errors.Veo3ApiError:
 @pytest.mark.parametrize(
     ("now", "first"), [(NOW, 10.0), (DEADLINE - 3, 3.0), (DEADLINE, 0.0), (DEADLINE + 99, 0.0)]
 )
-def test_the_first_look_comes_after_an_interval_but_not_after_the_deadline(now: float, first: float) -> None:
+def test_the_first_poll_comes_after_an_interval_but_not_after_the_deadline(now: float, first: float) -> None:
     assert wait().first_poll(now) == first
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
-def test_what_is_not_finished_is_looked_at_again(status: Status) -> None:
+def test_a_running_generation_is_polled_again(status: Status) -> None:
     one = wait()
     assert one.on_generation(Generation(ID, status), NOW) == 10.0
     assert one.on_generation(Generation(ID, status), DEADLINE - 4) == 4.0
@@ -51,7 +51,7 @@ def test_a_completed_generation_ends_the_wait_even_after_the_deadline(now: float
 
 
 @pytest.mark.parametrize(
-    ("told", "why", "operator", "sensor"),
+    ("fields", "why", "operator", "sensor"),
     [
         (
             {"error": "boom"},
@@ -86,9 +86,9 @@ def test_a_completed_generation_ends_the_wait_even_after_the_deadline(now: float
     ],
 )
 def test_a_failed_generation(
-    told: dict[str, str], why: str, operator: type[Exception], sensor: type[Exception]
+    fields: dict[str, str], why: str, operator: type[Exception], sensor: type[Exception]
 ) -> None:
-    result = wait().on_generation(Generation(ID, Status.FAILED, **told), NOW)  # type: ignore[arg-type]
+    result = wait().on_generation(Generation(ID, Status.FAILED, **fields), NOW)  # type: ignore[arg-type]
     assert isinstance(result, WaitResult)
     assert result.ending is Ending.FAILED
     for is_sensor, kind in ((False, operator), (True, sensor)):
@@ -105,7 +105,7 @@ def test_a_failed_generation(
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("response", "state"),
     [
         (RUNNING, "is still processing at the deadline"),
         (Generation(ID, Status.PENDING), "is still pending at the deadline"),
@@ -115,14 +115,14 @@ def test_a_failed_generation(
         ),
     ],
 )
-def test_the_deadline_ends_the_wait_and_says_what_becomes_of_the_money(told: Any, said: str) -> None:
+def test_the_deadline_ends_the_wait_and_says_that_credits_were_spent(response: Any, state: str) -> None:
     one = wait()
-    judge = one.on_generation if isinstance(told, Generation) else one.on_error
-    assert not isinstance(judge(told, DEADLINE - 1), WaitResult)
-    result = judge(told, DEADLINE)
+    judge = one.on_generation if isinstance(response, Generation) else one.on_error
+    assert not isinstance(judge(response, DEADLINE - 1), WaitResult)
+    result = judge(response, DEADLINE)
     assert isinstance(result, WaitResult)
     assert result.ending is Ending.TIMEOUT
-    for words in (said, ID, "paid for and goes on", "no way to cancel", "Veo3GenerationSensor"):
+    for words in (state, ID, "paid for and goes on", "no way to cancel", "Veo3GenerationSensor"):
         assert words in result.message
     with pytest.raises(errors.Veo3GenerationTimeoutError) as caught:
         result.manifest_or_raise()
@@ -132,7 +132,7 @@ def test_the_deadline_ends_the_wait_and_says_what_becomes_of_the_money(told: Any
     assert isinstance(sensor.value, AirflowSensorTimeout)
 
 
-def test_a_wait_that_never_looked_says_so() -> None:
+def test_a_timeout_before_the_first_poll_says_so() -> None:
     assert "was not polled yet at the deadline" in wait().time_out().message
     assert wait().time_out().manifest == {}
 

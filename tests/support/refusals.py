@@ -28,17 +28,16 @@ class Jumps:
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         from airflow_provider_veo3.api import transport
         from airflow_provider_veo3.operators._generating import GeneratingOperator
-        from airflow_provider_veo3.polling import shared as poller
+        from airflow_provider_veo3.polling.shared import SharedPoller
         from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
 
         self._emulator, self._ahead = emulator, 0.0
         self.in_worker: list[float] = []
         self.deferred: list[float] = []
         clock = SimpleNamespace(time=self.now, sleep=self._sleep)
-        for cls in (GeneratingOperator, Veo3BackoffTrigger):
+        for cls in (GeneratingOperator, SharedPoller, Veo3BackoffTrigger):
             monkeypatch.setattr(cls, "clock", clock)
         monkeypatch.setattr(Veo3BackoffTrigger, "sleep", staticmethod(self._asleep))
-        monkeypatch.setattr(poller, "time", clock)
         # which notes when an answer came, to compare the API's clock with ours
         noting = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
         monkeypatch.setattr(transport, "time", noting)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERVAL = 0.05
 
 A_WHILE = 2.0
-"""Seconds that pass at the API, whose times are whole seconds, so that no later generation seems older."""
+"""Seconds that pass at the API, whose times are whole seconds: a younger generation may be taken for new."""
 
 
 def watcher(conn_id: str = "veo3_default") -> Veo3CompletedGenerationsTrigger:

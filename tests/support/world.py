@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
+from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.throttle import TokenBucket
 from airflow_provider_veo3.history.pages import Page
 from airflow_provider_veo3.polling.durations import Durations
 from airflow_provider_veo3.polling.result import WaitResult
 from airflow_provider_veo3.polling.schedule import Schedule, StatusRequest
 from airflow_provider_veo3.polling.wait import Wait
+from tests.support.history import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_veo3.api.models import HistoryPage
     from airflow_provider_veo3.polling.schedule import Request, Response
 
 START = 1_800_000_000.0
@@ -145,13 +147,7 @@ class World:
         rows = [
             job.at(self.now, listed=True, reasons=self.reasons) for job in jobs if job.listed_from <= self.now
         ]
-        everything = len(rows)
-        if page.status is not None and self.filters:
-            rows = [row for row in rows if row.status is page.status]
-        count = {"listed": len(rows), "all": everything, None: None}[self.totals]
-        shown = tuple(rows[page.skip : page.skip + 100])
-        behind = page.skip + len(shown)
-        return HistoryPage(shown, count, behind if behind < len(rows) and shown else None, None)
+        return page_of(rows, page, filters=self.filters, totals=self.totals)
 
     @property
     def pages(self) -> list[Page]:

@@ -141,7 +141,7 @@ def test_before_there_is_a_state_store_only_completions_while_it_runs_are_report
 
     first, reported = asyncio.run(life())
     assert reported == [first]
-    submit()  # while nobody watches
+    submit()  # while no trigger runs
     emulator.advance(A_WHILE)
     second, reported = asyncio.run(life())
     assert reported == [second]

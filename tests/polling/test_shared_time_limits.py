@@ -1,4 +1,4 @@
-"""Silence of the API or of a secrets backend holds nobody beyond a limit."""
+"""Limits of a wait when the API or a secrets backend is silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A listing, its filter and its times that are not what they say: nobody is told late or wrongly for it."""
+"""Histories, filters and times that mislead: no waiter gets a late or wrong result for it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class StaleWorld(World):
-    """Its listing has everything running for ever."""
+    """Its history lists every generation as running for ever."""
 
     def _page(self, page: Page) -> HistoryPage:
-        told = super()._page(replace(page, status=None))
-        rows = tuple(replace(each, status=Status.PROCESSING, completed_at=None) for each in told.generations)
-        return replace(told, generations=rows if page.status is None else ())
+        listed = super()._page(replace(page, status=None))
+        rows = tuple(
+            replace(each, status=Status.PROCESSING, completed_at=None) for each in listed.generations
+        )
+        return replace(listed, generations=rows if page.status is None else ())
 
 
 @dataclass
 class EmptyFilterWorld(World):
-    """It knows no generation by the status that is asked for."""
+    """Its history is empty under any status filter."""
 
     def _page(self, page: Page) -> HistoryPage:
         return super()._page(page) if page.status is None else HistoryPage((), 0, None, None)
@@ -37,18 +39,18 @@ class EmptyFilterWorld(World):
 
 @dataclass
 class OtherUnitWorld(World):
-    """Its listing tells of milliseconds, and of no time."""
+    """Its history lists milliseconds, and no times."""
 
     def _page(self, page: Page) -> HistoryPage:
-        told = super()._page(page)
-        return replace(told, generations=tuple(map(self._strange, told.generations)))
+        listed = super()._page(page)
+        return replace(listed, generations=tuple(map(self._strange, listed.generations)))
 
     def _strange(self, generation: Generation) -> Generation:
         millis = generation.processing_seconds and generation.processing_seconds * 1000
         return replace(generation, created_at=None, completed_at=None, processing_seconds=millis)
 
 
-def test_a_listing_that_lags_behind_for_ever_does_not_make_a_timeout() -> None:
+def test_a_history_that_lags_for_ever_causes_no_timeout() -> None:
     world = StaleWorld()
     for _ in range(3):
         world.wait(world.job(70), timeout=300)
@@ -56,11 +58,11 @@ def test_a_listing_that_lags_behind_for_ever_does_not_make_a_timeout() -> None:
     world.run()
     assert [result.ending for _, result in world.ended.values()].count(Ending.COMPLETED) == 3
     assert world.ended[running.generation_id][1].ending is Ending.TIMEOUT
-    assert len(world.singles) == 4, "a last look for each"
+    assert len(world.singles) == 4, "a last poll for each"
 
 
 @pytest.mark.parametrize("past", [0, 300])
-def test_a_filter_that_shows_nothing_is_done_without(past: int) -> None:
+def test_a_filter_that_shows_nothing_is_dropped(past: int) -> None:
     world = EmptyFilterWorld()
     for index in range(past):
         world.job(60, accepted=START - 10_000 + index)
@@ -71,7 +73,7 @@ def test_a_filter_that_shows_nothing_is_done_without(past: int) -> None:
     assert world.delays()[-1] < 60
 
 
-def test_a_listing_that_is_refused_for_a_while_is_taken_up_again() -> None:
+def test_a_history_that_is_refused_for_a_while_is_read_again() -> None:
     moved = errors.Veo3BadRequestError("under maintenance", status=302)
 
     def trouble(request: Request, now: float) -> Exception | None:
@@ -84,7 +86,7 @@ def test_a_listing_that_is_refused_for_a_while_is_taken_up_again() -> None:
     assert world.delays()[-1] < 15
 
 
-def test_without_a_listing_the_last_look_comes_before_the_others() -> None:
+def test_without_a_history_polls_at_deadlines_come_first() -> None:
     gone = errors.Veo3BadRequestError("what is a history?", status=404)
     world = World(trouble=lambda request, _: gone if isinstance(request, Page) else None)
     for _ in range(300):
@@ -97,7 +99,7 @@ def test_without_a_listing_the_last_look_comes_before_the_others() -> None:
         assert moment < wait.deadline + 30
 
 
-def test_milliseconds_do_not_silence_anybody() -> None:
+def test_durations_in_milliseconds_delay_no_poll() -> None:
     world = OtherUnitWorld()
     for index in range(60):
         world.job(60, accepted=START - 9000 + index)
@@ -107,7 +109,7 @@ def test_milliseconds_do_not_silence_anybody() -> None:
     assert world.delays()[-1] < 120
 
 
-def test_a_jam_that_is_over_silences_nobody() -> None:
+def test_a_jam_that_is_over_delays_no_poll() -> None:
     world = World()
     for index in range(60):
         world.job(3000, accepted=START - 9000 + index)
@@ -118,7 +120,7 @@ def test_a_jam_that_is_over_silences_nobody() -> None:
 
 
 @pytest.mark.parametrize("old_to_new", [False, True])
-def test_the_latest_times_of_a_page_count(old_to_new: bool) -> None:
+def test_only_the_latest_durations_count(old_to_new: bool) -> None:
     """Read again and again, in either order."""
     world = World(old_to_new=old_to_new)
     for index in range(70):
@@ -132,7 +134,7 @@ def test_the_latest_times_of_a_page_count(old_to_new: bool) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 20])
-def test_what_something_in_between_answers_for_a_moment_ends_no_wait(number: int) -> None:
+def test_a_response_from_something_in_between_ends_no_wait(number: int) -> None:
     error = errors.Veo3UnreadableAnswerError("a firewall's page", status=403)
     world = World(trouble=lambda _, now: error if START + 29 < now < START + 45 else None)
     for _ in range(number):
@@ -153,22 +155,22 @@ def test_a_hint_in_another_unit_is_not_believed_for_ever() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 5])
-def test_a_wall_clock_that_is_set_back_stops_nobody(number: int) -> None:
+def test_a_wall_clock_that_is_set_back_stops_no_poll(number: int) -> None:
     world = World()
     for _ in range(number):
         world.wait(world.job(62))
     world.run(until=START + 40)
-    asked = len(world.requests)
+    before = len(world.requests)
     world.now -= 3600
-    look = world.schedule.begin(world.now)
-    assert look is None or next(look)
+    poll = world.schedule.begin(world.now)
+    assert poll is None or next(poll)
     moment = world.schedule.next_event()
     assert moment is not None
-    assert moment - world.now <= 10, "the next look comes as if nothing had happened"
-    assert len(world.requests) == asked
+    assert moment - world.now <= 10, "the next poll comes as if nothing had happened"
+    assert len(world.requests) == before
 
 
-def test_a_few_that_met_a_jam_put_nothing_off() -> None:
+def test_a_few_generations_from_a_jam_delay_no_poll() -> None:
     world = World()
     for _ in range(3):
         world.wait(world.job(170))
