@@ -35,7 +35,6 @@ def run() -> str:
     """Run one campaign on a scheduler, a triggerer and a LocalExecutor of this machine."""
     from testbed.emulator import EmulatorProcess
     from testbed.local_airflow import LocalAirflow
-    from testbed.watch import follow
 
     options: dict[str, str | float] = {
         "time_scale": SPEED,
@@ -55,7 +54,7 @@ def run() -> str:
             say(f"campaign: {VIDEOS} videos at {SPEED:.0f} x, some minutes")
             begun = time.monotonic()
             run_id = airflow.api.trigger("campaign")
-            states = follow(airflow.api, {"campaign": run_id}, timeout=LONGEST, alive=airflow.alive)
+            states = airflow.wait_for_runs({"campaign": run_id}, timeout=LONGEST)
             wall = time.monotonic() - begun
             starts = _worker_starts(airflow)
         ledger = emulator.ledger()
