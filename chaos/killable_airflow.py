@@ -167,9 +167,7 @@ class KillableAirflow(LocalAirflow):
             self.wait_until_responding()
             try:
                 self.api.trigger(DAG_ID, run_id=run_id)
-            except AirflowApiError as error:
-                if error.status == httpx.codes.CONFLICT:  # the response to an earlier call was lost
-                    return
+            except AirflowApiError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1)

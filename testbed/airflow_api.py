@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -15,8 +16,8 @@ FINISHED_STATES: Final = frozenset({"success", "failed"})
 
 COMPONENTS_WITH_HEALTH: Final = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
-GET_RETRIES: Final = 5
-"""Retries of a GET after a 5xx: another process of Airflow may hold the lock of its SQLite file."""
+RETRIES: Final = 5
+"""Retries of a call after a 5xx: another process of Airflow may hold the lock of its SQLite file."""
 
 PAGE_SIZE: Final = 100
 
@@ -38,7 +39,7 @@ class AirflowApi:
     :param url: base URL of the API server.
     :param user: user name of the simple auth manager.
     :param password: password of that user.
-    :param sleep: pauses for so many seconds before a GET is repeated.
+    :param sleep: pauses for so many seconds before a call is repeated.
     """
 
     def __init__(
@@ -71,18 +72,21 @@ class AirflowApi:
         except httpx.TransportError:
             return False
 
-    def call(self, method: str, path: str, **kwargs: Any) -> Any:
+    def call(self, method: str, path: str, *, repeatable: bool | None = None, **kwargs: Any) -> Any:
         """Make a call and return the parsed response.
 
         :param path: below ``/api/v2/``.
+        :param repeatable: whether to repeat the call after a 5xx; by default only a GET.
         :param kwargs: passed to ``httpx.Client.request``.
         """
+        if repeatable is None:
+            repeatable = method == "GET"
         if "Authorization" not in self._http.headers:
             token = self._http.post("/auth/token", json=self._login)
             token.raise_for_status()
             self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
         response = self._http.request(method, f"/api/v2/{path}", **kwargs)
-        for _ in range(GET_RETRIES if method == "GET" else 0):
+        for _ in range(RETRIES if repeatable else 0):
             if not response.is_server_error:
                 break
             self._sleep(1)
@@ -114,14 +118,20 @@ class AirflowApi:
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
     ) -> str:
-        """Start a DAG run and return its id.
+        """Start a DAG run, unless a run with this id exists already, and return the id.
 
-        :param run_id: id for the run; by default Airflow makes one.
+        The id is chosen here, so that the call can be repeated when its response is lost or an error.
+
+        :param run_id: random by default.
         """
-        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
-        if run_id is not None:
-            body["dag_run_id"] = run_id
-        return str(self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+        run_id = run_id or f"run_{uuid.uuid4().hex[:12]}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
+        try:
+            self.call("POST", f"dags/{dag_id}/dagRuns", json=body, repeatable=True)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from testbed.airflow_api import GET_RETRIES, AirflowApi, AirflowApiError
+from testbed.airflow_api import RETRIES, AirflowApi, AirflowApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,32 +22,46 @@ class Server(ThreadingHTTPServer):
     """API server whose next calls fail.
 
     :param failures: number of calls that fail with 500 before one succeeds.
+    :param fails_after_starting: whether a failing call starts its DAG run nevertheless.
     :param calls: number of calls so far, without those for a token.
+    :param runs: ids of the DAG runs so far.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.failures = 0
+        self.fails_after_starting = False
         self.calls = 0
+        self.runs: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def _respond(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, body = 200, json.dumps(self._result()).encode()
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        failing = False
         if self.path != "/auth/token":
             self.server.calls += 1
-            if self.server.failures:
-                self.server.failures -= 1
-                status, body = 500, b"database is locked"
+            failing = self.server.failures > 0
+            self.server.failures -= failing
+        status, body = 200, json.dumps(self._result()).encode()
+        if self.path.endswith("/dagRuns") and (not failing or self.server.fails_after_starting):
+            status = self._start_run(json.loads(sent)["dag_run_id"])
+        if failing:
+            status, body = 500, b"database is locked"
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     do_GET = do_POST = _respond  # noqa: N815 - names of the library
+
+    def _start_run(self, run_id: str) -> int:
+        if run_id in self.server.runs:
+            return 409
+        self.server.runs.append(run_id)
+        return 200
 
     def _result(self) -> object:
         url = urlsplit(self.path)
@@ -83,7 +97,7 @@ def api(server: Server, pauses: list[float]) -> Iterator[AirflowApi]:
     client.close()
 
 
-@pytest.mark.parametrize("failures", [0, 1, GET_RETRIES])
+@pytest.mark.parametrize("failures", [0, 1, RETRIES])
 def test_a_get_is_repeated_after_a_server_error(
     api: AirflowApi, server: Server, pauses: list[float], failures: int
 ) -> None:
@@ -94,7 +108,7 @@ def test_a_get_is_repeated_after_a_server_error(
 
 
 def test_a_get_is_not_repeated_for_ever(api: AirflowApi, server: Server) -> None:
-    server.failures = GET_RETRIES + 1
+    server.failures = RETRIES + 1
     with pytest.raises(AirflowApiError, match="500 database is locked") as error:
         api.dag_ids()
     assert error.value.status == 500
@@ -102,9 +116,27 @@ def test_a_get_is_not_repeated_for_ever(api: AirflowApi, server: Server) -> None
 
 def test_a_post_may_have_been_carried_out_and_is_not_repeated(api: AirflowApi, server: Server) -> None:
     server.failures = 1
-    with pytest.raises(AirflowApiError, match="POST dags/one/dagRuns"):
-        api.trigger("one")
+    with pytest.raises(AirflowApiError, match="POST pools"):
+        api.create_pool("veo3", 5, include_deferred=True)
     assert server.calls == 1
+
+
+def test_a_run_is_started_once_although_the_first_response_is_an_error(
+    api: AirflowApi, server: Server
+) -> None:
+    server.failures = 1
+    server.fails_after_starting = True
+    assert server.runs == [api.trigger("one")]
+    assert server.calls == 2
+    assert api.trigger("one") not in server.runs[:1]
+    assert len(server.runs) == 2
+
+
+def test_a_run_that_cannot_be_started_is_an_error(api: AirflowApi, server: Server) -> None:
+    server.failures = RETRIES + 1
+    with pytest.raises(AirflowApiError, match="POST dags/one/dagRuns: 500"):
+        api.trigger("one")
+    assert server.runs == []
 
 
 def test_all_pages_of_task_instances_are_read(api: AirflowApi, server: Server) -> None:
