@@ -1,16 +1,24 @@
-"""Programs that measure what users feel, against something known, and tell it as tables and ratios.
+"""Benchmarks of what users notice, each against a known alternative.
 
-``make bench`` or ``python -m benchmarks`` runs all of them, one after another, prints what they found and
-keeps it in ``RESULTS.md``; ``python -m benchmarks imports download`` runs some of them.
+``make bench`` or ``python -m benchmarks`` runs all of them one after another, prints the results and writes
+them to ``RESULTS.md``; ``python -m benchmarks imports download`` runs some of them.
 
-A benchmark is a module of this package with two names, found by looking:
+A benchmark is a module of this package that has
 
-* ``TITLE: Final = "..."``: the heading above its results;
-* ``def run() -> str``: measures, and returns Markdown without headings: what was compared how, and tables.
-  It may take minutes, says what it is doing on stderr, and leaves nothing running.
+* ``TITLE: Final = "..."``: the heading of its results;
+* ``def run() -> str``: measures and returns Markdown without headings: what was compared and how, and tables.
+  It may take minutes, prints its progress to stderr, and leaves no process running.
 
-``measuring`` holds what they share: child processes that measure, medians, tables, the machine's description.
-A module imports nothing heavy at its top, since all are imported to find them.
+All modules are imported to find the benchmarks, so their top imports nothing heavy.
+
+The files, from top to bottom; each imports only from lower lines, and some of them from ``testbed``:
+
+    __main__                                       runs benchmarks and writes RESULTS.md
+    campaign  download  imports  memory  polling   the benchmarks
+    peers                                          environment with the providers to compare with
+    harness                                        measuring processes, statistics, tables, the machine
+
+``dags/`` has the DAG of ``campaign``.
 """
 
 from __future__ import annotations

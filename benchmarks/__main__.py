@@ -1,4 +1,4 @@
-"""Run benchmarks one after another, print what they found, and keep it in ``RESULTS.md``."""
+"""Run benchmarks one after another, print their results, and write them to ``RESULTS.md``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import argparse
 import importlib
 import pkgutil
 import re
-import signal
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import benchmarks
-from benchmarks.measuring import QUIET_LOAD, machine, say, wait_until_quiet
+from benchmarks.harness import MAX_BACKGROUND_LOAD, describe_machine, show_progress, wait_until_idle
+from testbed.processes import exit_on_sigterm
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -21,31 +20,35 @@ if TYPE_CHECKING:
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
 INTRODUCTION: Final = (
-    "# Results\n\nWritten by `make bench`, which runs every benchmark of this folder; `python -m benchmarks"
-    " <name> ...` measures some of them anew and leaves the others as they are. Each part says when and on"
-    " what it was measured. Times depend on the machine; ratios much less.\n"
+    "# Results\n\nWritten by `make bench`, which runs all benchmarks of this folder; `python -m benchmarks"
+    " <name> ...` runs some of them and leaves the results of the others as they are. Each part says when and"
+    " on which machine it was measured. Times depend on the machine; ratios much less.\n"
 )
 
 
-def find() -> dict[str, ModuleType]:
-    """Return the benchmarks by name, in the order of the alphabet."""
+def find_benchmarks() -> dict[str, ModuleType]:
+    """Return the benchmarks by name, in alphabetical order."""
     names = (found.name for found in pkgutil.iter_modules(benchmarks.__path__) if found.name != "__main__")
     modules = {name: importlib.import_module(f"benchmarks.{name}") for name in sorted(names)}
     return {name: module for name, module in modules.items() if hasattr(module, "run")}
 
 
 def measure(name: str, module: ModuleType) -> str:
-    """Run one benchmark; return its part of the results."""
-    say(f"{name}: {module.TITLE}")
-    busy = wait_until_quiet()
+    """Run a benchmark and return its part of the results."""
+    show_progress(f"{name}: {module.TITLE}")
+    busy = wait_until_idle()
     text = module.run().strip()
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    quiet = f", others kept {busy:.1f} cores busy at the start" if busy > QUIET_LOAD else ""
-    return f"## {module.TITLE}\n\n{text}\n\n*`python -m benchmarks {name}`, {when}{quiet}; {machine()}.*\n"
+    load = f", others kept {busy:.1f} cores busy at the start" if busy > MAX_BACKGROUND_LOAD else ""
+    footer = f"*`python -m benchmarks {name}`, {when}{load}; {describe_machine()}.*"
+    return f"## {module.TITLE}\n\n{text}\n\n{footer}\n"
 
 
-def keep(parts: dict[str, str]) -> None:
-    """Put the new parts in the place of the old ones; what was not measured now stays."""
+def write_results(parts: dict[str, str]) -> None:
+    """Replace parts of ``RESULTS.md`` and keep the others.
+
+    :param parts: text by name of the benchmark.
+    """
     old = RESULTS.read_text() if RESULTS.exists() else ""
     known = dict(re.findall(r"<!-- (\w+) -->\n(.*?)(?=\n<!-- |\Z)", old, re.DOTALL))
     merged = sorted({**known, **parts}.items())
@@ -54,20 +57,26 @@ def keep(parts: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Measure, print and keep."""
-    found = find()
+    """Run the benchmarks of the command line."""
+    found = find_benchmarks()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(found)}; default all")
-    parser.add_argument("--no-keep", action="store_true", help="only print; leave RESULTS.md as it is")
-    given = parser.parse_args()
-    if unknown := set(given.names) - set(found):
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(found)}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
-    for name in given.names or found:
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(found)}; by default all"
+    )
+    parser.add_argument(
+        "--no-keep", action="store_true", help="print the results, but leave RESULTS.md as it is"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(found):
+        parser.error(
+            f"unknown benchmark: {', '.join(sorted(unknown))}; the benchmarks are {', '.join(found)}"
+        )
+    exit_on_sigterm()
+    for name in arguments.names or found:
         part = measure(name, found[name])
         print(part, flush=True)
-        if not given.no_keep:
-            keep({name: part})
+        if not arguments.no_keep:
+            write_results({name: part})
 
 
 if __name__ == "__main__":

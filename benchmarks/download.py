@@ -1,4 +1,4 @@
-"""Store large videos, and let curl and sha256sum, and a plain copy, do the same: rate and memory."""
+"""Rate and memory of storing large videos, against curl with sha256sum, boto3, and a plain copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import peers
-from benchmarks.measuring import child, median, say, table, tell
+from benchmarks.harness import markdown_table, median, print_result, run_module, show_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ TITLE: Final = "Storing videos"
 MEGABYTE: Final = 10**6
 
 PLANS: Final = (
-    # megabytes of a file, files at once, repetitions, whether to S3
+    # megabytes of a file, files at once, runs, whether to S3
     (2, 1, 5, False),
     (200, 1, 3, False),
     (2000, 1, 3, False),
@@ -38,24 +37,24 @@ PLANS: Final = (
 BUCKET: Final = "videos"
 
 UNSIGNED: Final[dict[str, Any]] = {"s3": {"payload_signing_enabled": False}}
-"""Configures an S3 client to sign requests as over HTTPS, without their payload; curl does by itself."""
+"""Settings of an S3 client that signs no payloads, as over HTTPS; curl never signs them."""
 
 
 def run() -> str:
-    """Measure every plan, ours and others in turn."""
+    """Measure every plan, our operator and the alternatives by turns."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="veo3-bench-", dir=os.environ.get("TMPDIR")) as folder:
         free = shutil.disk_usage(folder).free / MEGABYTE
-        for megabytes, files, repeat, to_s3 in PLANS:
+        for megabytes, files, runs, to_s3 in PLANS:
             if free < 4 * megabytes * files:
-                say(f"{megabytes} MB times {files} left out: the disk has {free:.0f} MB free")
+                show_progress(f"{files} x {megabytes} MB skipped: the disk has only {free:.0f} MB free")
                 continue
-            say(f"download: {files} x {megabytes} MB to {'S3' if to_s3 else 'disk'}, {repeat} times")
+            show_progress(f"download: {files} x {megabytes} MB to {'S3' if to_s3 else 'disk'}, {runs} runs")
             env: dict[str, str] = {}
             with contextlib.ExitStack() as servers:
                 if to_s3:
                     env = servers.enter_context(_s3_server())
-                rows.append(_plan(megabytes, files, repeat, Path(folder), env))
+                rows.append(_measure_plan(megabytes, files, runs, Path(folder), env))
     header = [
         "files",
         "runs",
@@ -69,25 +68,25 @@ def run() -> str:
         "memory of the copy, MB",
     ]
     return (
-        "Files from the local VEO3 over loopback to a folder, or on to an S3 server (moto, one process); in"
-        " turn, medians, of the ratios too. Ours and curl hash what they store and flush it. To S3, curl"
-        " fetches to disk, `sha256sum` hashes, and then curl uploads with one `PUT`, or boto3 with its"
-        " `upload_file`, in parts as ours does; moto spends a third more time on parts than on one `PUT`, and"
-        " shares two cores with all else. Payloads are not signed, as they are not over HTTPS. The plain copy"
-        " is `shutil.copyfileobj` from `requests` to an `ObjectStoragePath`, which does neither, and shows"
-        " half a file under its name. Memory is the peak over what the process held with its imports and its"
-        " connection to the store, the greatest of all runs. With"
-        f" {peers.versions('s3fs', 'boto3', 'moto')}.\n\n{table(header, rows)}"
+        "Files from the emulator over loopback to a folder, or to an S3 server (moto, one process). All are"
+        " measured by turns; rates and ratios are medians. Ours and curl hash and flush what they store. To"
+        " S3, curl downloads to disk, `sha256sum` hashes, and then curl uploads with one `PUT`, or boto3 with"
+        " its `upload_file`, in parts as ours does; moto spends a third more time on parts than on one `PUT`,"
+        " and shares two cores with everything else. Payloads are not signed, as over HTTPS. The plain copy"
+        " is `shutil.copyfileobj` from `requests` to an `ObjectStoragePath`; it neither hashes nor flushes,"
+        " and half a file is visible under its name. Memory is the peak beyond the process with its imports"
+        " and its connection to the store, the highest of all runs. With"
+        f" {peers.versions('s3fs', 'boto3', 'moto')}.\n\n{markdown_table(header, rows)}"
     )
 
 
-def _plan(megabytes: int, files: int, repeat: int, folder: Path, s3: dict[str, str]) -> list[object]:
+def _measure_plan(megabytes: int, files: int, runs: int, folder: Path, s3: dict[str, str]) -> list[object]:
     import httpx
 
     from testbed.emulator import EmulatorProcess
 
     options = {"file_size": megabytes * MEGABYTE, "processing_seconds": 0, "pending_seconds": 0}
-    taken: dict[str, list[dict[str, Any]]] = {"ours": [], "curl": [], "boto3": [], "copy": []}
+    results: dict[str, list[dict[str, Any]]] = {"ours": [], "curl": [], "boto3": [], "copy": []}
     with EmulatorProcess(**options) as emulator, tempfile.TemporaryDirectory() as home:
         env = s3 | {
             "AIRFLOW_HOME": home,
@@ -101,45 +100,47 @@ def _plan(megabytes: int, files: int, repeat: int, folder: Path, s3: dict[str, s
                 ids.append(api.post("/api/veo/text-to-video", json=body).json()["taskId"])
                 (video,) = api.get(f"/api/veo/download/{ids[-1]}").json()["videos"]
                 urls.append(video["url"])
-        for turn in range(repeat):
+        for turn in range(runs):
             root = f"s3://bench_s3@{BUCKET}/{megabytes}-{turn}" if s3 else f"file://{folder}"
-            for kind, given in (("ours", ids), ("copy", urls), *([("boto3", urls)] if s3 else [])):
+            for kind, sources in (("ours", ids), ("copy", urls), *([("boto3", urls)] if s3 else [])):
                 target = f"{folder}/{kind}" if kind == "boto3" else f"{root}/{kind}"
-                taken[kind].append(child(__name__, kind, target, *given, env=env, python=peers.python()))
-            taken["curl"].append({"seconds": _curl(urls, folder, s3.get("BENCH_S3_URL"), turn)})
+                results[kind].append(
+                    run_module(__name__, kind, target, *sources, env=env, python=peers.python())
+                )
+            results["curl"].append({"seconds": _curl(urls, folder, s3.get("BENCH_S3_URL"), turn)})
             for each in folder.iterdir():
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
     rate = {
-        kind: f"{megabytes * files / median(each['seconds'] for each in runs):.0f}" if runs else "-"
-        for kind, runs in taken.items()
+        kind: f"{megabytes * files / median(each['seconds'] for each in found):.0f}" if found else "-"
+        for kind, found in results.items()
     }
     return [
         f"{files} x {megabytes} MB to {'S3' if s3 else 'disk'}",
-        repeat,
+        runs,
         rate["ours"],
         rate["curl"],
-        _ratio(taken["curl"], taken["ours"]),
+        _ratio(results["curl"], results["ours"]),
         rate["boto3"],
-        _ratio(taken["boto3"], taken["ours"]),
+        _ratio(results["boto3"], results["ours"]),
         rate["copy"],
-        f"{max(each['megabytes'] for each in taken['ours']):.1f}",
-        f"{max(each['megabytes'] for each in taken['copy']):.1f}",
+        f"{max(each['megabytes'] for each in results['ours']):.1f}",
+        f"{max(each['megabytes'] for each in results['copy']):.1f}",
     ]
 
 
 def _ratio(theirs: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]]) -> str:
-    """Give the median of how many times as fast ours was in each turn."""
+    """Return the median speed of ours relative to theirs over all turns."""
     pairs = zip(theirs, ours, strict=True)
-    return f"{median(they['seconds'] / we['seconds'] for they, we in pairs):.2f}" if theirs else "-"
+    return f"{median(their['seconds'] / our['seconds'] for their, our in pairs):.2f}" if theirs else "-"
 
 
 def _curl(urls: Sequence[str], folder: Path, s3: str | None, turn: int) -> float:
-    """Give the seconds that curl and sha256sum take, for all files at once."""
+    """Return the seconds that curl and sha256sum take for all files at once."""
     lines = []
     for number, url in enumerate(urls):
         target = folder / f"curl-{number}.mp4"
         line = f"curl -sSf -o {target} '{url}' && sha256sum {target}"
-        if s3:  # S3 tells of a whole file only what it got whole
+        if s3:  # no sync: S3 acknowledges only complete objects
             line += (
                 f" && curl -sSf -T {target} --aws-sigv4 aws:amz:us-east-1:s3 --user bench:bench-secret"
                 f" {s3}/{BUCKET}/{turn}-curl-{number}.mp4"
@@ -148,13 +149,13 @@ def _curl(urls: Sequence[str], folder: Path, s3: str | None, turn: int) -> float
             line += f" && sync {target}"
         lines.append(f"({line}) & p{number}=$!")
     lines += [f"wait $p{number} || exit 1" for number in range(len(urls))]
-    begun = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(["sh", "-c", "\n".join(lines)], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def _boto3(folder: str, urls: list[str]) -> None:
-    """Let curl fetch, sha256sum hash and boto3 upload, one thread for each file, in a process of its own."""
+    """Download with curl, hash with sha256sum, upload with boto3, one thread per file; runs as a process."""
     from concurrent.futures import ThreadPoolExecutor
 
     import boto3
@@ -178,10 +179,10 @@ def _boto3(folder: str, urls: list[str]) -> None:
 
 @contextlib.contextmanager
 def _s3_server() -> Iterator[dict[str, str]]:
-    """Start an S3 server with a bucket; give the environment with a connection to it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Run an S3 server with a bucket; yield environment variables with a connection to it."""
+    from testbed.processes import end_process, free_ports
+
+    (port,) = free_ports(1)
     command = [peers.python(), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
@@ -196,24 +197,23 @@ def _s3_server() -> Iterator[dict[str, str]]:
         },
     }
     try:
-        make = ["curl", "-sSf", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", "-X", "PUT"]
+        create = ["curl", "-sSf", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", "-X", "PUT"]
         sign = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "bench:bench-secret"]
-        subprocess.run([*make, *sign, f"{url}/{BUCKET}"], check=True, capture_output=True)
+        subprocess.run([*create, *sign, f"{url}/{BUCKET}"], check=True, capture_output=True)
         yield {"AIRFLOW_CONN_BENCH_S3": json.dumps(connection), "BENCH_S3_URL": url}
     finally:
-        server.terminate()
-        server.wait()
+        end_process(server)
 
 
 def _ours(root: str, generation_ids: list[str]) -> None:
-    """Store the files, in a process of its own."""
+    """Store files with this provider; runs as a process."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.destination import Destination
     from airflow_provider_veo3.storage.store import VideoStore
     from airflow_provider_veo3.storage.transfer import StoppableClock
 
     hook = Veo3Hook()
-    hook.get_videos(generation_ids[0])  # what a task has loaded by then
+    hook.get_videos(generation_ids[0])  # imports what a task has imported by then
     destination = Destination(root)
     destination.size("nothing")
     store = VideoStore(
@@ -229,7 +229,7 @@ def _ours(root: str, generation_ids: list[str]) -> None:
 
 
 def _copy(root: str, urls: list[str]) -> None:
-    """Copy the files in the plainest way, one thread each, in a process of its own."""
+    """Copy files in the simplest way, one thread per file; runs as a process."""
     from concurrent.futures import ThreadPoolExecutor
 
     import requests
@@ -242,10 +242,10 @@ def _copy(root: str, urls: list[str]) -> None:
 
     def copy(number: int) -> None:
         with (
-            requests.get(urls[number], stream=True, timeout=60) as answer,
+            requests.get(urls[number], stream=True, timeout=60) as response,
             (folder / f"{number}.mp4").open("wb") as target,
         ):
-            shutil.copyfileobj(answer.raw, target)
+            shutil.copyfileobj(response.raw, target)
 
     with ThreadPoolExecutor(4) as pool, _measured():
         list(pool.map(copy, range(len(urls))))
@@ -253,15 +253,15 @@ def _copy(root: str, urls: list[str]) -> None:
 
 @contextlib.contextmanager
 def _measured() -> Iterator[None]:
-    """Tell the seconds and the megabytes of memory that the block took on top."""
-    before = _status("VmRSS")
+    """Print the seconds and the additional megabytes of the block as the result of this process."""
+    before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    begun = time.perf_counter()
+    start = time.perf_counter()
     yield
-    tell(seconds=time.perf_counter() - begun, megabytes=_status("VmHWM") - before)
+    print_result(seconds=time.perf_counter() - start, megabytes=_memory("VmHWM") - before)
 
 
-def _status(name: str) -> float:
+def _memory(name: str) -> float:
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024 / MEGABYTE
 

@@ -1,4 +1,4 @@
-"""What a DAG file pays for importing providers; every DAG processor pays it again and again."""
+"""Cost of importing providers, which a DAG processor pays for each DAG file again and again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import tempfile
 from typing import Any, Final
 
 from benchmarks import peers
-from benchmarks.measuring import json_of, median, say, spread, table
+from benchmarks.harness import markdown_table, median, median_and_range, run_json, show_progress
 
 TITLE: Final = "What importing the provider costs a DAG file"
 
-REPEAT: Final = 5
-"""Processes for each provider, in turn; one more goes before uncounted, since it writes the bytecode."""
+RUNS: Final = 5
+"""Measured processes for each provider; one more runs before them and writes the bytecode."""
 
-REPEAT_OURS: Final = 15
-"""Processes for ours, whose few milliseconds a busy moment can double."""
+RUNS_OURS: Final = 15
+"""Measured processes for ours, whose few milliseconds a busy moment can double."""
 
 OURS: Final = "this provider"
 
@@ -39,19 +39,19 @@ MODULES: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
         ("cloud.triggers.gen_ai",),
     ),
 }
-"""By distribution: package, what DAG files import of it, and what is left to the triggerer."""
+"""Package, modules that DAG files import, and modules that the triggerer imports, by provider."""
 
 SCRIPT: Final = """
 import importlib, json, sys, time
 import airflow.sdk
 from airflow.sdk import DAG
 if sys.argv[1] == "triggers":
-    import airflow.triggers.base  # a triggerer and a DAG processor have it anyhow
+    import airflow.triggers.base  # a triggerer and a DAG processor have imported it before
 before = set(sys.modules)
-begun = time.process_time()
+start = time.process_time()
 for name in sys.argv[2:]:
     importlib.import_module(name)
-spent = time.process_time() - begun
+spent = time.process_time() - start
 new = set(sys.modules) - before
 http = {"aiohttp", "grpc", "httpcore", "httpx", "requests", "urllib3"} & new
 print(json.dumps({"ms": spent * 1000, "modules": len(new), "http": sorted(http)}))
@@ -59,31 +59,31 @@ print(json.dumps({"ms": spent * 1000, "modules": len(new), "http": sorted(http)}
 
 
 def run() -> str:
-    """Import each in processes of its own, in turn, so that a busy moment hits all alike."""
+    """Import each provider in processes of its own, by turns, so that a busy moment affects all alike."""
     measured: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as home:
-        # some systems forbid bytecode; an installed package has it
+        # an installed package has bytecode, so write it even where the system forbids it
         env = {"AIRFLOW_HOME": home, "PYTHONDONTWRITEBYTECODE": ""}
-        for turn in range(REPEAT_OURS + 1):
-            say(f"imports, turn {turn} of {REPEAT_OURS}")
+        for turn in range(RUNS_OURS + 1):
+            show_progress(f"imports, turn {turn} of {RUNS_OURS}")
             for name, (package, dag_file, triggerer) in MODULES.items():
-                if turn > REPEAT and name != OURS:
+                if turn > RUNS and name != OURS:
                     continue
                 for kind, modules in (("dag", dag_file), ("triggers", dag_file + triggerer)):
                     paths = [f"{package}.{module}" for module in modules]
                     if name == OURS:
                         paths.insert(0, package)
-                    told = json_of([peers.python(), "-c", SCRIPT, kind, *paths], env)
+                    result = run_json([peers.python(), "-c", SCRIPT, kind, *paths], env)
                     if turn:
-                        measured.setdefault((name, kind), []).append(told)
+                        measured.setdefault((name, kind), []).append(result)
     ours = _ms(measured[OURS, "dag"])
     rows = [
         [
-            f"**{name}**" if name == OURS else f"{name} ({_what(dag_file)})",
-            spread(_ms(measured[name, "dag"])),
+            f"**{name}**" if name == OURS else f"{name} ({_module_names(dag_file)})",
+            median_and_range(_ms(measured[name, "dag"])),
             measured[name, "dag"][0]["modules"],
             f"{median(_ms(measured[name, 'dag'])) / median(ours):.0f}",
-            spread(_ms(measured[name, "triggers"])),
+            median_and_range(_ms(measured[name, "triggers"])),
             ", ".join(measured[name, "dag"][0]["http"]) or "none",
         ]
         for name, (_package, dag_file, _) in MODULES.items()
@@ -98,11 +98,11 @@ def run() -> str:
     ]
     names = (f"apache-airflow-providers-{name}" for name in MODULES if name != OURS)
     return (
-        "Operators, sensors and links, imported after `from airflow.sdk import DAG`; processor time, median"
-        f" (least-greatest) of {REPEAT} processes each, of ours {REPEAT_OURS}, in turn, in one environment:"
+        "Operators, sensors and links, imported after `from airflow.sdk import DAG`. Processor time: median"
+        f" (lowest-highest) of {RUNS} processes each, {RUNS_OURS} for ours, by turns, in one environment:"
         f" {peers.versions('apache-airflow', *names)}. `CPU with triggers` imports the triggers too, after"
         " `airflow.triggers.base`, which a DAG processor and a triggerer have loaded before any DAG file.\n\n"
-        f"{table(header, rows)}"
+        f"{markdown_table(header, rows)}"
     )
 
 
@@ -110,5 +110,5 @@ def _ms(measured: list[dict[str, Any]]) -> list[float]:
     return [float(each["ms"]) for each in measured]
 
 
-def _what(modules: tuple[str, ...]) -> str:
+def _module_names(modules: tuple[str, ...]) -> str:
     return ", ".join(dict.fromkeys(module.rpartition(".")[2] for module in modules if ".links" not in module))

@@ -1,4 +1,4 @@
-"""What a waiting task takes of a triggerer's memory: this provider's trigger and the http provider's."""
+"""Memory of a waiting task in the triggerer: this provider's trigger and the http provider's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import peers
-from benchmarks.measuring import child, say, table, tell
+from benchmarks.harness import markdown_table, print_result, run_module, show_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 TITLE: Final = "Memory of a waiting task in the triggerer"
 
 COUNTS: Final = (0, 100, 1000)
-"""Tasks that wait at once."""
+"""Numbers of tasks that wait at the same time."""
 
-SECONDS: Final = 25.0
-"""How long they are watched: time for two looks of each, where each looks by itself."""
+DURATION: Final = 25.0
+"""Seconds of each measurement: enough for two polls of each task."""
 
 INTERVAL: Final = 10.0
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 
 
 def run() -> str:
-    """Let so many wait in one event loop, each kind in processes of its own."""
+    """Measure each kind of trigger and each number of tasks in a process of its own."""
     from testbed.emulator import EmulatorProcess
 
     off = ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
@@ -48,22 +48,22 @@ def run() -> str:
         }
         ids = _submit(emulator.base_url, emulator.api_key, max(COUNTS))
         for name, kind in (("this provider", "ours"), ("http, `HttpSensorTrigger`", "http")):
-            told = []
+            results = []
             for count in COUNTS:
-                say(f"memory: {count} tasks wait, {name}")
-                with _listed(ids[:count]) as listed:
-                    told.append(child(__name__, kind, listed, env=env, python=peers.python()))
-            per_task[kind] = (told[2]["peak"] - told[1]["peak"]) / (COUNTS[2] - COUNTS[1])
-            taken = [f"{each['peak'] / 2**20:.1f}" for each in told]
-            rows.append([name, *taken, f"{per_task[kind] / 1024:.1f}"])
-    header = ["trigger", *(f"{count} wait, MiB" for count in COUNTS), "each more, KiB"]
+                show_progress(f"memory: {count} tasks wait, {name}")
+                with _json_file(ids[:count]) as path:
+                    results.append(run_module(__name__, kind, path, env=env, python=peers.python()))
+            per_task[kind] = (results[2]["peak"] - results[1]["peak"]) / (COUNTS[2] - COUNTS[1])
+            peaks = [f"{each['peak'] / 2**20:.1f}" for each in results]
+            rows.append([name, *peaks, f"{per_task[kind] / 1024:.1f}"])
+    header = ["trigger", *(f"{count} wait, MiB" for count in COUNTS), "per additional task, KiB"]
     return (
-        "Resident memory of a process with one event loop in which so many triggers wait, the most in"
-        f" {SECONDS:.0f} s with a look every {INTERVAL:.0f} s; the API is the local VEO3 in another process."
-        f" `HttpSensorTrigger` ({peers.versions('apache-airflow-providers-http')}) asks for each task by"
-        " itself.\n\n"
-        f"{table(header, rows)}\n\nA task more takes the http provider's trigger"
-        f" {per_task['http'] / per_task['ours']:.1f} times what it takes ours."
+        "Resident memory of a process with one event loop in which so many triggers wait, the maximum within"
+        f" {DURATION:.0f} s, with a poll every {INTERVAL:.0f} s; the API is the emulator in another process."
+        f" `HttpSensorTrigger` ({peers.versions('apache-airflow-providers-http')}) polls for each task"
+        f" separately.\n\n{markdown_table(header, rows)}\n\nAn additional task takes"
+        f" {per_task['http'] / per_task['ours']:.1f} times as much memory with the http provider's trigger as"
+        " with ours."
     )
 
 
@@ -78,7 +78,7 @@ def _submit(base_url: str, key: str, count: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _listed(ids: list[str]) -> Iterator[str]:
+def _json_file(ids: list[str]) -> Iterator[str]:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(ids, file)
         file.flush()
@@ -97,32 +97,32 @@ def _ours(generation_id: str) -> Any:
 
 
 def _http(generation_id: str) -> Any:
-    """Wait while the answer is 404, which is all this trigger can wait for."""
-    # by name: it is there only in the environment of the peers
+    """Poll an id that does not exist: this trigger waits as long as the response is 404."""
+    # by name: it is installed only in the environment of the peers
     trigger = importlib.import_module("airflow.providers.http.triggers.http").HttpSensorTrigger
     return trigger(endpoint=f"api/veo/status/{generation_id}0", poke_interval=INTERVAL)
 
 
-async def _watch(make: Callable[[str], Any], ids: list[str]) -> None:
-    """Let all wait, and tell the most memory that this took."""
+async def _measure(make: Callable[[str], Any], ids: list[str]) -> None:
+    """Let all triggers wait, and print the maximum memory as the result of this process."""
 
     async def wait(generation_id: str) -> None:
         async for event in make(generation_id).run():
-            raise RuntimeError(f"{generation_id} was not to end: {event}")
+            raise RuntimeError(f"the trigger of {generation_id} must not end: {event}")
 
-    make("veo_1")  # what a triggerer has imported for the first
+    make("veo_1")  # a triggerer imports its module once
     waits = [asyncio.ensure_future(wait(each)) for each in ids]
     gc.collect()
     peak = 0
-    end = time.monotonic() + (SECONDS if ids else 1)
+    end = time.monotonic() + (DURATION if ids else 1)
     while time.monotonic() < end:
         peak = max(peak, _resident())
         await asyncio.sleep(0.25)
         for each in waits:
             if each.done():
-                each.result()  # an error, since none is to end
-    tell(peak=peak)
-    os._exit(0)  # without ending a thousand waits one by one
+                each.result()  # raises: no trigger may end
+    print_result(peak=peak)
+    os._exit(0)  # without cancelling a thousand triggers one by one
 
 
 def _resident() -> int:
@@ -130,5 +130,5 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    given = json.loads(Path(sys.argv[2]).read_text())
-    asyncio.run(_watch({"ours": _ours, "http": _http}[sys.argv[1]], given))
+    generation_ids = json.loads(Path(sys.argv[2]).read_text())
+    asyncio.run(_measure({"ours": _ours, "http": _http}[sys.argv[1]], generation_ids))

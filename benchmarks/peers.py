@@ -1,7 +1,7 @@
-"""The environment with other providers and an S3 server, which the benchmarks compare with and measure in.
+"""Environment with the peers: other providers and an S3 server, which the benchmarks compare with.
 
-It lies in ``.bench-venv`` and is made when it is first needed, from ``peers.txt``; it is made anew when that
-file has changed. This checkout is measured in it too, from the working directory.
+It is built in ``.bench-venv`` from ``peers.txt`` when it is first needed, and again when that file changes.
+This checkout is measured in the same environment, from the working directory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measuring import REPOSITORY, say
+from benchmarks.harness import REPOSITORY, show_progress
 
 PINS: Final = Path(__file__).with_name("peers.txt")
 FOLDER: Final = REPOSITORY / ".bench-venv"
@@ -20,14 +20,14 @@ FOLDER: Final = REPOSITORY / ".bench-venv"
 
 @functools.cache
 def python() -> str:
-    """Return the interpreter of the environment; make the environment if need be, which takes minutes."""
+    """Return the interpreter of the environment, and build that if necessary, which takes minutes."""
     interpreter = FOLDER / "bin" / "python"
     stamp = FOLDER / "installed.txt"
     if not stamp.exists() or stamp.read_text() != PINS.read_text():
-        say(f"installing {PINS.name} into {FOLDER.name}, once; this takes some minutes")
+        show_progress(f"installing {PINS.name} into {FOLDER.name}, which takes some minutes")
         subprocess.run([sys.executable, "-m", "venv", FOLDER], check=True)
         (FOLDER / ".gitignore").write_text("*\n")
-        # every package is pinned: nothing is to be resolved, which would take pip very long
+        # without dependencies: all packages are pinned, and resolving them would take pip very long
         pip = [
             str(interpreter),
             "-m",
@@ -43,7 +43,7 @@ def python() -> str:
 
 
 def versions(*names: str) -> str:
-    """Return what is installed there of these packages: ``moto 5.2.5, s3fs 2026.9.0``."""
+    """Return the pinned versions of packages: ``moto 5.2.5, s3fs 2026.9.0``."""
     pinned = dict(
         line.split(";")[0].strip().split("==") for line in PINS.read_text().splitlines() if "==" in line
     )

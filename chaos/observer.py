@@ -1,9 +1,9 @@
-"""A process that looks at the destination all the time and writes down what every visible video is made of.
+"""Observer of the destination: a process that records every change of a visible video.
 
-    python -m chaos.observer FOLDER FINDINGS
+    python -m chaos.observer FOLDER OBSERVATIONS
 
-It judges nothing: each file is written down when it is new or another than before, with its size and hash. A
-file is read through to its end at every change that shows in its stat, and every few seconds regardless.
+It judges nothing: it records size and hash of each file that is new or has changed. It reads a file
+completely whenever the file's stat has changed, and every few seconds regardless.
 """
 
 from __future__ import annotations
@@ -20,63 +20,65 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from chaos.verdict import Content, Sighting
+from chaos.verdict import Content, Observation
 from testbed.local_airflow import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAUSE: Final = 0.02
-"""Seconds between two looks."""
+"""Seconds between two scans."""
 
-AGAIN: Final = 5.0
-"""Seconds after which a file that seems unchanged is read again."""
+REREAD_AFTER: Final = 5.0
+"""Seconds after which a file whose stat has not changed is read again."""
 
-Mark = tuple[int, int, int]
+FileStat = tuple[int, int, int]
+"""Inode, size, and time of the last modification."""
 
 
 class Observer:
-    """Remembers what it saw last, and tells what is new.
+    """Observer of a folder, which reports the changes since its last scan.
 
     :param folder: the destination.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._marks: dict[str, tuple[Mark, float]] = {}
-        self._seen: dict[str, Content] = {}
+        self._read: dict[str, tuple[FileStat, float]] = {}
+        self._contents: dict[str, Content] = {}
 
-    def look(self) -> Iterator[Sighting]:
-        """Look once at every visible video."""
-        here: set[str] = set()
+    def scan(self) -> Iterator[Observation]:
+        """Yield the changes of all visible videos since the last scan."""
+        visible: set[str] = set()
         for path in sorted(self._folder.rglob("*.mp4")):
             name = path.relative_to(self._folder).as_posix()
             if path.name.startswith("."):
                 continue
-            sighting = self._look_at(path, name)
-            here.add(name)
-            if sighting is not None:
-                yield sighting
-        for name in self._seen.keys() - here:
-            del self._seen[name], self._marks[name]
-            yield Sighting(time.time(), name, None)
+            observation = self._observe(path, name)
+            visible.add(name)
+            if observation is not None:
+                yield observation
+        for name in self._contents.keys() - visible:
+            del self._contents[name], self._read[name]
+            yield Observation(time.time(), name, None)
 
-    def _look_at(self, path: Path, name: str) -> Sighting | None:
+    def _observe(self, path: Path, name: str) -> Observation | None:
+        """Read a file if it may have changed; return its new content."""
         try:
             with path.open("rb") as file:
                 stat = os.fstat(file.fileno())
-                mark, now = (stat.st_ino, stat.st_size, stat.st_mtime_ns), time.monotonic()
-                known = self._marks.get(name)
-                if known is not None and known[0] == mark and now - known[1] < AGAIN:
+                current, now = (stat.st_ino, stat.st_size, stat.st_mtime_ns), time.monotonic()
+                known = self._read.get(name)
+                if known is not None and known[0] == current and now - known[1] < REREAD_AFTER:
                     return None
                 content = _content(file)
-        except FileNotFoundError:  # between the listing and here; the next look tells
+        except FileNotFoundError:  # removed after it was listed; the next scan reports that
             return None
-        self._marks[name] = (mark, now)
-        if self._seen.get(name) == content:
+        self._read[name] = (current, now)
+        if self._contents.get(name) == content:
             return None
-        self._seen[name] = content
-        return Sighting(time.time(), name, content)
+        self._contents[name] = content
+        return Observation(time.time(), name, content)
 
 
 def _content(file: IO[bytes]) -> Content:
@@ -87,24 +89,27 @@ def _content(file: IO[bytes]) -> Content:
     return Content(size, digest.hexdigest())
 
 
-def read_findings(findings: Path) -> tuple[list[Sighting], int]:
-    """Give what an observer wrote: the sightings, and how often it looked."""
-    sightings, looks = [], 0
-    for line in findings.read_text(encoding="utf-8").splitlines():
+def read_observations(file: Path) -> tuple[list[Observation], int]:
+    """Return the observations that an observer wrote to a file, and the number of its scans."""
+    observations, scans = [], 0
+    for line in file.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        if "looks" in entry:
-            looks = entry["looks"]
+        if "scans" in entry:
+            scans = entry["scans"]
             continue
         content = Content(*entry["content"]) if entry["content"] else None
-        sightings.append(Sighting(entry["at"], entry["name"], content))
-    return sightings, looks
+        observations.append(Observation(entry["at"], entry["name"], content))
+    return observations, scans
 
 
 @contextmanager
-def observing(folder: Path, findings: Path) -> Iterator[None]:
-    """Let a process of its own look at the folder meanwhile."""
-    words = [sys.executable, "-m", "chaos.observer", str(folder), str(findings)]
-    process = subprocess.Popen(words, cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+def observing(folder: Path, file: Path) -> Iterator[None]:
+    """Run an observer process of a folder during the block.
+
+    :param file: receives the observations.
+    """
+    command = [sys.executable, "-m", "chaos.observer", str(folder), str(file)]
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL)
     try:
         yield
     finally:
@@ -112,21 +117,23 @@ def observing(folder: Path, findings: Path) -> Iterator[None]:
         process.wait()
 
 
-def main(folder: Path, findings: Path) -> None:
-    """Look until SIGTERM, and once more."""
+def main(folder: Path, file: Path) -> None:
+    """Scan a folder until SIGTERM, then scan it a last time."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the campaign, which ends this one in order
-    observer, looks, last = Observer(folder), 0, False
-    with findings.open("w", encoding="utf-8") as output:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the campaign, which ends this process in order
+    observer, scans, last = Observer(folder), 0, False
+    with file.open("w", encoding="utf-8") as output:
         while not last:
             last = stop.wait(PAUSE)
-            for sighting in observer.look():
-                entry = {"at": sighting.at, "name": sighting.name, "content": sighting.content}
+            for observation in observer.scan():
+                entry = {"at": observation.at, "name": observation.name, "content": observation.content}
                 output.write(json.dumps(entry) + "\n")
                 output.flush()
-            looks += 1
-        output.write(json.dumps({"looks": looks}) + "\n")
+            scans += 1
+        output.write(json.dumps({"scans": scans}) + "\n")
 
 
 if __name__ == "__main__":

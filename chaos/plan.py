@@ -1,4 +1,4 @@
-"""What a campaign wants, what goes wrong in it and who is killed: all of it from one seed. Pure."""
+"""Plan of a campaign, drawn from one seed: requested videos, faults of the API, and kills. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,49 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 
-TWIN_SHARE: Final = 5
-"""Of so many generations one has a twin: another with the very same prompt."""
+VICTIMS: Final = {
+    "embedded": (
+        ("task", 4),
+        ("supervisor", 2),
+        ("supervisor+task", 2),
+        ("triggerer", 2),
+        ("triggerer+all", 1),
+        ("scheduler", 2),
+        ("scheduler+all", 1),
+        ("api-server", 1),
+    ),
+    "distributed": (
+        ("task", 3),
+        ("supervisor", 2),
+        ("supervisor+task", 1),
+        ("worker", 2),
+        ("worker+all", 2),
+        ("triggerer", 2),
+        ("triggerer+all", 1),
+        ("scheduler", 2),
+        ("api-server", 1),
+    ),
+}
+"""Processes that can be killed, with their weights, by mode. ``+all`` adds all child processes."""
 
-CHAIN_SHARE: Final = 4
-"""Of so many generations one is submitted, waited for and stored by three tasks instead of two."""
+HANG: Final = "hang"
+"""Victim of a hang: a task and its supervisor, which are stopped and resumed later."""
+
+HANG_INTERVAL: Final = 6
+"""Kills per hang."""
+
+DUPLICATE_INTERVAL: Final = 5
+"""Generations per generation that has a duplicate, a second request with the same prompt."""
+
+CHAIN_INTERVAL: Final = 4
+"""Generations per generation that three tasks handle (submit, wait, download) instead of two."""
+
+FAILURE_INTERVAL: Final = 5
+"""Generations per generation that fails at the vendor and is refunded, among those that a task waits for."""
 
 SCENES: Final = (
     "a lighthouse in fog",
@@ -29,12 +63,13 @@ SCENES: Final = (
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One video that somebody wants.
+class VideoRequest:
+    """A video that the campaign requests.
 
-    :param group: the DAG's task group. ``whole``: one task submits and waits, another stores; ``chain``:
-        submit, sensor, store; ``twin_whole`` and ``twin_chain``: likewise, for prompts that come twice.
-    :param prompt: told apart by its number, but for twins, which share one.
+    :param group: task group of the DAG. ``combined``: one task submits and waits, another downloads;
+        ``chain``: submit, sensor, download. ``duplicate_combined`` and ``duplicate_chain`` do the same for
+        prompts that are requested twice.
+    :param prompt: unique by its number, except that two duplicates share one.
     """
 
     group: str
@@ -42,62 +77,61 @@ class Wanted:
     duration_seconds: int
 
 
-HANG: Final = "hang"
-"""The victim that is stopped and goes on later, in place of being killed."""
-
-HANG_SHARE: Final = 6
-"""Of so many kills each brings a hang along."""
-
-
 @dataclass(frozen=True)
 class Kill:
-    """One SIGKILL, or a hang: a task and its supervisor are stopped, and go on when others have taken over.
+    """A planned SIGKILL, or a hang: SIGSTOP, and SIGCONT when other processes have taken over.
 
-    :param victim: who; see ``victims``.
-    :param after: seconds since the kill before it.
-    :param moment: what to wait for then: ``task`` (a task runs), ``accepted`` (the API has just accepted a
-        generation) or ``fetching`` (a file is being fetched).
-    :param aim: seconds from that moment to the kill.
-    :param draw: 0 to 1; which of several possible victims it is.
-    :param hang: seconds until it goes on; 0 for a kill.
+    :param victim: an entry of ``VICTIMS``, or ``HANG``.
+    :param after: seconds since the kill before.
+    :param moment: event to wait for then: ``task`` (a task is running), ``accepted`` (the API has just
+        accepted a generation) or ``fetching`` (a file is being downloaded).
+    :param delay: seconds from that moment to the kill.
+    :param choice: selects among several possible victims; 0 <= choice < 1.
+    :param hang: seconds of the hang; 0 for a kill.
     """
 
     victim: str
     after: float
     moment: str
-    aim: float
-    draw: float
+    delay: float
+    choice: float
     hang: float = 0.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A campaign, whole and reproducible."""
+    """A reproducible campaign.
+
+    :param emulator: options of the emulator.
+    """
 
     seed: int
-    wanted: tuple[Wanted, ...]
+    requests: tuple[VideoRequest, ...]
     faults: tuple[dict[str, Any], ...]
     kills: tuple[Kill, ...]
     emulator: dict[str, str | float]
 
-    def wave(self, number: int) -> tuple[Wanted, ...]:
-        """Give what the DAG run of this number, from 1, is to make.
+    def wave(self, number: int) -> tuple[VideoRequest, ...]:
+        """Return the requests of a DAG run.
 
-        Each wants other prompts. Only the tasks of one run know of each other, and of two runs that want the
-        same within a minute or two one may take a video of the other's for one whose answer was lost.
+        The prompts differ from run to run. Only the tasks of one run know each other's claims: if two runs
+        requested the same within a minute or two, one could adopt a generation of the other.
+
+        :param number: number of the run, from 1.
         """
         if number == 1:
-            return self.wanted
-        return tuple(replace(each, prompt=f"Take {number}, {each.prompt}") for each in self.wanted)
+            return self.requests
+        return tuple(replace(each, prompt=f"Take {number}, {each.prompt}") for each in self.requests)
 
 
-def make_plan(seed: int, generations: int, kills: int, victims: Sequence[tuple[str, int]]) -> Plan:
-    """Draw everything from the seed.
+def make_plan(mode: str, seed: int, generations: int, kills: int) -> Plan:
+    """Draw a plan from a seed.
 
-    :param victims: who can be killed, and how often in relation to the others.
+    :param mode: ``embedded`` or ``distributed``.
     """
-    wanted = tuple(_wanted(random.Random(f"{seed}/wanted"), generations))
-    faults = _faults(random.Random(f"{seed}/faults"), wanted)
+    requests = tuple(_requests(random.Random(f"{seed}/wanted"), generations))
+    faults = tuple(_faults(random.Random(f"{seed}/faults"), requests))
+    planned_kills = tuple(_kills(random.Random(f"{seed}/kills"), kills, VICTIMS[mode]))
     draws = random.Random(f"{seed}/world")
     emulator: dict[str, str | float] = {
         "seed": seed,
@@ -110,34 +144,33 @@ def make_plan(seed: int, generations: int, kills: int, victims: Sequence[tuple[s
         "history_lag_seconds": round(draws.uniform(2, 8), 1),
         "history_order": draws.choice(("newest", "oldest", "shuffled")),
     }
-    return Plan(
-        seed, wanted, tuple(faults), tuple(_kills(random.Random(f"{seed}/kills"), kills, victims)), emulator
-    )
+    return Plan(seed, requests, faults, planned_kills, emulator)
 
 
-def _wanted(draws: random.Random, generations: int) -> Iterator[Wanted]:
-    twins = 2 * (generations // (2 * TWIN_SHARE)) or (2 if generations > 1 else 0)
-    groups = ["chain" if number % CHAIN_SHARE == 0 else "whole" for number in range(1, generations + 1)]
+def _requests(draws: random.Random, generations: int) -> Iterator[VideoRequest]:
+    duplicates = 2 * (generations // (2 * DUPLICATE_INTERVAL)) or (2 if generations > 1 else 0)
+    groups = ["chain" if number % CHAIN_INTERVAL == 0 else "combined" for number in range(1, generations + 1)]
     draws.shuffle(groups)
     for number, group in enumerate(groups):
-        if number < twins:  # the same in everything, or they are no twins
+        if number < duplicates:  # the same duration too, so that the requests are equal
             pair = number // 2
-            yield Wanted(f"twin_{group}", f"Twins {pair:02d}: {SCENES[pair % len(SCENES)]}", 8)
+            prompt = f"Duplicate {pair:02d}: {SCENES[pair % len(SCENES)]}"
+            yield VideoRequest(f"duplicate_{group}", prompt, 8)
         else:
-            scene = SCENES[number % len(SCENES)]
-            yield Wanted(group, f"Video {number:02d}: {scene}", draws.choice((5, 6, 8)))
+            prompt = f"Video {number:02d}: {SCENES[number % len(SCENES)]}"
+            yield VideoRequest(group, prompt, draws.choice((5, 6, 8)))
 
 
-TOO_MANY: Final = {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "2"}}
+_RATE_LIMITED: Final = {"kind": "status", "status": 429, "headers": {"X-RateLimit-Retry-After": "2"}}
 
-# What can happen to one generation's requests; each is dealt out like cards, so that every kind comes up.
+# Faults by endpoint. Each generation gets the next of a shuffled deck, so that every kind occurs.
 _SUBMIT: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "accept_then_disconnect"},
     {"kind": "accept_then_status", "status": 502},
     {"kind": "stall", "seconds": 4.0, "bytes": 5},
     {"kind": "disconnect_before"},
     {"kind": "accept_then_disconnect"},
-    TOO_MANY,
+    _RATE_LIMITED,
     {"kind": "truncate"},
     {"kind": "accept_then_status", "status": 500},
     {"kind": "delay", "seconds": 3.0},
@@ -149,7 +182,7 @@ _STATUS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "status", "status": 500},
     {"kind": "disconnect_before"},
     {"kind": "garbage"},
-    TOO_MANY,
+    _RATE_LIMITED,
     {"kind": "truncate"},
     {"kind": "html_instead"},
     {"kind": "delay", "seconds": 2.0},
@@ -159,7 +192,7 @@ _LINKS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "status", "status": 503},
     {"kind": "garbage"},
     {"kind": "disconnect_before"},
-    TOO_MANY,
+    _RATE_LIMITED,
 )
 _FILE: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "truncate"},
@@ -177,33 +210,39 @@ _HISTORY: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "status", "status": 500},
     {"kind": "garbage"},
     {"kind": "disconnect_before"},
-    TOO_MANY,
+    _RATE_LIMITED,
     {"kind": "truncate"},
     {"kind": "delay", "seconds": 2.0},
 )
-FAILED_SHARE: Final = 5
-"""Of so many generations that a task waits for one fails at the vendor, and is refunded."""
 
 
-def _faults(draws: random.Random, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
-    submits, statuses, links, files = (_deal(draws, cards) for cards in (_SUBMIT, _STATUS, _LINKS, _FILE))
+def fault_name(fault: Mapping[str, Any]) -> str:
+    """Return the kind, status and endpoint of a fault, such as ``status 503 at file``."""
+    status = f" {fault['status']}" if fault.get("status") else ""
+    endpoint = "submit" if fault["endpoint"] in ("text-to-video", "any") else fault["endpoint"]
+    return f"{fault['kind']}{status} at {endpoint}"
+
+
+def _faults(draws: random.Random, requests: Sequence[VideoRequest]) -> list[dict[str, Any]]:
+    submits, statuses, links, files = (_deal(draws, deck) for deck in (_SUBMIT, _STATUS, _LINKS, _FILE))
     faults: list[dict[str, Any]] = []
-    # only where the same task can want it anew; what is merely submitted is then for a person to clear
-    chained = {each.prompt for each in wanted if "chain" in each.group}
-    failing = [number for number, each in enumerate(wanted) if each.prompt not in chained][1::FAILED_SHARE]
-    for number, each in enumerate(wanted):
-        mine = {"prompt_contains": each.prompt}
-        if draws.random() < 0.75:  # noqa: PLR2004 - the others go well at first
-            faults.append({**next(submits), "endpoint": "text-to-video", **mine})
+    # Generations fail only where the same task can submit again; else a person would have to clear the task.
+    chained = {each.prompt for each in requests if "chain" in each.group}
+    retryable = [number for number, each in enumerate(requests) if each.prompt not in chained]
+    failing = retryable[1::FAILURE_INTERVAL]
+    for number, each in enumerate(requests):
+        match = {"prompt_contains": each.prompt}
+        if draws.random() < 0.75:  # noqa: PLR2004 - the others are accepted at first
+            faults.append({**next(submits), "endpoint": "text-to-video", **match})
         if number in failing:
-            faults.append({"kind": "fail_generation", **mine})
-        faults.append({**next(statuses), "endpoint": "status", **mine, "times": draws.randint(1, 2)})
-        if draws.random() < 0.5:  # noqa: PLR2004 - likewise
-            faults.append({**next(links), "endpoint": "download", **mine})
-        faults.append({**next(files), "endpoint": "file", **mine, "times": draws.randint(1, 2)})
-    for card in _HISTORY:
-        count = max(1, len(wanted) // 10)
-        faults.append({**card, "endpoint": "history", "skip": draws.randint(0, 5), "times": count})
+            faults.append({"kind": "fail_generation", **match})
+        faults.append({**next(statuses), "endpoint": "status", **match, "times": draws.randint(1, 2)})
+        if draws.random() < 0.5:  # noqa: PLR2004 - the others get their links at first
+            faults.append({**next(links), "endpoint": "download", **match})
+        faults.append({**next(files), "endpoint": "file", **match, "times": draws.randint(1, 2)})
+    for fault in _HISTORY:
+        count = max(1, len(requests) // 10)
+        faults.append({**fault, "endpoint": "history", "skip": draws.randint(0, 5), "times": count})
     return faults
 
 
@@ -211,11 +250,11 @@ _MOMENTS: Final = ("task", "accepted", "task", "fetching")
 
 
 def _kills(draws: random.Random, count: int, victims: Sequence[tuple[str, int]]) -> Iterator[Kill]:
-    who = _deal(draws, [name for name, share in victims for _ in range(share)])
+    names = _deal(draws, [name for name, weight in victims for _ in range(weight)])
     moments = _deal(draws, _MOMENTS)
     for number in range(count):
-        yield _kill(draws, next(who), next(moments))
-        if number % HANG_SHARE == 1:
+        yield _kill(draws, next(names), next(moments))
+        if number % HANG_INTERVAL == 1:
             yield replace(_kill(draws, HANG, next(moments)), hang=round(draws.uniform(25, 45), 1))
 
 
@@ -224,14 +263,14 @@ def _kill(draws: random.Random, victim: str, moment: str) -> Kill:
         victim=victim,
         after=round(draws.uniform(0.3, 4.0), 2),
         moment=moment,
-        aim=round(draws.uniform(0.0, 2.5 if moment == "task" else 0.4), 3),
-        draw=draws.random(),
+        delay=round(draws.uniform(0.0, 2.5 if moment == "task" else 0.4), 3),
+        choice=draws.random(),
     )
 
 
-def _deal(draws: random.Random, cards: Sequence[T]) -> Iterator[T]:
-    """Yield the cards in a random order, and again, without end: none comes up seldom."""
+def _deal(draws: random.Random, deck: Sequence[T]) -> Iterator[T]:
+    """Yield the deck in random order, again and again, so that no card is rare."""
     while True:
-        pack = list(cards)
-        draws.shuffle(pack)
-        yield from pack
+        cards = list(deck)
+        draws.shuffle(cards)
+        yield from cards

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of our own: on free ports, in a temporary folder, gone when the campaign is over."""
+"""PostgreSQL and Redis for one campaign: on free ports, with their files in a temporary folder."""
 
 from __future__ import annotations
 
@@ -10,183 +10,181 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from testbed.processes import end_process, log_tail
 
-INSTALL: Final = "on Debian and Ubuntu: apt-get install redis-server postgresql"
-REDIS: Final = ("redis-server", "redis-cli")
-POSTGRES: Final = ("initdb", "postgres", "psql", "createdb")
-PLACES: Final = (
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INSTALL_HINT: Final = "on Debian and Ubuntu: apt-get install redis-server postgresql"
+REDIS_PROGRAMS: Final = ("redis-server", "redis-cli")
+POSTGRES_PROGRAMS: Final = ("initdb", "postgres", "psql", "createdb")
+
+POSTGRES_FOLDERS: Final = (
     "usr/lib/postgresql/*/bin",  # Debian
     "usr/pgsql-*/bin",  # Red Hat
     "opt/homebrew/opt/postgresql@*/bin",
 )
-"""Where programs of PostgreSQL lie that are not on the ``PATH``."""
+"""Folders of PostgreSQL's programs where they are not on the ``PATH``."""
 
-UNPRIVILEGED: Final = ("postgres", "nobody")
-"""Whom PostgreSQL runs as when we are root, which it refuses."""
+POSTGRES_USERS: Final = ("postgres", "nobody")
+"""Users to run PostgreSQL when this process is root, as which it refuses to run."""
 
-START: Final = 120.0
-"""Seconds a server gets to start."""
+START_TIMEOUT: Final = 120.0
+"""Seconds in which a server must be ready."""
 
 
 class MissingServerError(Exception):
-    """A server that the distributed campaign needs is not installed."""
+    """A server that the distributed campaign needs and that is not installed."""
 
 
 class ServerDidNotStartError(Exception):
-    """A server ended early or did not answer; the message carries what it said."""
+    """A server that ended or was not ready in time; the message has the end of its log."""
 
 
 def find_program(name: str) -> str:
-    """Give the path of a program, which need not be on the ``PATH``.
+    """Return the path of a program, which need not be on the ``PATH``.
 
-    :raises MissingServerError: it is not installed.
+    :raises MissingServerError: the program is not installed.
     """
     found = shutil.which(name)
-    for pattern in PLACES:
+    for pattern in POSTGRES_FOLDERS:
         for path in sorted(Path("/").glob(f"{pattern}/{name}"), reverse=True):
             found = found or str(path)
     if found is None:
-        raise MissingServerError(f"{name} is needed and not installed ({INSTALL})")
+        raise MissingServerError(
+            f"{name} is not installed; the distributed campaign needs it ({INSTALL_HINT})"
+        )
     return found
 
 
 def check_installed() -> None:
-    """Raise before anything is started, rather than after minutes."""
-    for name in (*REDIS, *POSTGRES):
+    """Check that all programs are installed.
+
+    :raises MissingServerError: a program is not installed.
+    """
+    for name in (*REDIS_PROGRAMS, *POSTGRES_PROGRAMS):
         find_program(name)
 
 
-class Redis:
-    """A Redis that keeps nothing.
+class Server:
+    """A server process, ready when its constructor returns.
 
-    :param folder: where its log goes.
-    :param port: a free one.
+    :param command: command that runs the server in the foreground.
+    :param probe: command that succeeds once the server is ready.
+    :param folder: working directory of the server.
+    :param log: receives the server's output.
+    :param user: user to run as; by default the current one.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        program, client = (find_program(name) for name in REDIS)
-        self.url = f"redis://127.0.0.1:{port}/0"
-        words = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._log = (folder / "redis.log").open("wb")
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        probe: Sequence[str],
+        folder: Path,
+        log: Path,
+        user: str | None = None,
+    ) -> None:
+        self._log = log.open("wb")
         self._process = subprocess.Popen(
-            words,
+            command,
             cwd=folder,
+            user=user,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
         )
-        ping = [client, "-h", "127.0.0.1", "-p", str(port), "ping"]
-        _until("Redis", folder / "redis.log", self._process, lambda: _succeeds(ping))
+        deadline = time.monotonic() + START_TIMEOUT
+        while not _succeeds(probe):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise ServerDidNotStartError(f"{Path(command[0]).name}: {log_tail(log)}")
+            time.sleep(0.1)
 
     def stop(self) -> None:
-        """End it."""
-        _end(self._process)
+        """End the server."""
+        end_process(self._process)
         self._log.close()
 
 
-class Postgres:
-    """A PostgreSQL with one database, ``airflow``, for one user who needs no password on loopback.
+class Redis(Server):
+    """A Redis server without persistence.
 
-    :param folder: a folder of its own; its files go to it.
-    :param port: a free one.
+    :param logs: folder for its log.
+    :param port: a free port.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        initdb, postgres, psql, createdb = (find_program(name) for name in POSTGRES)
-        self._user = _unprivileged()
+    def __init__(self, logs: Path, port: int) -> None:
+        program, client = (find_program(name) for name in REDIS_PROGRAMS)
+        self.url = f"redis://127.0.0.1:{port}/0"
+        super().__init__(
+            [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            probe=[client, "-h", "127.0.0.1", "-p", str(port), "ping"],
+            folder=logs,
+            log=logs / "redis.log",
+        )
+
+
+class Postgres(Server):
+    """A PostgreSQL server with a database ``airflow`` for a user ``airflow`` without a password.
+
+    :param folder: folder for its files, which is created.
+    :param logs: folder for its log.
+    :param port: a free port.
+    """
+
+    def __init__(self, folder: Path, logs: Path, port: int) -> None:
+        initdb, postgres, psql, createdb = (find_program(name) for name in POSTGRES_PROGRAMS)
+        user = _unprivileged_user()
         folder.mkdir()
-        if self._user:
-            shutil.chown(folder, self._user)
-        data = folder / "data"
+        if user:
+            shutil.chown(folder, user)
+        data = str(folder / "data")
         self.url = f"postgresql+psycopg2://airflow@127.0.0.1:{port}/airflow"
-        made = subprocess.run(
-            [
-                initdb,
-                "-D",
-                str(data),
-                "-U",
-                "airflow",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-sync",
-                "--locale=C",
-            ],
+        created = subprocess.run(
+            [initdb, "-D", data, "-U", "airflow", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"],
             cwd="/",
-            user=self._user,
+            user=user,
             capture_output=True,
             text=True,
             check=False,
             env=os.environ | {"HOME": str(folder)},
         )
-        if made.returncode:
-            raise ServerDidNotStartError(f"initdb: {made.stdout}{made.stderr}")
-        # Its own crash is not what we test; what dies is Airflow.
+        if created.returncode:
+            raise ServerDidNotStartError(f"initdb: {created.stdout}{created.stderr}")
         options = {
-            "fsync": "off",
+            "fsync": "off",  # PostgreSQL is not killed, so its data need not survive a crash
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": "200",
         }
-        words = [postgres, "-D", str(data), "-p", str(port)]
-        words += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        self._log = (folder / "postgres.log").open("wb")
-        self._process = subprocess.Popen(
-            words,
-            cwd="/",
-            user=self._user,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
+        settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        address = ["-h", "127.0.0.1", "-p", str(port), "-U", "airflow"]
+        super().__init__(
+            [postgres, "-D", data, "-p", str(port), *settings],
+            probe=[psql, *address, "-d", "postgres", "-c", "SELECT 1"],
+            folder=Path("/"),
+            log=logs / "postgres.log",
+            user=user,
         )
-        where = ["-h", "127.0.0.1", "-p", str(port), "-U", "airflow"]
-        ask = [psql, *where, "-d", "postgres", "-c", "SELECT 1"]
-        _until("PostgreSQL", folder / "postgres.log", self._process, lambda: _succeeds(ask))
-        subprocess.run([createdb, *where, "airflow"], check=True, stdin=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        """End it."""
-        _end(self._process)
-        self._log.close()
+        subprocess.run([createdb, *address, "airflow"], check=True, stdin=subprocess.DEVNULL)
 
 
-def _unprivileged() -> str | None:
-    """Name whom to run as instead of root; ``None`` when we are somebody else anyway."""
+def _unprivileged_user() -> str | None:
+    """Return the user to run PostgreSQL as instead of root; ``None`` if this process is not root."""
     if os.geteuid() != 0:
         return None
-    for name in UNPRIVILEGED:
+    for name in POSTGRES_USERS:
         try:
             pwd.getpwnam(name)
         except KeyError:
             continue
         return name
     raise MissingServerError(
-        f"PostgreSQL does not run as root, and there is no user {' or '.join(UNPRIVILEGED)}"
+        f"PostgreSQL does not run as root, and there is no user {' or '.join(POSTGRES_USERS)} to run it as"
     )
 
 
-def _succeeds(words: Sequence[str]) -> bool:
-    return subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
-
-
-def _until(name: str, log: Path, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            _end(process)
-            raise ServerDidNotStartError(f"{name}: {log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.1)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _succeeds(command: Sequence[str]) -> bool:
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""What ledger, DAG run and observer say together: paid once, stored whole, never seen broken. Pure."""
+"""Verdict on a campaign: paid once, stored whole, never visible broken. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 COMPLETED: Final = "completed"
 
 
 class Content(NamedTuple):
-    """What a file is made of."""
+    """Size and hash of a file."""
 
     size: int
     sha256: str
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """A generation that the API has accepted, as its ledger says.
+class LedgerEntry:
+    """A generation that the API accepted, as its ledger has it.
 
-    :param id: its id.
-    :param prompt: what was asked for.
-    :param status: ``completed``, ``failed``, or what it is still.
-    :param charged: credits taken.
-    :param refunded: credits given back.
+    :param status: ``completed``, ``failed``, or a status of a generation in progress.
+    :param charged: credits charged.
+    :param refunded: credits refunded.
     """
 
     id: str
@@ -38,17 +37,17 @@ class Accepted:
 
     @property
     def paid(self) -> bool:
-        """Whether somebody has paid for it in the end."""
+        """Whether it cost credits after refunds."""
         return self.charged > self.refunded
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A file as it was once seen under its name.
+class Observation:
+    """A change of a visible file at the destination.
 
-    :param at: Unix seconds.
-    :param name: below the destination.
-    :param content: ``None`` when it was there before and is gone.
+    :param at: Unix time in seconds.
+    :param name: path below the destination.
+    :param content: the new content; ``None`` if the file has disappeared.
     """
 
     at: float
@@ -57,13 +56,13 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """What a download task returned at its end.
+class Delivery:
+    """A video that a download task returned.
 
-    :param prompt: of the video that was wanted.
-    :param generation_id: which generation it says it has stored.
-    :param name: under which name.
-    :param content: what it says it has stored.
+    :param prompt: prompt that the task was for.
+    :param generation_id: generation that the task says it stored.
+    :param name: file name that the task says it stored.
+    :param content: content that the task says it stored.
     """
 
     prompt: str
@@ -73,27 +72,27 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that is known at the end of a campaign.
+class Evidence:
+    """Evidence that a campaign leaves.
 
-    :param wanted: prompts, each as often as it was wanted.
-    :param accepted: the ledger.
-    :param delivered: what the DAG run's download tasks returned.
-    :param sightings: what the observer saw, in order.
-    :param looks: how often it looked.
-    :param truth: the files as the API serves them when nothing goes wrong, by name.
-    :param run_state: of the DAG run; ``success`` when all went to its end.
-    :param kills_planned: how many were to be.
-    :param kills: how many there were, by victim.
+    :param requested: prompts, repeated for duplicates.
+    :param ledger: generations that the API accepted.
+    :param deliveries: results of the download tasks.
+    :param observations: changes that the observer saw, in order.
+    :param scans: number of scans that the observer made.
+    :param expected_files: the files by name, as the API serves them without faults.
+    :param run_state: ``success``, or the state of the DAG run that did not succeed.
+    :param kills_planned: number of planned kills.
+    :param kills: number of kills carried out, by victim.
     :param key_leaks: requests to the file host that carried the API key.
     """
 
-    wanted: Sequence[str]
-    accepted: Sequence[Accepted]
-    delivered: Sequence[Delivered]
-    sightings: Sequence[Sighting]
-    looks: int
-    truth: Mapping[str, Content]
+    requested: Sequence[str]
+    ledger: Sequence[LedgerEntry]
+    deliveries: Sequence[Delivery]
+    observations: Sequence[Observation]
+    scans: int
+    expected_files: Mapping[str, Content]
     run_state: str
     kills_planned: int
     kills: Mapping[str, int] = field(default_factory=dict)
@@ -102,122 +101,180 @@ class Facts:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The counts, and every breach of the promise in words.
+    """Counts of a campaign, and a sentence for each breach.
 
-    :param doubled: what was paid for beyond what was wanted.
-    :param lost: paid for, but not stored whole at the end, or delivered to nobody.
-    :param broken: looks at which a visible file was not what the API serves.
-    :param trouble: what keeps the campaign from proving anything.
+    :param requested: number of requested videos.
+    :param accepted: number of generations that the API accepted.
+    :param charged: credits charged.
+    :param refunded: credits refunded.
+    :param stored: paid generations that are stored whole.
+    :param double_charges: generations paid for beyond what was requested.
+    :param lost_videos: generations paid for, but not stored whole at the end or not delivered.
+    :param broken_objects: observations of a file that is not what the API serves.
+    :param problems: reasons why the campaign proves nothing.
     """
 
-    wanted: int
+    requested: int
     accepted: int
     charged: int
     refunded: int
     stored: int
-    doubled: tuple[str, ...]
-    lost: tuple[str, ...]
-    broken: tuple[str, ...]
-    trouble: tuple[str, ...]
+    double_charges: tuple[str, ...]
+    lost_videos: tuple[str, ...]
+    broken_objects: tuple[str, ...]
+    problems: tuple[str, ...]
 
     @property
-    def kept(self) -> bool:
-        """Whether the promise was kept, and put to the test."""
-        return not (self.doubled or self.lost or self.broken or self.trouble)
+    def passed(self) -> bool:
+        """Whether there is neither a breach nor a problem."""
+        return not (self.double_charges or self.lost_videos or self.broken_objects or self.problems)
 
 
-def judge(facts: Facts) -> Verdict:
-    """Weigh the facts."""
-    paid = [each for each in facts.accepted if each.paid]
-    at_the_end = {sighting.name: sighting.content for sighting in facts.sightings}
-    names = _names(facts.truth)
-    whole = [each for each in paid if _is_whole(names.get(each.id, ()), at_the_end, facts.truth)]
+@dataclass
+class KillCounts:
+    """Numbers of kills, hangs and restarts that were carried out.
+
+    :param kills: SIGKILLs by victim.
+    :param moments: kills and hangs by the event that they waited for.
+    :param hangs: number of hangs.
+    :param restarts: restarts by component; also of components that ended by themselves.
+    :param stuck_schedulers: restarts of a scheduler whose executor had lost a task.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    moments: Counter[str] = field(default_factory=Counter)
+    hangs: int = 0
+    restarts: Counter[str] = field(default_factory=Counter)
+    stuck_schedulers: int = 0
+
+
+@dataclass
+class Outcome:
+    """Verdict on a campaign, and the numbers of its report.
+
+    :param faults: faults that met a request, by name.
+    :param reused: paid generations that a later attempt reused, by the way it found them.
+    :param attempts: attempts of all tasks together.
+    :param scans: scans of the destination.
+    :param seconds: duration from the start of the first process.
+    :param logs: folder of the logs, kept only for a failed campaign.
+    """
+
+    verdict: Verdict
+    killed: KillCounts
+    faults: Counter[str]
+    reused: Counter[str]
+    attempts: int
+    scans: int
+    seconds: float
+    logs: Path | None = None
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Return the verdict on the evidence."""
+    paid = [entry for entry in evidence.ledger if entry.paid]
+    final_files = {each.name: each.content for each in evidence.observations}
+    names = _names_by_generation(evidence.expected_files)
+    whole = [
+        entry for entry in paid if _is_whole(names.get(entry.id, ()), final_files, evidence.expected_files)
+    ]
     return Verdict(
-        wanted=len(facts.wanted),
-        accepted=len(facts.accepted),
-        charged=sum(each.charged for each in facts.accepted),
-        refunded=sum(each.refunded for each in facts.accepted),
+        requested=len(evidence.requested),
+        accepted=len(evidence.ledger),
+        charged=sum(entry.charged for entry in evidence.ledger),
+        refunded=sum(entry.refunded for entry in evidence.ledger),
         stored=len(whole),
-        doubled=tuple(_doubled(facts.wanted, paid)),
-        lost=tuple(_lost(facts, paid, {each.id for each in whole})),
-        broken=tuple(_broken(facts.sightings, facts.truth)),
-        trouble=tuple(_trouble(facts, at_the_end)),
+        double_charges=tuple(_double_charges(evidence.requested, paid)),
+        lost_videos=tuple(_lost_videos(evidence, paid, {entry.id for entry in whole})),
+        broken_objects=tuple(_broken_objects(evidence.observations, evidence.expected_files)),
+        problems=tuple(_problems(evidence, final_files)),
     )
 
 
-def _names(truth: Iterable[str]) -> dict[str, list[str]]:
-    """Give the files of each generation: ``{generation_id}_{index}.mp4``."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for name in truth:
-        names[name.rsplit("_", 1)[0]].append(name)
-    return names
+def _names_by_generation(names: Iterable[str]) -> dict[str, list[str]]:
+    """Group file names, ``{generation_id}_{index}.mp4``, by generation."""
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        grouped[name.rsplit("_", 1)[0]].append(name)
+    return grouped
 
 
 def _is_whole(
-    names: Sequence[str], at_the_end: Mapping[str, Content | None], truth: Mapping[str, Content]
+    names: Sequence[str], final_files: Mapping[str, Content | None], expected: Mapping[str, Content]
 ) -> bool:
-    return bool(names) and all(at_the_end.get(name) == truth[name] for name in names)
+    return bool(names) and all(final_files.get(name) == expected[name] for name in names)
 
 
-def _doubled(wanted: Sequence[str], paid: Sequence[Accepted]) -> Iterable[str]:
-    count = Counter(wanted)
+def _double_charges(requested: Sequence[str], paid: Sequence[LedgerEntry]) -> Iterable[str]:
+    count = Counter(requested)
     by_prompt: dict[str, list[str]] = defaultdict(list)
-    for each in paid:
-        by_prompt[each.prompt].append(each.id)
+    for entry in paid:
+        by_prompt[entry.prompt].append(entry.id)
     for prompt, ids in by_prompt.items():
-        for extra in range(len(ids) - count[prompt]):
-            yield f"{prompt!r}: wanted {count[prompt]}, paid {', '.join(ids)}: {extra + 1} too many"
+        extra = len(ids) - count[prompt]
+        for number in range(1, extra + 1):
+            yield (
+                f"{prompt!r}: {count[prompt]} requested, {len(ids)} paid for ({', '.join(ids)});"
+                f" extra charge {number} of {extra}"
+            )
 
 
-def _lost(facts: Facts, paid: Sequence[Accepted], whole: set[str]) -> Iterable[str]:
-    holders = Counter(each.generation_id for each in facts.delivered)
-    for each in paid:
-        if each.id not in whole:
-            yield f"{each.id} ({each.prompt!r}, {each.status}) was paid for and is not stored whole"
-        elif not holders[each.id]:
-            yield f"{each.id} ({each.prompt!r}) is stored, but no task delivered it"
-    for generation_id, count in holders.items():
+def _lost_videos(evidence: Evidence, paid: Sequence[LedgerEntry], whole: set[str]) -> Iterable[str]:
+    deliveries = Counter(each.generation_id for each in evidence.deliveries)
+    for entry in paid:
+        if entry.id not in whole:
+            yield f"{entry.id} ({entry.prompt!r}, {entry.status}) was paid for and is not stored whole"
+        elif not deliveries[entry.id]:
+            yield f"{entry.id} ({entry.prompt!r}) is stored, but no task delivered it"
+    for generation_id, count in deliveries.items():
         if count > 1:
-            yield f"{generation_id} was delivered to {count} tasks, of which each wanted its own"
+            yield f"{generation_id} was delivered to {count} tasks, each of which requested its own"
 
 
-def _broken(sightings: Sequence[Sighting], truth: Mapping[str, Content]) -> Iterable[str]:
-    for sighting in sightings:
-        right = truth.get(sighting.name)
-        if sighting.content is None:
-            yield f"{sighting.name} vanished at {sighting.at:.3f}"
-        elif right is None:
-            yield f"{sighting.name} is no file of a completed generation"
-        elif sighting.content != right:
-            seen = f"{sighting.content.size} bytes, {sighting.content.sha256:.12}"
-            yield f"{sighting.name} at {sighting.at:.3f}: {seen}, not {right.size} bytes, {right.sha256:.12}"
+def _broken_objects(
+    observations: Sequence[Observation], expected_files: Mapping[str, Content]
+) -> Iterable[str]:
+    for each in observations:
+        expected = expected_files.get(each.name)
+        if each.content is None:
+            yield f"{each.name} disappeared at {each.at:.3f}"
+        elif expected is None:
+            yield f"{each.name} belongs to no completed generation"
+        elif each.content != expected:
+            yield (
+                f"{each.name} at {each.at:.3f}: {each.content.size} bytes, {each.content.sha256:.12};"
+                f" expected {expected.size} bytes, {expected.sha256:.12}"
+            )
 
 
-def _trouble(facts: Facts, at_the_end: Mapping[str, Content | None]) -> Iterable[str]:
-    if facts.run_state != "success":
-        yield f"the DAG run did not succeed: {facts.run_state}"
-    missing = Counter(facts.wanted) - Counter(each.prompt for each in facts.delivered)
+def _problems(evidence: Evidence, final_files: Mapping[str, Content | None]) -> Iterable[str]:
+    if evidence.run_state != "success":
+        yield f"the DAG run did not succeed: {evidence.run_state}"
+    missing = Counter(evidence.requested) - Counter(each.prompt for each in evidence.deliveries)
     for prompt, count in missing.items():
-        yield f"{prompt!r}: wanted, but {count} not delivered"
-    for each in facts.delivered:
-        if facts.truth.get(each.name) != each.content or at_the_end.get(each.name) != each.content:
-            yield f"{each.name}: its task returned {each.content.size} bytes, which is not what is stored"
-    known = {each.id: each for each in facts.accepted}
-    for each in facts.delivered:
-        if each.generation_id not in known or known[each.generation_id].prompt != each.prompt:
-            yield f"{each.generation_id} was delivered for {each.prompt!r}, which it does not show"
-    if not facts.looks:
-        yield "the observer never looked"
-    done = sum(facts.kills.values())
-    if done < facts.kills_planned:
-        yield f"only {done} of {facts.kills_planned} kills were done before the campaign was over"
-    if facts.key_leaks:
-        yield f"the file host was sent the API key {facts.key_leaks} times"
+        yield f"{prompt!r}: {count} requested but not delivered"
+    for each in evidence.deliveries:
+        if (
+            evidence.expected_files.get(each.name) != each.content
+            or final_files.get(each.name) != each.content
+        ):
+            yield f"{each.name}: the task returned {each.content.size} bytes, which is not what is stored"
+    prompts = {entry.id: entry.prompt for entry in evidence.ledger}
+    for each in evidence.deliveries:
+        if prompts.get(each.generation_id) != each.prompt:
+            yield f"{each.generation_id} was delivered for {each.prompt!r}, which is not its prompt"
+    if not evidence.scans:
+        yield "the observer made no scan of the destination"
+    done = sum(evidence.kills.values())
+    if done < evidence.kills_planned:
+        yield f"only {done} of {evidence.kills_planned} kills were carried out before the campaign ended"
+    if evidence.key_leaks:
+        yield f"{evidence.key_leaks} requests to the file host carried the API key"
 
 
-def read_accepted(ledger: Mapping[str, Any]) -> list[Accepted]:
-    """Read the emulator's ledger."""
+def read_ledger(ledger: Mapping[str, Any]) -> list[LedgerEntry]:
+    """Parse the generations of the emulator's ledger."""
     return [
-        Accepted(task["id"], task["prompt"], task["status"], task["charged"], task["refunded"])
+        LedgerEntry(task["id"], task["prompt"], task["status"], task["charged"], task["refunded"])
         for task in ledger["tasks"]
     ]

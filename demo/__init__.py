@@ -1,3 +1,3 @@
-"""What `make demo`, `make ui` and the end-to-end tests run: a private Airflow and the example DAGs."""
+"""`make demo` and `make ui`: the example DAGs on a private Airflow."""
 
 from __future__ import annotations

@@ -1,43 +1,52 @@
-"""The few calls of Airflow's REST API that the demo and the end-to-end tests need."""
+"""Client of Airflow's REST API."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-FINISHED: Final = frozenset({"success", "failed"})
+FINISHED_STATES: Final = frozenset({"success", "failed"})
+"""States of a DAG run that has ended."""
 
-READS_AGAIN: Final = 5
-"""Times that a question is asked again after a 5xx: one of Airflow's own writers may hold its SQLite file."""
+COMPONENTS_WITH_HEALTH: Final = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
+RETRIES: Final = 5
+"""Retries of a call after a 5xx: another process of Airflow may hold the lock of its SQLite file."""
 
-class NotReadyError(Exception):
-    """Airflow was used before it was healthy."""
+PAGE_SIZE: Final = 100
 
 
 class AirflowApiError(Exception):
-    """The REST API refused a call."""
+    """A call that the REST API refused.
 
+    :param status: HTTP status of the response.
+    """
 
-class RunTimeoutError(Exception):
-    """A DAG run did not end in time."""
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AirflowApi:
-    """A signed-in client for ``/api/v2``.
+    """Client of ``/api/v2`` that signs in by itself.
 
-    :param url: where the API server answers.
+    :param url: base URL of the API server.
     :param user: user name of the simple auth manager.
-    :param password: that user's password.
+    :param password: password of that user.
+    :param sleep: pauses for so many seconds before a call is repeated.
     """
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    def __init__(
+        self, url: str, user: str, password: str, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._login = {"username": user, "password": password}
+        self._sleep = sleep
         # Loopback never goes through a proxy, whatever the environment says.
         self._http = httpx.Client(base_url=url, timeout=180, trust_env=False)  # a busy machine is slow
 
@@ -45,48 +54,53 @@ class AirflowApi:
         """Close the connections."""
         self._http.close()
 
-    def healthy(self) -> bool:
-        """Say whether every component has reported to be well."""
+    def is_healthy(self) -> bool:
+        """Return whether all components report that they are healthy."""
         try:
-            answer = self._http.get("/api/v2/monitor/health")
+            response = self._http.get("/api/v2/monitor/health")
         except httpx.TransportError:
             return False
-        if answer.status_code != httpx.codes.OK:
+        if response.status_code != httpx.codes.OK:
             return False
-        parts = answer.json()
-        return all(
-            (parts.get(part) or {}).get("status") == "healthy"
-            for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")
-        )
+        health = response.json()
+        return all((health.get(name) or {}).get("status") == "healthy" for name in COMPONENTS_WITH_HEALTH)
 
-    def answers(self) -> bool:
-        """Say whether the API server answers, however the others are."""
+    def responds(self) -> bool:
+        """Return whether the API server responds, regardless of the other components."""
         try:
             return self._http.get("/api/v2/version").is_success
         except httpx.TransportError:
             return False
 
-    def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Make one call and give the parsed answer."""
+    def call(self, method: str, path: str, *, repeatable: bool | None = None, **kwargs: Any) -> Any:
+        """Make a call and return the parsed response.
+
+        :param path: below ``/api/v2/``.
+        :param repeatable: whether to repeat the call after a 5xx; by default only a GET.
+        :param kwargs: passed to ``httpx.Client.request``.
+        """
+        if repeatable is None:
+            repeatable = method == "GET"
         if "Authorization" not in self._http.headers:
             token = self._http.post("/auth/token", json=self._login)
             token.raise_for_status()
             self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        answer = self._http.request(method, f"/api/v2/{path}", **kwargs)
-        for _ in range(READS_AGAIN if method == "GET" else 0):
-            if not answer.is_server_error:
+        response = self._http.request(method, f"/api/v2/{path}", **kwargs)
+        for _ in range(RETRIES if repeatable else 0):
+            if not response.is_server_error:
                 break
-            time.sleep(1)
-            answer = self._http.request(method, f"/api/v2/{path}", **kwargs)
-        if answer.is_error:
-            raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
-        return answer.json()
+            self._sleep(1)
+            response = self._http.request(method, f"/api/v2/{path}", **kwargs)
+        if response.is_error:
+            status = response.status_code
+            raise AirflowApiError(f"{method} {path}: {status} {response.text[:500]}", status)
+        return response.json()
 
-    def set_pool(self, name: str, slots: int, *, include_deferred: bool) -> None:
+    def create_pool(self, name: str, slots: int, *, include_deferred: bool) -> None:
         """Create a pool."""
         self.call("POST", "pools", json={"name": name, "slots": slots, "include_deferred": include_deferred})
 
-    def add_connection(
+    def create_connection(
         self, connection_id: str, conn_type: str, *, host: str, password: str, port: int | None = None
     ) -> None:
         """Create a connection."""
@@ -94,31 +108,48 @@ class AirflowApi:
         self.call("POST", "connections", json=body | {"port": port})
 
     def dag_ids(self) -> set[str]:
-        """Name the DAGs that have been read so far."""
-        return {dag["dag_id"] for dag in self.call("GET", "dags", params={"limit": 100})["dags"]}
+        """Return the ids of the DAGs that the DAG processor has parsed so far."""
+        return {dag["dag_id"] for dag in self.call("GET", "dags", params={"limit": PAGE_SIZE})["dags"]}
 
     def import_errors(self) -> list[str]:
-        """Give what went wrong while DAG files were read."""
+        """Return the stack traces of DAG files that could not be parsed."""
         return [error["stack_trace"] for error in self.call("GET", "importErrors")["import_errors"]]
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run and give its id."""
-        body = {"logical_date": None, "conf": dict(conf or {})}
-        return str(self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+    def trigger(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
+    ) -> str:
+        """Start a DAG run, unless a run with this id exists already, and return the id.
+
+        The id is chosen here, so that the call can be repeated when its response is lost or an error.
+
+        :param run_id: random by default.
+        """
+        run_id = run_id or f"run_{uuid.uuid4().hex[:12]}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
+        try:
+            self.call("POST", f"dags/{dag_id}/dagRuns", json=body, repeatable=True)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """Give the state of a run."""
+        """Return the state of a DAG run."""
         return str(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Give the task instances of a run, mapped ones each by itself, as the API describes them."""
+        """Return all task instances of a DAG run as the API describes them, one entry per map index."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        found: list[dict[str, Any]] = self.call("GET", path, params={"limit": 100})["task_instances"]
-        return found
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", path, params={"limit": PAGE_SIZE, "offset": len(found)})
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
 
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1
     ) -> Any:
-        """Give the value that a task left under a key."""
+        """Return the XCom value of a task under a key."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.call("GET", path, params={"map_index": map_index, "stringify": False})["value"]

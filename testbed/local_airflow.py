@@ -1,17 +1,16 @@
 """A private Airflow on this machine: scheduler, DAG processor, triggerer and API server.
 
-Four processes of its own instead of ``airflow standalone``, which starts the same four, but finds them on
-the ``PATH``, mixes their output and cannot be told where each writes its log. Everything lives in one home
-folder: nothing of an Airflow that is already installed or running here is read, changed or disturbed.
+``airflow standalone`` starts the same four, but finds the program on the ``PATH`` and mixes the output of all
+components in one log. Here everything is in one home folder: an Airflow that is already installed or running
+on this machine is neither read nor changed.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,11 +18,12 @@ import time
 from base64 import urlsafe_b64encode
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import psutil
 
-from testbed.airflow_api import AirflowApi, NotReadyError
+from testbed.airflow_api import FINISHED_STATES, AirflowApi
+from testbed.processes import free_ports, log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,19 +37,30 @@ CHECKOUT: Final = Path(__file__).resolve().parent.parent
 EXAMPLE_DAGS: Final = CHECKOUT / "example_dags"
 POOL: Final = "veo3"
 
+START_TIMEOUT: Final = 400.0
+"""Seconds until all components must be healthy, and the DAG files parsed."""
 
-class AirflowDidNotStartError(Exception):
-    """A component ended early or did not become healthy in time; the message carries the end of its log."""
+
+class NotReadyError(Exception):
+    """The API of an Airflow that has not started yet."""
+
+
+class ComponentFailedError(Exception):
+    """A component that ended, or was not healthy in time; the message has the end of its log."""
+
+
+class RunTimeoutError(Exception):
+    """A DAG run that did not end before the timeout."""
 
 
 class LocalAirflow:
-    """Start Airflow on entry, end every process of it on exit.
+    """Context manager that runs Airflow, and ends all of its processes.
 
-    :param env: environment for all components, and thereby for the tasks: connections, ``VEO3_…`` and so on.
-    :param dags_folder: where the DAG files lie.
-    :param pool_slots: size of the pool ``veo3``, whose slots deferred tasks occupy too.
-    :param components: what to start: a name for each, and the words of its ``airflow`` command.
-    :param keep_home: leave the home folder behind. It is always left behind after an error.
+    :param env: environment of all components and of the tasks: connections, ``VEO3_…`` and so on.
+    :param dags_folder: folder of the DAG files.
+    :param pool_slots: slots of the pool ``veo3``, which includes deferred tasks.
+    :param components: the arguments of ``airflow`` by component name; by default the four of ``COMPONENTS``.
+    :param keep_home: keep the home folder at the end; after an error it is always kept.
     """
 
     def __init__(
@@ -79,13 +90,16 @@ class LocalAirflow:
 
     @property
     def api(self) -> AirflowApi:
-        """The REST API, once Airflow is healthy."""
+        """Client of the REST API.
+
+        :raises NotReadyError: Airflow is not healthy yet.
+        """
         if self._api is None:
             raise NotReadyError(self.url)
         return self._api
 
     def __enter__(self) -> Self:
-        """Start it, and wait until it is healthy."""
+        """Start Airflow, and wait until it is healthy."""
         try:
             self._start()
         except BaseException as error:  # Ctrl-C too
@@ -96,7 +110,7 @@ class LocalAirflow:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it; its home goes too, unless an error left something there to look into."""
+        """End all processes; remove the home folder unless an error occurred."""
         self.stop()
         failed = kind is not None and issubclass(kind, Exception)  # Ctrl-C is no failure
         if failed:
@@ -104,40 +118,93 @@ class LocalAirflow:
         elif not self.keep_home:
             shutil.rmtree(self.home, ignore_errors=True)
 
-    def alive(self) -> None:
-        """Raise with the end of its log if a component has ended by itself."""
+    def check_running(self) -> None:
+        """Check that no component has ended by itself.
+
+        :raises ComponentFailedError: a component has ended.
+        """
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise AirflowDidNotStartError(
-                    f"Airflow's {name} ended with status {process.returncode}:\n{tail(self.log_file(name))}"
-                )
+                log = log_tail(self.log_file(name))
+                raise ComponentFailedError(f"Airflow's {name} ended with status {process.returncode}:\n{log}")
 
     def wait_for_dags(self, dag_ids: Iterable[str]) -> None:
-        """Wait until the DAG processor has read these DAGs."""
-        wanted = set(dag_ids)
-        self._until(f"read {sorted(wanted)}", lambda: wanted <= self.api.dag_ids() or None)
+        """Wait until the DAG processor has parsed these DAGs."""
+        expected = set(dag_ids)
+        self._wait_until(f"parse {sorted(expected)}", lambda: expected <= self.api.dag_ids() or None)
+
+    def wait_for_runs(
+        self,
+        runs: Mapping[str, str],
+        *,
+        timeout: float,
+        on_task_change: Callable[[str, dict[str, Any]], None] = lambda _dag, _task: None,
+    ) -> dict[str, str]:
+        """Wait until all DAG runs have ended, and return their states by DAG id.
+
+        :param runs: run ids by DAG id.
+        :param timeout: seconds for all of them.
+        :param on_task_change: called with the DAG id and a task instance when that task's state changes.
+        :raises RunTimeoutError: a run is still active after the timeout.
+        :raises ComponentFailedError: a component has ended.
+        """
+        deadline = time.monotonic() + timeout
+        known: dict[tuple[str, str, int], str | None] = {}
+        ended: dict[str, str] = {}
+        while len(ended) < len(runs):
+            self.check_running()
+            active = {dag_id: run_id for dag_id, run_id in runs.items() if dag_id not in ended}
+            if time.monotonic() > deadline:
+                raise RunTimeoutError(
+                    f"still running after {timeout:.0f} seconds: {', '.join(sorted(active))}"
+                )
+            for dag_id, run_id in active.items():
+                state = self.api.run_state(dag_id, run_id)
+                for task in self.api.task_instances(dag_id, run_id):
+                    key = (dag_id, task["task_id"], task["map_index"])
+                    if known.get(key) != task["state"]:
+                        known[key] = task["state"]
+                        on_task_change(dag_id, task)
+                if state in FINISHED_STATES:
+                    ended[dag_id] = state
+            time.sleep(0.5)
+        return ended
+
+    def task_log(self, dag_id: str, run_id: str, task: Mapping[str, Any], lines: int = 30) -> str:
+        """Return the last log lines of a task over all its attempts, indented.
+
+        :param task: the task instance as Airflow's API describes it.
+        """
+        folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task['task_id']}"
+        if task["map_index"] >= 0:
+            folder /= f"map_index={task['map_index']}"
+        found = sorted(folder.glob("attempt=*"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            return f"(no log below {folder})"
+        text = [line for path in found for line in path.read_text(errors="replace").splitlines()]
+        return "\n".join("    " + _readable(line) for line in text[-lines:])
 
     def log_file(self, component: str) -> Path:
-        """Where a component writes what it has to say."""
+        """Return the path of a component's log."""
         return self.home / f"{component}.log"
 
-    def launch(self, name: str) -> None:
-        """Start a component; what it says is added to its log."""
+    def start_component(self, name: str) -> None:
+        """Start a component; its output is appended to its log."""
         self.processes[name] = psutil.Popen(
             [sys.executable, "-m", "airflow", *self.components[name]],
             env=self.env,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
-            stdout=self._log(name),
+            stdout=self._open_log(name),
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us: we end them in order
+            start_new_session=True,  # Ctrl-C reaches this process only, which ends the components in order
         )
 
     def stop(self) -> None:
-        """End every process that this object started, and what those started, by process id."""
+        """End all processes that this object started, and their children, by process id."""
         if self._api is not None:
             self._api.close()
-        # Airflow puts each task into a process group of its own, out of reach of a signal to the component's.
+        # Airflow puts each task into a process group of its own; signals to the component do not reach it.
         family: list[psutil.Process] = []
         for process in self.processes.values():
             if process.poll() is None:
@@ -147,7 +214,7 @@ class LocalAirflow:
                 if process.poll() is None:
                     process.terminate()
             _, left = psutil.wait_procs(family, timeout=3)  # the triggerer would take 12
-        except KeyboardInterrupt:  # a second Ctrl-C: at once, then
+        except KeyboardInterrupt:  # a second Ctrl-C: kill them at once
             left = family
         for member in left:
             if member.is_running():
@@ -162,38 +229,40 @@ class LocalAirflow:
             env=self.env,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
-            stdout=self._log("migrate"),
+            stdout=self._open_log("migrate"),
             stderr=subprocess.STDOUT,
             check=False,
         )
         if migration.returncode:
-            log = tail(self.log_file("migrate"))
-            raise AirflowDidNotStartError(
+            log = log_tail(self.log_file("migrate"))
+            raise ComponentFailedError(
                 f"`airflow db migrate` ended with status {migration.returncode}:\n{log}"
             )
         for name in self.components:
-            self.launch(name)
-        self._api = self._until("be healthy", self._healthy_api)
-        self._api.set_pool(POOL, self.pool_slots, include_deferred=True)
+            self.start_component(name)
+        self._api = self._wait_until("become healthy", self._healthy_api)
+        self._api.create_pool(POOL, self.pool_slots, include_deferred=True)
 
     def _healthy_api(self) -> AirflowApi | None:
         api = AirflowApi(self.url, self.user, self.password)
-        if api.healthy():
+        if api.is_healthy():
             return api
         api.close()
         return None
 
-    def _until(self, what: str, ask: Callable[[], T | None], timeout: float = 400) -> T:
-        deadline = time.monotonic() + timeout
-        while (answer := ask()) is None:
-            self.alive()
+    def _wait_until(self, what: str, poll: Callable[[], T | None]) -> T:
+        deadline = time.monotonic() + START_TIMEOUT
+        while (result := poll()) is None:
+            self.check_running()
             if time.monotonic() > deadline:
-                logs = "\n".join(f"--- {name}\n{tail(self.log_file(name))}" for name in self.components)
-                raise AirflowDidNotStartError(f"Airflow did not {what} within {timeout:.0f} seconds:\n{logs}")
+                logs = "\n".join(f"--- {name}\n{log_tail(self.log_file(name))}" for name in self.components)
+                raise ComponentFailedError(
+                    f"Airflow did not {what} within {START_TIMEOUT:.0f} seconds:\n{logs}"
+                )
             time.sleep(0.25)
-        return answer
+        return result
 
-    def _log(self, name: str) -> IO[bytes]:
+    def _open_log(self, name: str) -> IO[bytes]:
         return self._open_logs.enter_context(self.log_file(name).open("ab"))
 
     def _settings(self, api_port: int, worker_log_port: int, trigger_log_port: int) -> dict[str, str]:
@@ -202,7 +271,7 @@ class LocalAirflow:
             "core.load_examples": "False",
             "core.dags_are_paused_at_creation": "False",
             "core.executor": "LocalExecutor",
-            "core.parallelism": "4",  # it forks them all at its start
+            "core.parallelism": "4",  # the executor forks all of them when it starts
             "core.fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "core.simple_auth_manager_users": f"{self.user}:admin",
             "core.simple_auth_manager_passwords_file": str(self.home / "passwords.json"),
@@ -213,55 +282,53 @@ class LocalAirflow:
             "api.base_url": self.url,
             "api.secret_key": secrets.token_urlsafe(32),
             "api_auth.jwt_secret": secrets.token_urlsafe(32),
-            # Whoever finds the file locked by a process that is slow to end its transaction waits for it, and
-            # not for SQLite's own 5 seconds only, after which Airflow's API answers 500.
+            # Wait longer than SQLite's own 5 seconds for a lock on the database file: on a slow machine,
+            # another process holds it longer, and Airflow's API would respond 500.
             "database.sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}?timeout=60",
             "logging.colored_console_log": "False",
             "logging.worker_log_server_port": str(worker_log_port),
             "logging.trigger_log_server_port": str(trigger_log_port),
             "scheduler.scheduler_idle_sleep_time": "0.5",
-            # A supervisor may notice the end of its task only after this time, 5 seconds by default. When the
-            # trigger of a task that deferred fires before that, the scheduler takes the task for one that
-            # was killed. Real generations take longer, the emulator's need not.
+            # A supervisor may notice the end of its task only after this time, 5 seconds by default. If the
+            # trigger of a deferred task fires before that, the scheduler assumes that the task was killed.
+            # Real generations take longer than that, the emulator's may not.
             "workers.min_heartbeat_interval": "1",
             "dag_processor.parsing_processes": "1",
-            # A busy machine takes long to read a DAG file, which is no failure, and to answer a worker, who
-            # would ask once more for what is done and be told of a conflict.
+            # On a busy machine, parsing a DAG file is slow. So are responses to a worker, which would repeat
+            # the request and get a conflict for what has been done already.
             "core.dagbag_import_timeout": "300",
             "dag_processor.dag_file_processor_timeout": "600",
             "workers.execution_api_timeout": "60",
             "usage_data_collection.enabled": "False",
         }
-        env = {"AIRFLOW__" + name.upper().replace(".", "__"): value for name, value in settings.items()}
-        return env | {"AIRFLOW_HOME": str(self.home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+        env = {"AIRFLOW_HOME": str(self.home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+        return settings_as_env(settings) | env
 
 
-def tail(path: Path, lines: int = 25) -> str:
-    """Give the last lines of a text file, or say that there is none."""
-    if not path.is_file():
-        return f"({path} was not written)"
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+def settings_as_env(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings such as ``core.parallelism`` as Airflow's environment variables."""
+    return {"AIRFLOW__" + name.upper().replace(".", "__"): value for name, value in settings.items()}
 
 
 def _clean_environment() -> dict[str, str]:
-    """Copy ours without another Airflow's settings, and with loopback kept away from a proxy."""
-    foreign = ("AIRFLOW", "OPENLINEAGE")  # whose provider would send what is run here to the other's
+    """Copy this process's environment without settings of another Airflow; exempt loopback from proxies."""
+    foreign = ("AIRFLOW", "OPENLINEAGE")  # the OpenLineage provider would report these runs to another server
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     loopback = ",".join(filter(None, (env.get("NO_PROXY") or env.get("no_proxy"), "127.0.0.1,localhost")))
     return env | {"NO_PROXY": loopback, "no_proxy": loopback}
 
 
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on, outside the range from which systems take ports by themselves."""
-    chosen = random.SystemRandom()
-    with ExitStack() as held:  # all at once, so that no port is found twice
-        ports: list[int] = []
-        while len(ports) < count:
-            port = chosen.randrange(20000, 32000)
-            listener = held.enter_context(socket.socket())
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            ports.append(port)
-        return ports
+def _readable(line: str) -> str:
+    """Return a log line in JSON as text: level, message, reason, exceptions; any other line unchanged."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(entry, dict):
+        return line
+    text = f"{entry.get('level', 'info').upper():8} {entry.get('event', '')}"
+    if "reason" in entry:  # of a skipped task
+        text += f" {entry['reason']}"
+    for error in entry.get("error_detail") or ():
+        text += f"\n             {error.get('exc_type')}: {error.get('exc_value')}"
+    return text

@@ -1,4 +1,4 @@
-"""Mapped generations in a pool as large as the queue of the vendor, for ``benchmarks.campaign``."""
+"""DAG of ``benchmarks.campaign``: mapped generations in a pool of the size of the vendor's queue."""
 
 from __future__ import annotations
 

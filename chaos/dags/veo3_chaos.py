@@ -1,4 +1,4 @@
-"""The campaign that is shot at: mapped generations that wait by themselves, and chains that do not."""
+"""DAG of a chaos campaign: mapped groups that generate and download a video with two or three tasks."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ DESTINATION = os.environ["CHAOS_DESTINATION"]
 DURABLE = os.environ["CHAOS_DURABLE"] == "true"
 
 
-# Twins ask for the very same video: where the answers for both are lost, any of the two will do.
-POLICY: Final[dict[str, OnAmbiguous]] = {"": "fail", "twin_": "adopt_newest"}
+# Duplicates request equal videos: if the responses to both submissions are lost, either generation will do.
+POLICY: Final[dict[str, OnAmbiguous]] = {"": "fail", "duplicate_": "adopt_newest"}
 
 
 @task
-def read_wanted(group: str) -> list[dict[str, Any]]:
-    """Give the generations of one group."""
-    rows = json.loads(Path(os.environ["CHAOS_WANTED"]).read_text(encoding="utf-8"))
+def read_requests(group: str) -> list[dict[str, Any]]:
+    """Return the requests of one group."""
+    rows = json.loads(Path(os.environ["CHAOS_REQUESTS"]).read_text(encoding="utf-8"))
     return [{name: row[name] for name in row if name != "group"} for row in rows if row["group"] == group]
 
 
-def whole(prefix: str, prompt: str, duration_seconds: int) -> None:
-    """Submit and wait in one task, store in another."""
+def combined(prefix: str, prompt: str, duration_seconds: int) -> None:
+    """Submit and wait in one task, download in another."""
     generate = Veo3TextToVideoOperator(
         task_id="generate",
         prompt=prompt,
@@ -48,7 +48,7 @@ def whole(prefix: str, prompt: str, duration_seconds: int) -> None:
 
 
 def chain(prefix: str, prompt: str, duration_seconds: int) -> None:
-    """Submit, wait and store, each in a task of its own."""
+    """Submit, wait and download in three tasks."""
     submit = Veo3TextToVideoOperator(
         task_id="submit",
         prompt=prompt,
@@ -64,12 +64,12 @@ with DAG(
     dag_id="veo3_chaos",
     schedule=None,
     catchup=False,
-    # More retries than kills: the question is not whether Airflow tries again, but what that costs.
+    # More retries than kills: a campaign tests what retries cost, not whether Airflow retries.
     default_args={"retries": 100, "retry_delay": timedelta(seconds=1)},
     max_active_tasks=64,
 ):
     for prefix in POLICY:
-        for shape in (whole, chain):
+        for shape in (combined, chain):
             group = f"{prefix}{shape.__name__}"
             videos = task_group(group_id=group)(shape).partial(prefix=prefix)
-            videos.expand_kwargs(read_wanted.override(task_id=f"read_{group}")(group))
+            videos.expand_kwargs(read_requests.override(task_id=f"read_{group}")(group))

@@ -11,7 +11,6 @@ from playwright.sync_api import expect, sync_playwright
 
 from testbed.emulator import EmulatorProcess
 from testbed.local_airflow import CHECKOUT, LocalAirflow
-from testbed.watch import follow
 from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, SAID, Pages, Runs
 
 if TYPE_CHECKING:
@@ -87,6 +86,6 @@ def runs(airflow: LocalAirflow) -> Runs:
 
     good = trigger(QUICKSTART, "fox_in_the_snow")
     campaign = trigger(CAMPAIGN, "six_prompts")
-    states = follow(airflow.api, {QUICKSTART: good, CAMPAIGN: campaign}, timeout=600, alive=airflow.alive)
+    states = airflow.wait_for_runs({QUICKSTART: good, CAMPAIGN: campaign}, timeout=600)
     assert set(states.values()) == {"success"}, json.dumps(states)
     return Runs(good=good, campaign=campaign)

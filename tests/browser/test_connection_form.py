@@ -89,7 +89,7 @@ def test_the_button_says_what_is_wrong(
     pages: Pages, airflow: LocalAirflow, emulator: EmulatorProcess
 ) -> None:
     address, port = emulator.base_url.rsplit(":", 1)
-    airflow.api.add_connection("veo3_wrong", "veo3", host=address, port=int(port), password=WRONG_KEY)
+    airflow.api.create_connection("veo3_wrong", "veo3", host=address, port=int(port), password=WRONG_KEY)
     page = pages.open("/connections")
     row = page.get_by_role("row").filter(has_text="veo3_wrong")
     row.get_by_role("button", name="Test Connection").click()

@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from airflow_provider_veo3.links import MANIFEST_KEY, Veo3GenerationLink, status_url
-from testbed.watch import follow
 from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, Pages, Runs, task_path
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def test_the_log_of_a_refused_task_says_why(
 ) -> None:
     # after the pictures of the run that went well, which are to show no other beside it
     run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
-    ended = follow(airflow.api, {QUICKSTART: run_id}, timeout=600, alive=airflow.alive)
+    ended = airflow.wait_for_runs({QUICKSTART: run_id}, timeout=600)
     assert ended == {QUICKSTART: "failed"}
     page = pages.open(task_path(QUICKSTART, run_id, "submit"))
     expect(page.get_by_text("Veo3BadRequestError", exact=False).first).to_be_visible()

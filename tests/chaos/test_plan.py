@@ -1,4 +1,4 @@
-"""The plan of a campaign: all of it from the seed, and everything in it."""
+"""The plan of a campaign: drawn from the seed, with every kind of fault and kill."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections import Counter
 import pytest
 
 from airflow_provider_veo3.emulator import Fault, Settings
-from chaos.campaign import VICTIMS
-from chaos.plan import HANG, Plan, make_plan
+from chaos.plan import HANG, VICTIMS, Plan, fault_name, make_plan
 
 
 def plan(seed: int = 7, generations: int = 30, kills: int = 24, mode: str = "embedded") -> Plan:
-    return make_plan(seed, generations, kills, VICTIMS[mode])
+    return make_plan(mode, seed, generations, kills)
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
@@ -20,39 +19,39 @@ def test_the_same_seed_gives_the_same_plan() -> None:
     assert plan() != plan(seed=8)
 
 
-def test_the_plan_has_what_was_ordered() -> None:
+def test_the_plan_has_the_requested_numbers() -> None:
     made = plan()
-    assert len(made.wanted) == 30
+    assert len(made.requests) == 30
     assert len([kill for kill in made.kills if not kill.hang]) == 24
     assert len([kill for kill in made.kills if kill.hang]) == 4
-    assert {each.group for each in made.wanted} >= {"whole", "chain", "twin_whole"}
+    assert {each.group for each in made.requests} >= {"combined", "chain", "duplicate_combined"}
 
 
-def test_only_twins_share_a_prompt() -> None:
-    prompts = Counter(each.prompt for each in plan().wanted)
+def test_only_duplicates_share_a_prompt() -> None:
+    prompts = Counter(each.prompt for each in plan().requests)
     assert set(prompts.values()) == {1, 2}
-    for each in plan().wanted:
-        assert (prompts[each.prompt] == 2) == each.group.startswith("twin_")
+    for each in plan().requests:
+        assert (prompts[each.prompt] == 2) == each.group.startswith("duplicate_")
     for pair in (prompt for prompt, count in prompts.items() if count == 2):
-        assert len({each.duration_seconds for each in plan().wanted if each.prompt == pair}) == 1
+        assert len({each.duration_seconds for each in plan().requests if each.prompt == pair}) == 1
 
 
 def test_no_prompt_is_part_of_another() -> None:
-    prompts = {each.prompt for each in plan(generations=120).wanted}
+    prompts = {each.prompt for each in plan(generations=120).requests}
     assert not [(one, other) for one in prompts for other in prompts if one != other and one in other]
 
 
 @pytest.mark.parametrize("mode", sorted(VICTIMS))
-def test_every_victim_and_every_moment_comes_up(mode: str) -> None:
+def test_every_victim_and_every_moment_occurs(mode: str) -> None:
     kills = plan(mode=mode).kills
     assert {kill.victim for kill in kills} == {name for name, _ in VICTIMS[mode]} | {HANG}
     assert all((kill.hang > 0) == (kill.victim == HANG) for kill in kills)
     assert {kill.moment for kill in kills} == {"task", "accepted", "fetching"}
-    assert all(0 <= kill.draw < 1 for kill in kills)
+    assert all(0 <= kill.choice < 1 for kill in kills)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_emulator_takes_every_fault_and_option(seed: int) -> None:
+def test_the_emulator_accepts_every_fault_and_option(seed: int) -> None:
     made = plan(seed)
     faults = [Fault(**fault) for fault in made.faults]
     assert {fault.endpoint for fault in faults} >= {"text-to-video", "status", "history", "download", "file"}
@@ -60,23 +59,28 @@ def test_the_emulator_takes_every_fault_and_option(seed: int) -> None:
     assert Settings(**options).seed == seed  # type: ignore[arg-type]
 
 
-def test_answers_are_lost_after_acceptance_and_generations_fail() -> None:
+def test_responses_are_lost_after_acceptance_and_generations_fail() -> None:
     kinds = Counter(fault["kind"] for fault in plan().faults)
     assert kinds["accept_then_disconnect"] >= 2
     assert kinds["accept_then_status"] >= 2
     assert kinds["fail_generation"] >= 2
 
 
-def test_what_is_only_submitted_never_fails_at_the_vendor() -> None:
+def test_a_generation_that_its_task_does_not_wait_for_never_fails_at_the_vendor() -> None:
     made = plan(generations=60)
     failing = {fault["prompt_contains"] for fault in made.faults if fault["kind"] == "fail_generation"}
-    chained = {each.prompt for each in made.wanted if "chain" in each.group}
+    chained = {each.prompt for each in made.requests if "chain" in each.group}
     assert failing
     assert not failing & chained
 
 
-def test_every_wave_wants_the_same_number_of_other_videos() -> None:
+def test_every_wave_requests_the_same_number_of_other_videos() -> None:
     first, second = plan().wave(1), plan().wave(2)
-    assert first == plan().wanted
+    assert first == plan().requests
     assert [each.group for each in first] == [each.group for each in second]
     assert not {each.prompt for each in first} & {each.prompt for each in second}
+
+
+def test_a_fault_is_named_by_kind_status_and_endpoint() -> None:
+    names = {fault_name(fault) for fault in plan().faults if "endpoint" in fault}
+    assert {"accept_then_status 502 at submit", "status 503 at file", "garbage at history"} <= names

@@ -13,7 +13,6 @@ import pytest
 from testbed.airflow_api import AirflowApiError
 from testbed.emulator import EmulatorProcess
 from testbed.local_airflow import COMPONENTS, LocalAirflow
-from testbed.watch import follow, task_log
 from tests.support.airflow_versions import AIRFLOW, needs_sensor_in_triggerer
 from tests.support.until import WAIT, until
 
@@ -60,7 +59,7 @@ def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[s
             until("sensors wait in the triggerers", lambda: all_wait(airflow, runs["from_trigger"]) or None)
             ((generation_id,),) = [[entry["id"] for entry in alone.ledger()["tasks"]]]
             alone.complete(generation_id)
-            states = follow(airflow.api, runs, timeout=WAIT, alive=airflow.alive)
+            states = airflow.wait_for_runs(runs, timeout=WAIT)
             assert states == {"pooled": "success", "unpooled": "success", "from_trigger": "failed"}
             yield airflow, runs, {name: emulator.ledger() for name, emulator in emulators.items()}
 
@@ -186,7 +185,7 @@ def test_ends_that_are_no_success(campaigns: Any) -> None:
         in_worker = [path for path in logs_of(airflow, "from_trigger", name) if ".trigger." not in path.name]
         if IN_TRIGGERER:
             assert len(in_worker) == (name == "unknown_told"), "told by a worker where there are retries only"
-        said = task_log(airflow.home, "from_trigger", runs["from_trigger"], tasks[name])
+        said = airflow.task_log("from_trigger", runs["from_trigger"], tasks[name])
         assert ("its task has returned nothing" if name == "nothing" else "TASK_NOT_FOUND") in said
 
 
@@ -195,10 +194,10 @@ def test_where_it_cannot_be_done_a_worker_does_it(campaigns: Any) -> None:
     tasks = tasks_of(airflow, runs, "from_trigger")
     for name, says in (("mapped0", "does not work in mapped tasks"), ("late", "start_date")):
         assert tasks[name]["state"] == "success"
-        said = task_log(airflow.home, "from_trigger", runs["from_trigger"], tasks[name], lines=200)
+        said = airflow.task_log("from_trigger", runs["from_trigger"], tasks[name], lines=200)
         assert says in said or not IN_TRIGGERER  # where it can, it says why it did not
         logs = logs_of(airflow, "from_trigger", tasks[name]["task_id"])
         assert {".trigger." in path.name for path in logs} == {True, False}, "it waited in the triggerer"
     assert tasks["broken"]["state"] == "failed"
-    said = task_log(airflow.home, "from_trigger", runs["from_trigger"], tasks["broken"])
+    said = airflow.task_log("from_trigger", runs["from_trigger"], tasks["broken"])
     assert "ZeroDivisionError" in said

@@ -10,7 +10,6 @@ import pytest
 
 from testbed.emulator import EmulatorProcess
 from testbed.local_airflow import LocalAirflow
-from testbed.watch import follow
 from tests.support.until import WAIT
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         EmulatorProcess(**options) as emulator,
         LocalAirflow(env, keep_home=True) as airflow,
     ):
-        airflow.api.add_connection("veo3_default", "veo3", host=emulator.base_url, password=KEY)
+        airflow.api.create_connection("veo3_default", "veo3", host=emulator.base_url, password=KEY)
         airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
         emulator.inject({"endpoint": "status", "kind": "status", "status": 500, "body": KEY, "times": 2})
         emulator.inject({"endpoint": "file", "kind": "disconnect_mid_body", "times": 3})
@@ -45,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             QUICKSTART: airflow.api.trigger(QUICKSTART),
             CAMPAIGN: airflow.api.trigger(CAMPAIGN),
         }
-        assert set(follow(airflow.api, runs, timeout=WAIT, alive=airflow.alive).values()) == {"success"}
+        assert set(airflow.wait_for_runs(runs, timeout=WAIT).values()) == {"success"}
         for conf, fault in (
             ({"model": "no-such-model"}, None),
             ({}, {"endpoint": "file", "kind": "expire", "times": None}),
@@ -54,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             if fault is not None:
                 emulator.inject(fault)
             run = {QUICKSTART: airflow.api.trigger(QUICKSTART, conf)}
-            assert follow(airflow.api, run, timeout=WAIT, alive=airflow.alive) == {QUICKSTART: "failed"}
+            assert airflow.wait_for_runs(run, timeout=WAIT) == {QUICKSTART: "failed"}
             emulator.clear_faults()
     yield airflow.home
     shutil.rmtree(airflow.home)

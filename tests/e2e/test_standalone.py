@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from demo.videos import decode
 from testbed.local_airflow import EXAMPLE_DAGS, POOL
-from testbed.watch import follow, task_log
+from testbed.video_file import decode_video
 from tests.support.until import WAIT, until
 
 if TYPE_CHECKING:
@@ -76,9 +75,7 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
 
     generation_id = airflow.api.xcom(QUICKSTART, run_id, "submit")
     emulator.complete(generation_id)
-    assert follow(airflow.api, {QUICKSTART: run_id}, timeout=WAIT, alive=airflow.alive) == {
-        QUICKSTART: "success"
-    }
+    assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=WAIT) == {QUICKSTART: "success"}
     tasks = {task["task_id"]: task for task in airflow.api.task_instances(QUICKSTART, run_id)}
     assert tasks["wait"]["pid"] != first_leg, "the wait went on in the process that began it"
     assert tasks["wait"]["try_number"] == 1
@@ -90,7 +87,7 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
     assert [entry["id"] for entry in accepted] == [generation_id]
     (path,) = stored_files(airflow, run_id, QUICKSTART, "download")
     assert path == destination / f"{generation_id}_0.mp4"
-    assert decode(path).seconds == 8
+    assert decode_video(path).seconds == 8
 
 
 def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
@@ -128,7 +125,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
     for generation_id in (*in_flight, fence_id):
         emulator.complete(generation_id)
     runs = {CAMPAIGN: run_id, QUICKSTART: fence}
-    assert set(follow(airflow.api, runs, timeout=600, alive=airflow.alive).values()) == {"success"}
+    assert set(airflow.wait_for_runs(runs, timeout=600).values()) == {"success"}
 
     after = emulator.ledger()
     accepted = [entry for entry in after["tasks"] if entry["id"] not in known and entry["prompt"] in wanted]
@@ -143,7 +140,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
         generation_id = airflow.api.xcom(CAMPAIGN, run_id, "video.generate", map_index=index)
         (path,) = stored_files(airflow, run_id, CAMPAIGN, "video.download", index)
         assert path == destination / f"{generation_id}_0.mp4"
-        video = decode(path)
+        video = decode_video(path)
         assert video.codec == "h264"
         assert video.seconds == int(line["duration_seconds"])
 
@@ -151,16 +148,14 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
 def test_a_failed_run_tells_why(airflow: LocalAirflow, emulator: EmulatorProcess) -> None:
     before = emulator.ledger()["totals"]["accepted"]
     run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
-    assert follow(airflow.api, {QUICKSTART: run_id}, timeout=WAIT, alive=airflow.alive) == {
-        QUICKSTART: "failed"
-    }
+    assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=WAIT) == {QUICKSTART: "failed"}
     states = {task["task_id"]: task for task in airflow.api.task_instances(QUICKSTART, run_id)}
     assert {name: task["state"] for name, task in states.items()} == {
         "submit": "failed",
         "wait": "upstream_failed",
         "download": "upstream_failed",
     }
-    log = task_log(airflow.home, QUICKSTART, run_id, states["submit"])
+    log = airflow.task_log(QUICKSTART, run_id, states["submit"])
     assert "INVALID_MODEL" in log
     assert "No credits were spent" in log
     assert emulator.api_key not in log

@@ -66,7 +66,7 @@ def told(airflow: LocalAirflow, watched: EmulatorProcess) -> Watched:
     for _ in range(2):
         seen.missed.append(submit(watched))
         watched.complete(seen.missed[-1])
-    airflow.launch("triggerer")
+    airflow.start_component("triggerer")
     until("they have begun again", lambda: starts(airflow) == 2 * TRIGGERS or None)
     for missed in seen.missed if REMEMBERS else ():
         until(f"{missed} is told later", lambda missed=missed: everyone_has_run_for(airflow, missed) or None)

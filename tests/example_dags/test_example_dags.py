@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.emulator import Emulator, Settings
-from demo.videos import Video, decode
+from testbed.video_file import VideoFile, decode_video
 from tests.support.airflow_versions import read_dags
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def xcom(done: DagRun, task_id: str, key: str = "return_value", map_index: int =
     return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
 
 
-def check_stored(stored: dict[str, Any], generation_id: str, destination: Path) -> Video:
+def check_stored(stored: dict[str, Any], generation_id: str, destination: Path) -> VideoFile:
     """Check an entry of a download's result against the file, and return the decoded video."""
     from hashlib import sha256
 
@@ -76,7 +76,7 @@ def check_stored(stored: dict[str, Any], generation_id: str, destination: Path) 
     assert path == destination / f"{generation_id}_{stored['index']}.mp4"
     assert path.stat().st_size == stored["size"]
     assert sha256(path.read_bytes()).hexdigest() == stored["sha256"]
-    video = decode(path)
+    video = decode_video(path)
     assert video.codec == "h264"
     return video
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.local_airflow import free_ports
+from testbed.processes import free_ports
 from tests.support.airflow_versions import needs_task_state
 from tests.support.connections import use_connection
 from tests.support.fixtures import set_timings

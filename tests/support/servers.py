@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from testbed.local_airflow import free_ports
+from testbed.processes import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

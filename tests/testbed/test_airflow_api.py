@@ -1,77 +1,144 @@
-"""The demo's client of Airflow's REST API, against a server that has trouble."""
+"""The client of Airflow's REST API, against a server that responds with errors."""
 
 from __future__ import annotations
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from testbed import airflow_api
-from testbed.airflow_api import READS_AGAIN, AirflowApi, AirflowApiError
+from testbed.airflow_api import RETRIES, AirflowApi, AirflowApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TASKS = [f"task_{number}" for number in range(250)]
 
-class Troubled(BaseHTTPRequestHandler):
-    """Signs everybody in, and fails so many calls before one succeeds."""
 
-    failures = 0
-    calls = 0
+class Server(ThreadingHTTPServer):
+    """API server whose next calls fail.
 
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, body = 200, b'{"access_token": "t", "dags": [{"dag_id": "one"}]}'
+    :param failures: number of calls that fail with 500 before one succeeds.
+    :param fails_after_starting: whether a failing call starts its DAG run nevertheless.
+    :param calls: number of calls so far, without those for a token.
+    :param runs: ids of the DAG runs so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.failures = 0
+        self.fails_after_starting = False
+        self.calls = 0
+        self.runs: list[str] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def _respond(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        failing = False
         if self.path != "/auth/token":
-            type(self).calls += 1
-            if type(self).failures:
-                type(self).failures -= 1
-                status, body = 500, b"database is locked"
+            self.server.calls += 1
+            failing = self.server.failures > 0
+            self.server.failures -= failing
+        status, body = 200, json.dumps(self._result()).encode()
+        if self.path.endswith("/dagRuns") and (not failing or self.server.fails_after_starting):
+            status = self._start_run(json.loads(sent)["dag_run_id"])
+        if failing:
+            status, body = 500, b"database is locked"
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = _answer  # noqa: N815 - names of the library
+    do_GET = do_POST = _respond  # noqa: N815 - names of the library
+
+    def _start_run(self, run_id: str) -> int:
+        if run_id in self.server.runs:
+            return 409
+        self.server.runs.append(run_id)
+        return 200
+
+    def _result(self) -> object:
+        url = urlsplit(self.path)
+        if url.path.endswith("/taskInstances"):
+            query = {name: int(values[0]) for name, values in parse_qs(url.query).items()}
+            page = TASKS[query["offset"] : query["offset"] + query["limit"]]
+            return {"task_instances": [{"task_id": name} for name in page], "total_entries": len(TASKS)}
+        return {"access_token": "t", "dags": [{"dag_id": "one"}]}
 
     def log_message(self, *_: object) -> None:
-        """Tell nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowApi]:
-    monkeypatch.setattr(airflow_api, "time", SimpleNamespace(sleep=lambda _: None))
-    monkeypatch.setattr(Troubled, "calls", 0)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Troubled) as server:
+def server() -> Iterator[Server]:
+    with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        client = AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", "admin")
-        yield client
-        client.close()
+        yield server
         server.shutdown()
         thread.join()
 
 
-@pytest.mark.parametrize("failures", [0, 1, READS_AGAIN])
-def test_a_question_is_asked_again(api: AirflowApi, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    monkeypatch.setattr(Troubled, "failures", failures)
-    assert api.dag_ids() == {"one"}
-    assert Troubled.calls == failures + 1
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
 
 
-def test_but_not_for_ever(api: AirflowApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Troubled, "failures", READS_AGAIN + 1)
-    with pytest.raises(AirflowApiError, match="500 database is locked"):
-        api.dag_ids()
+@pytest.fixture
+def api(server: Server, pauses: list[float]) -> Iterator[AirflowApi]:
+    client = AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", "admin", sleep=pauses.append)
+    yield client
+    client.close()
 
 
-def test_a_command_may_have_been_carried_out_and_is_not_repeated(
-    api: AirflowApi, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failures", [0, 1, RETRIES])
+def test_a_get_is_repeated_after_a_server_error(
+    api: AirflowApi, server: Server, pauses: list[float], failures: int
 ) -> None:
-    monkeypatch.setattr(Troubled, "failures", 1)
-    with pytest.raises(AirflowApiError, match="POST dags/one/dagRuns"):
+    server.failures = failures
+    assert api.dag_ids() == {"one"}
+    assert server.calls == failures + 1
+    assert pauses == [1.0] * failures
+
+
+def test_a_get_is_not_repeated_for_ever(api: AirflowApi, server: Server) -> None:
+    server.failures = RETRIES + 1
+    with pytest.raises(AirflowApiError, match="500 database is locked") as error:
+        api.dag_ids()
+    assert error.value.status == 500
+
+
+def test_a_post_may_have_been_carried_out_and_is_not_repeated(api: AirflowApi, server: Server) -> None:
+    server.failures = 1
+    with pytest.raises(AirflowApiError, match="POST pools"):
+        api.create_pool("veo3", 5, include_deferred=True)
+    assert server.calls == 1
+
+
+def test_a_run_is_started_once_although_the_first_response_is_an_error(
+    api: AirflowApi, server: Server
+) -> None:
+    server.failures = 1
+    server.fails_after_starting = True
+    assert server.runs == [api.trigger("one")]
+    assert server.calls == 2
+    assert api.trigger("one") not in server.runs[:1]
+    assert len(server.runs) == 2
+
+
+def test_a_run_that_cannot_be_started_is_an_error(api: AirflowApi, server: Server) -> None:
+    server.failures = RETRIES + 1
+    with pytest.raises(AirflowApiError, match="POST dags/one/dagRuns: 500"):
         api.trigger("one")
-    assert Troubled.calls == 1
+    assert server.runs == []
+
+
+def test_all_pages_of_task_instances_are_read(api: AirflowApi, server: Server) -> None:
+    assert [task["task_id"] for task in api.task_instances("one", "run")] == TASKS
+    assert server.calls == 3
