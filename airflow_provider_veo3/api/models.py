@@ -30,22 +30,13 @@ class Status(StrEnum):
         return self in (Status.COMPLETED, Status.FAILED)
 
 
-_VERSION: Final = re.compile(r"-(\d{3}|preview)$")
-"""Version at the end of a model id, such as ``-001`` or ``-preview``."""
+def without_ending(model: str) -> str:
+    """Return a model id, in lower case, without the ending that the vendor's pages spell differently.
 
-
-def without_version(model: str) -> str:
-    """Return a model id, in lower case, without any version."""
-    return _VERSION.sub("", model.strip().lower())
-
-
-def priced_model(model: str) -> str:
-    """Return the part of a model id that decides its price.
-
-    The vendor's pages spell one model as ``-001`` and ``-preview``; another version may cost something else.
+    They write ``-001`` and ``-preview`` for the same model; another version may have another price.
     """
     lower = model.strip().lower()
-    return without_version(lower) if lower.endswith(("-001", "-preview")) else lower
+    return _without_version(lower) if lower.endswith(("-001", "-preview")) else lower
 
 
 def is_another_model(sent: str, listed: str) -> bool:
@@ -53,8 +44,13 @@ def is_another_model(sent: str, listed: str) -> bool:
 
     A name that is not a model id, such as a display name, says nothing.
     """
-    ours, theirs = without_version(sent), without_version(listed)
+    ours, theirs = _without_version(sent.strip().lower()), _without_version(listed.strip().lower())
     return ours != theirs and ours.startswith("veo-") and theirs.startswith("veo-")
+
+
+def _without_version(model: str) -> str:
+    """Return a model id without a version, such as ``-001`` or ``-preview``, at its end."""
+    return re.sub(r"-(\d{3}|preview)$", "", model)
 
 
 @dataclass(frozen=True)

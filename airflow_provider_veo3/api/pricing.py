@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_veo3.api.models import priced_model
+from airflow_provider_veo3.api.models import without_ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ def price_of(request: GenerationRequest, models: Sequence[VideoModel]) -> int | 
     A model that the list spells as ``-preview`` instead of ``-001``, or the reverse, is found too; the exact
     spelling goes first.
     """
-    wanted = priced_model(request.model)
-    same = [model for model in models if priced_model(model.id) == wanted]
+    name = without_ending(request.model)
+    same = [model for model in models if without_ending(model.id) == name]
     listed = next((model for model in same if model.id == request.model), same[0] if same else None)
     if listed is None:
         return None

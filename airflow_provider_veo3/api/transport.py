@@ -28,7 +28,9 @@ from airflow_provider_veo3.api.urls import safe_join
 from airflow_provider_veo3.exceptions import Veo3NoAnswerError, Veo3StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
+
+    from airflow_provider_veo3.api.clock import Clock
 
 T = TypeVar("T")
 Observer = Callable[[ApiRequest, Outcome, bool], None]
@@ -36,26 +38,6 @@ Observer = Callable[[ApiRequest, Outcome, bool], None]
 
 USER_AGENT: Final = f"airflow-provider-veo3/{__version__}"
 MAX_FILE_REDIRECTS: Final = 5
-
-
-class Clock:
-    """The clock of a transport, and its pauses."""
-
-    def time(self) -> float:
-        """Return Unix seconds."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Block the thread for some seconds."""
-        time.sleep(seconds)
-
-    async def sleep_async(self, seconds: float) -> None:
-        """Wait for some seconds without blocking the event loop."""
-        await asyncio.sleep(seconds)
 
 
 @dataclass(frozen=True)
@@ -104,15 +86,13 @@ class _Transport:
 
     :param endpoint: address of the API.
     :param observe: called after each request.
-    :param clock: clock and pauses.
+    :param clock: clock of the rate limit, of the pauses of a worker, and of each response's arrival.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock = time) -> None:
         self._endpoint = endpoint
         self._observe = observe
-        self._clock = clock or Clock()
+        self._clock = clock
         self._bucket = TokenBucket(endpoint.requests_per_minute)
         self._bucket_lock = threading.Lock()
 
@@ -161,9 +141,7 @@ class _Transport:
 class SyncTransport(_Transport):
     """Blocking transport for workers, on ``requests``. It keeps a connection open between requests."""
 
-    def __init__(
-        self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock = time) -> None:
         super().__init__(endpoint, observe, clock=clock)
         self._session = requests.Session()
 
@@ -218,12 +196,21 @@ def _never_connected(error: Exception) -> bool:
 
 
 class AsyncTransport(_Transport):
-    """Transport for the triggerer, on ``httpx``; it never blocks the event loop."""
+    """Transport for the triggerer, on ``httpx``; it never blocks the event loop.
+
+    :param sleep: pauses without blocking the event loop.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock | None = None
+        self,
+        endpoint: Endpoint,
+        observe: Observer | None = None,
+        *,
+        clock: Clock = time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(endpoint, observe, clock=clock)
+        self._sleep = sleep
         self._client = httpx.AsyncClient(timeout=endpoint.timeout, follow_redirects=False)
 
     async def run(self, flow: Flow[T], *, poll: bool = False) -> T:
@@ -237,7 +224,7 @@ class AsyncTransport(_Transport):
                 result: T = done.value
                 return result
             if isinstance(step, Pause):
-                await self._clock.sleep_async(step.seconds)
+                await self._sleep(step.seconds)
                 outcome = None
             else:
                 outcome = await self._send(step)

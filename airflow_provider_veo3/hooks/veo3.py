@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.models import Generation, Video, VideoModel
     from airflow_provider_veo3.api.transport import (
         AsyncTransport,
-        Clock,
         Endpoint,
         FileResponse,
         SyncTransport,
@@ -55,8 +56,8 @@ class Veo3Hook(BaseHook):
     conn_type = CONNECTION_TYPE["connection-type"]
     hook_name = CONNECTION_TYPE["hook-name"]
 
-    clock: ClassVar[Clock | None] = None
-    """Clock of the transports; ``None`` for the real one."""
+    clock: ClassVar[Clock] = time
+    """Clock of the hook's transports; tests put another one in its place."""
 
     def __init__(self, veo3_conn_id: str = default_conn_name) -> None:
         super().__init__()

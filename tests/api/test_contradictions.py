@@ -6,12 +6,12 @@ import pytest
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import protocol
-from airflow_provider_veo3.api.answers import parse_generation, parse_history_page, parse_models
 from airflow_provider_veo3.api.request import DEFAULT_MODEL, WIRE_NAMES, GenerationRequest, Image
+from airflow_provider_veo3.api.responses import parse_generation, parse_history_page, parse_models
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support import samples
-from tests.support.judge import POST, STATUS, answer, error_of
+from tests.support.judge import POST, STATUS, error_of, response
 from tests.support.samples import BASE, flat, nested
 
 PNG = b"\x89PNG\r\n\x1a\n...."
@@ -103,7 +103,7 @@ def test_d9_an_error_is_read_from_either_envelope(envelope: object) -> None:
     )
     error = error_of(POST, 400, body)
     assert (type(error), error.code) == (errors.Veo3BadRequestError, "INVALID_MODEL")
-    assert "400 INVALID_MODEL No such model" in str(error)
+    assert "400 INVALID_MODEL: No such model" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_d15_there_are_nine_optional_parameters() -> None:
 def test_d16_statuses_of_every_page_are_handled(status: int, kind: type[Exception]) -> None:
     assert type(error_of(STATUS, status, {"success": False, "message": "no code at all"})) is kind
     for good in (200, 202):
-        assert protocol.error_of(STATUS, answer(good, samples.COMPLETED)) is None
+        assert protocol.error_of(STATUS, response(good, samples.COMPLETED)) is None
 
 
 def test_d17_no_list_of_models_is_kept_here() -> None:

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_veo3.api.answers import (
-    parse_generation,
-    parse_history_page,
-    parse_models,
-    parse_videos,
-    read_status,
-)
 from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.models import (
     Generation,
     Status,
     Video,
     VideoModel,
+)
+from airflow_provider_veo3.api.responses import (
+    parse_generation,
+    parse_history_page,
+    parse_models,
+    parse_status,
+    parse_videos,
 )
 from tests.support import samples
 from tests.support.samples import BASE, ID
@@ -105,7 +105,7 @@ def test_the_sample_of_the_models() -> None:
     ],
 )
 def test_a_status_in_any_spelling_and_an_unknown_one_is_not_finished(label: object, status: Status) -> None:
-    assert read_status(label) is status
+    assert parse_status(label) is status
     assert status.is_terminal == (status in (Status.COMPLETED, Status.FAILED))
 
 
@@ -134,7 +134,7 @@ def test_no_field_but_the_id_can_spoil_a_status(name: str, value: object) -> Non
 
 @pytest.mark.parametrize("value", [None, "", 5, [], {}, "../../etc", "a b", "x" * 129])
 def test_an_acceptance_without_a_usable_id_is_unusable(value: object) -> None:
-    with pytest.raises(UnusableError, match="names no generation"):
+    with pytest.raises(UnusableError, match="has no generation id"):
         parse_generation({**samples.ACCEPTED, "taskId": value}, BASE)
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.flows import Pause
-from airflow_provider_veo3.api.protocol import NoAnswer
+from airflow_provider_veo3.api.protocol import NoResponse
 from airflow_provider_veo3.api.request import GenerationRequest
 from airflow_provider_veo3.api.retries import Retries, is_transient
 from airflow_provider_veo3.api.retry_after import RATE_LIMIT_FALLBACK, retry_after
 from tests.support import samples
-from tests.support.judge import NOW, POST, STATUS, answer
+from tests.support.judge import NOW, POST, STATUS, response
 from tests.support.samples import BASE, ID
 
 SOON = email.utils.formatdate(NOW + 30, usegmt=True)
@@ -192,22 +192,22 @@ def test_a_question_is_asked_four_times_at_most() -> None:
     flow = flows.get_generation(ID, BASE, Retries(jitter=lambda: 1.0))
     pauses = [Pause(1.0), Pause(2.0), Pause(4.0)]
     asked = [STATUS, pauses[0], STATUS, pauses[1], STATUS, pauses[2], STATUS, errors.Veo3ServerError]
-    assert steps(flow, answer(503, {})) == asked
+    assert steps(flow, response(503, {})) == asked
 
 
 @pytest.mark.parametrize(
     ("outcome", "posts"),
     [
-        (answer(429, samples.RATE_LIMIT), 4),
-        (NoAnswer("refused", sent=False), 4),
-        (NoAnswer("cut", sent=True), 1),
-        (answer(500, {}), 1),
-        (answer(503, {}, {"retry-after": "1"}), 1),
-        (answer(408, {}), 1),
-        (answer(202, {}), 1),
-        (answer(202, {"taskId": "../x"}), 1),
-        (answer(400, {}), 1),
-        (answer(429, {}, {"x-ratelimit-retry-after": "86400"}), 1),
+        (response(429, samples.RATE_LIMIT), 4),
+        (NoResponse("refused", sent=False), 4),
+        (NoResponse("cut", sent=True), 1),
+        (response(500, {}), 1),
+        (response(503, {}, {"retry-after": "1"}), 1),
+        (response(408, {}), 1),
+        (response(202, {}), 1),
+        (response(202, {"taskId": "../x"}), 1),
+        (response(400, {}), 1),
+        (response(429, {}, {"x-ratelimit-retry-after": "86400"}), 1),
     ],
 )
 def test_a_submission_is_repeated_only_where_it_cannot_have_been_accepted(outcome: Any, posts: int) -> None:
@@ -218,5 +218,5 @@ def test_a_submission_is_repeated_only_where_it_cannot_have_been_accepted(outcom
 def test_a_transport_must_answer() -> None:
     flow = flows.list_models(Retries())
     next(flow)
-    with pytest.raises(RuntimeError, match="must answer"):
+    with pytest.raises(RuntimeError, match="must send the outcome"):
         next(flow)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_veo3.api.retry_after import used_up
+from airflow_provider_veo3.api.retry_after import exhausted_window
 from airflow_provider_veo3.api.throttle import TokenBucket
 
 SHARES = st.integers(1, 2000) | st.floats(1, 2000)
@@ -83,9 +83,9 @@ def test_a_window_that_is_used_up_is_sat_out() -> None:
 )
 def test_only_what_can_be_the_window_of_a_minute_is_believed(told: dict[str, str], seconds: float) -> None:
     headers = {f"x-ratelimit-{name}": value for name, value in told.items()}
-    assert used_up({**headers, "date": "Sat, 01 Jan 2022 00:00:00 GMT"}) == seconds
+    assert exhausted_window({**headers, "date": "Sat, 01 Jan 2022 00:00:00 GMT"}) == seconds
 
 
 def test_the_end_of_a_window_means_nothing_without_the_apis_date() -> None:
     """Its clock may be ahead of ours, and everybody would wait for as long."""
-    assert used_up({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1640995240"}) == 0.0
+    assert exhausted_window({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1640995240"}) == 0.0

@@ -14,7 +14,7 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE, Retries
 from tests.support import samples
 from tests.support.drive import KEY, Clock, Driver
 from tests.support.raw_server import HANG_UP, Action, RawServer, deaf_port, reply, running_server
@@ -23,7 +23,6 @@ from tests.support.samples import ID, flat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ONCE = Retries(attempts=1)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 JPEG = b"\xff\xd8\xff\xe0" + bytes(300)
 ODD = 'A "dragon" — 龍 & <fire> 100% \r\n--boundary ü'
@@ -217,20 +216,16 @@ def test_a_submission_is_repeated_after_a_429(server: RawServer, drive: Driver, 
     assert clock.pauses == [7.0]
 
 
-def test_a_submission_is_repeated_where_nobody_listened(
-    server: RawServer, drive: Driver, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The API comes up during the first pause."""
+def test_a_submission_is_repeated_where_nobody_listened(drive: Driver, clock: Clock) -> None:
+    """The API starts during the first pause."""
     opened: list[RawServer] = []
 
-    def open_it(seconds: float) -> None:
-        clock.slept.append(seconds)
+    def start_server(seconds: float) -> None:
         if seconds and not opened:
             opened.append(stack.enter_context(running_server(listener=holder)))
             opened[0].script = [reply(202, samples.ACCEPTED)]
 
-    monkeypatch.setattr(clock, "sleep", open_it)
-    clock.put_into(monkeypatch)
+    clock.on_sleep = start_server
     with ExitStack() as stack:
         url, holder = stack.enter_context(deaf_port())
         assert drive(url, text(url, Retries(jitter=lambda: 1.0))).id == ID

@@ -14,7 +14,7 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE, Retries
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
@@ -83,7 +83,7 @@ def test_text_to_video_from_the_prompt_to_the_file(emulator: Emulator, hook: Veo
     emulator.advance(30)
     assert hook.get_generation(accepted.id).status is Status.PROCESSING
     with pytest.raises(errors.Veo3VideoNotReadyError):
-        Veo3Hook().get_conn().run(flows.get_videos(accepted.id, emulator.base_url, Retries(attempts=1)))
+        Veo3Hook().get_conn().run(flows.get_videos(accepted.id, emulator.base_url, ONCE))
     emulator.advance(60)
     done = hook.get_generation(accepted.id)
     assert (done.status, done.video_count, done.prompt) == (Status.COMPLETED, 2, "a dragon")
@@ -170,7 +170,7 @@ def submit(url: str, **options: Any) -> flows.Flow[Any]:
 
 
 @pytest.fixture
-def ask(drive: Driver, emulator: Emulator, clock: Clock) -> Any:
+def ask(drive: Driver, emulator: Emulator) -> Any:
     """Runs flows with the emulator's key, over either transport, without waiting."""
     return lambda *asked: drive(emulator.base_url, *asked, key=emulator.api_key)
 

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3ValidationError
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
@@ -48,12 +48,12 @@ def test_a_good_connection_is_tested_with_one_question_that_costs_nothing(server
     ("action", "said"),
     [
         (reply(401, samples.flat("INVALID_API_KEY")), "401 INVALID_API_KEY"),
-        (reply(503, b"<html>"), "answered 503"),
+        (reply(503, b"<html>"), "returned 503"),
         (reply(429, samples.RATE_LIMIT), "429 RATE_LIMIT_EXCEEDED"),
-        (reply(200, b"<html>a portal</html>"), "no JSON object"),
+        (reply(200, b"<html>a portal</html>"), "not a JSON object"),
         (reply(200, {"models": []}), "lists no model"),
-        (reply(302, b"", {"Location": "http://elsewhere.example"}), "answered 302"),
-        (HANG_UP, "no answer"),
+        (reply(302, b"", {"Location": "http://elsewhere.example"}), "returned 302"),
+        (HANG_UP, "no response"),
     ],
 )
 def test_a_bad_connection_is_told_at_once(server: RawServer, action: Any, said: str) -> None:
@@ -205,7 +205,7 @@ def test_the_triggerer_reads_the_same_connection(server: RawServer) -> None:
         hook = Veo3Hook()
         transport = await hook.aget_conn()
         try:
-            asked = flows.get_generation(samples.ID, hook.settings.base_url, Retries(attempts=1))
+            asked = flows.get_generation(samples.ID, hook.settings.base_url, ONCE)
             return (await transport.run(asked)).status
         finally:
             await transport.close()
@@ -255,7 +255,10 @@ def test_the_environment_serves_where_the_default_connection_is_not_defined(
 
 def test_a_named_connection_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_API_KEY", KEY)
-    with pytest.raises(AirflowNotFoundException, match=r"'veo3_team' is not defined. Add one of type 'veo3'"):
+    with pytest.raises(
+        AirflowNotFoundException,
+        match=r"'veo3_team' is not defined. Nothing was sent or spent. Add a connection of type 'veo3'",
+    ):
         _ = Veo3Hook("veo3_team").settings
 
 
@@ -265,7 +268,9 @@ def test_without_a_connection_or_a_key_both_ways_are_named(
 ) -> None:
     if value is not None:
         monkeypatch.setenv("VEO3_API_KEY", value)
-    with pytest.raises(AirflowNotFoundException, match=r"VEO3_API_KEY serves as well. Nothing was sent"):
+    with pytest.raises(
+        AirflowNotFoundException, match=r"Nothing was sent or spent. .*VEO3_API_KEY serves as well"
+    ):
         _ = Veo3Hook().settings
 
 

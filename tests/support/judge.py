@@ -8,17 +8,16 @@ from typing import Any
 from airflow_provider_veo3.api import flows, protocol
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse
 from airflow_provider_veo3.api.request import GenerationRequest
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE
 from airflow_provider_veo3.exceptions import Veo3ApiError
 from tests.support.samples import BASE, ID
 
 NOW = 1_700_000_000.0
-ONCE = Retries(attempts=1)
 STATUS = protocol.status(ID)
 POST = protocol.submission(GenerationRequest("text-to-video", "a dragon"), {})
 
 
-def answer(status: int, body: object = None, headers: dict[str, str] | None = None) -> ApiResponse:
+def response(status: int, body: object = None, headers: dict[str, str] | None = None) -> ApiResponse:
     """An answer with a JSON body, or with the very bytes."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return ApiResponse(status, headers or {}, data, NOW)
@@ -28,7 +27,7 @@ def error_of(
     request: ApiRequest, status: int, body: object, headers: dict[str, str] | None = None
 ) -> Veo3ApiError:
     """The error an answer becomes; there must be one."""
-    error = protocol.error_of(request, answer(status, body, headers))
+    error = protocol.error_of(request, response(status, body, headers))
     assert error is not None
     return error
 
