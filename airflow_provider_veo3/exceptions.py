@@ -70,7 +70,10 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
 
     @classmethod
     def of(cls, field: str, value: object, allowed: str) -> Veo3ValidationError:
-        """Return the error for a field, its value (at most 80 characters), and the allowed values."""
+        """Return the error for a field, its value, and the allowed values.
+
+        :param value: the value; 80 characters of it are shown.
+        """
         try:
             shown = repr(value)
         except Exception:  # noqa: BLE001 - a number of 5000 digits, a list 1000 deep: refused like any other
@@ -105,7 +108,7 @@ class Veo3ApiError(Veo3Error):
     :param status: HTTP status; ``None`` without a response.
     :param code: the vendor's error code, such as ``INVALID_MODEL``; ``None`` if absent.
     :param body: the start of the raw response body, secrets removed.
-    :param retry_after: seconds the API asked to wait; ``None`` if it did not.
+    :param retry_after: seconds that the API requested to wait; ``None`` if it requested none.
     """
 
     def __init__(
@@ -148,7 +151,7 @@ class Veo3UnreadableAnswerError(Veo3ApiError):
 
 
 class Veo3RateLimitError(Veo3ApiError):
-    """A rate limit of the API: requests per minute or day, concurrency, or its queue (429)."""
+    """A rate limit (429): requests per minute or day, concurrency, or the API's queue."""
 
 
 class Veo3ServerError(Veo3ApiError):
@@ -245,11 +248,11 @@ class Veo3SensorTimeoutError(Veo3GenerationTimeoutError, AirflowSensorTimeout):
 
 
 class Veo3SensorFailedError(Veo3GenerationFailedError, AirflowFailException):
-    """A failed generation found by a sensor; a retry of the sensor would not change it."""
+    """A failed generation found by a sensor, whose retry would not change it."""
 
 
 class Veo3StorageError(Veo3Error):
-    """A video that was not downloaded or stored; a retry may succeed and costs no credits."""
+    """A video that was not downloaded or stored; a retry costs no credits."""
 
 
 class Veo3CorruptVideoError(Veo3StorageError):

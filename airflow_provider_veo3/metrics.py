@@ -146,7 +146,10 @@ def _generation_tags(kind: object, model: object) -> dict[str, str]:
 
 
 def _tag_value(value: object) -> str:
-    """Return a value as a tag; an odd one would multiply the series, or break the collector's protocol."""
+    """Return a value as a tag, an odd one as ``other``.
+
+    It would multiply the series, or break the collector's protocol.
+    """
     if value is None:
         return "unknown"
     return value if isinstance(value, str) and _TAG_VALUE.fullmatch(value) else "other"

@@ -1,4 +1,4 @@
-"""Retry policy: fail at once where a retry cannot succeed, and retry when the API allows."""
+"""Retry policy: no retry that cannot succeed, and none before the API allows it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Veo3Error)
 
 SPREAD = timedelta(seconds=1)
-"""Margin added to the delay that the API asks for, since its clock differs from ours."""
+"""Margin on the delay that the API requests, since its clock differs."""
 
 
 class Veo3RetryPolicy(RetryPolicy):
@@ -33,11 +33,11 @@ class Veo3RetryPolicy(RetryPolicy):
 
     For ``retry_policy=Veo3RetryPolicy()`` on any task, also one of your own that uses ``Veo3Hook``. The task
     fails at once where a retry cannot succeed: a bad parameter, a refused key or content, too few credits, an
-    unknown id, a sensor's failure; also where such an error is only the cause of another. Where the API asked
-    to wait (``retry_after``), the task is retried after that time, if it is longer than the task's own
-    ``retry_delay``. Every other error is left to Airflow. ``retries`` stays the limit.
+    unknown id, a sensor's failure; also where such an error is only the cause of another. Where the API
+    requested a delay (``retry_after``), the task is retried after that time, if it is longer than the task's
+    own ``retry_delay``. Every other error is left to Airflow. ``retries`` stays the limit.
 
-    :param longest: the longest delay; where the API asks for more, as at the end of a day's requests, the
+    :param longest: the longest delay; where the API requests more, as at the end of a day's requests, the
         task fails at once. Default ``None``: no limit.
     :raises Veo3ValidationError: ``longest`` is not a timedelta above 0.
     """
@@ -63,11 +63,11 @@ class Veo3RetryPolicy(RetryPolicy):
             return RetryDecision.default()
         hint = min(refusal.retry_after, LONGEST_WAIT)
         if self.longest is not None and timedelta(seconds=hint) > self.longest:
-            return RetryDecision.fail(f"{type(ours).__name__}: the API asks to wait {hint:.0f} s")
+            return RetryDecision.fail(f"{type(ours).__name__}: the API requests a delay of {hint:.0f} s")
         delay = timedelta(seconds=hint) + SPREAD
         if delay <= _own_delay(context):
             return RetryDecision.default()
-        return RetryDecision.retry(delay, f"{type(ours).__name__}: the API asks to wait {hint:.0f} s")
+        return RetryDecision.retry(delay, f"{type(ours).__name__}: the API requests a delay of {hint:.0f} s")
 
     def serialize(self) -> dict[str, Any]:
         """Return the policy as JSON."""

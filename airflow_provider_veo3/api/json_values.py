@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
 LARGEST_COUNT: Final = 2**53
-"""Largest count that Airflow stores exactly; a larger one would fail a task that has paid."""
+"""Largest count that Airflow stores; a larger one would fail a task that has paid."""
 
 LATEST_TIME: Final = 1e12
 """Unix seconds beyond every real time; milliseconds taken for seconds lie beyond it too."""
@@ -47,7 +47,7 @@ def read_count(value: object) -> int | None:
 
 
 def read_time(value: object) -> datetime | None:
-    """Return an ISO 8601 time in UTC, else ``None``; a time without a zone is UTC."""
+    """Return an ISO 8601 time in UTC, its default zone; else ``None``."""
     if not isinstance(value, str):
         return None
     try:

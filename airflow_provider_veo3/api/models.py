@@ -31,9 +31,9 @@ class Status(StrEnum):
 
 
 def without_ending(model: str) -> str:
-    """Return a model id, in lower case, without the ending that the vendor's pages spell differently.
+    """Return a model id in lower case, without the endings ``-001`` and ``-preview``.
 
-    They write ``-001`` and ``-preview`` for the same model; another version may have another price.
+    The vendor's pages use both for the same model; another version may have another price.
     """
     lower = model.strip().lower()
     return _without_version(lower) if lower.endswith(("-001", "-preview")) else lower

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def price_of(request: GenerationRequest, models: Sequence[VideoModel]) -> int | None:
-    """Return the credits that a generation costs; ``None`` where the list has no price for it.
+    """Return the credits that a generation costs; ``None`` if the list has no price.
 
     A model that the list spells as ``-preview`` instead of ``-001``, or the reverse, is found too; the exact
     spelling goes first.

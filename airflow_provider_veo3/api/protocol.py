@@ -150,7 +150,7 @@ def _form_text(value: object) -> str:
 
 
 def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | None:
-    """Return the error that an outcome means; ``None`` for a 2xx response with a JSON object.
+    """Return the error of an outcome; ``None`` for a 2xx response with a JSON object.
 
     The HTTP status decides first, the vendor's code second.
     """
@@ -297,12 +297,12 @@ class _Refusal:
 def _buy_credits(refusal: _Refusal) -> str:
     required, available = refusal.credit_numbers().values()
     known = required is not None and available is not None
-    numbers = f"It needs {required} credits and the account has {available}. " if known else ""
+    numbers = f"The generation needs {required} credits and the account has {available}. " if known else ""
     return f"{numbers}Buy credits, or choose a cheaper model or no audio."
 
 
 def _correct_request(refusal: _Refusal) -> str:
-    """Return the refused field and model, as far as they are known, and the next step."""
+    """Return the refused field and model, as far as known, and the next step."""
     field_name, value = refusal.body.get("field"), refusal.body.get("value")
     model = (refusal.request.json or refusal.request.form or {}).get("model")
     sentences = []
@@ -322,7 +322,7 @@ class _Rule:
 
     :param applies: condition; the first rule that applies decides.
     :param error: class of the error.
-    :param next_step: sentence that tells the user what to do.
+    :param next_step: sentence for the user, or a function that returns it.
     :param details: further arguments of the error.
     """
 

@@ -21,7 +21,7 @@ _SCAN_LIMIT: Final = 8 * BODY_LIMIT
 """Characters of a text that are scanned, so that a hostile response costs no more."""
 
 _LOGGERS: Final = ("urllib3.connection", "urllib3.connectionpool")
-"""Loggers that print a request's URL; the first does so for headers that it cannot read."""
+"""Loggers that print a request's URL, the first with headers that it cannot read."""
 
 
 def redact_url(url: str) -> str:

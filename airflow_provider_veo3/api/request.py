@@ -23,26 +23,35 @@ The vendor's pages disagree on theirs, and one of them costs 2.6 times as much.
 MAX_PROMPT_LENGTH: Final = 1000
 MAX_NEGATIVE_PROMPT_LENGTH: Final = 500
 MAX_IMAGE_BYTES: Final = 20 * 1024 * 1024
-"""Largest image. The vendor's 20 MB are read as MiB; the API decides on the rest."""
+"""Size of the largest image.
+
+The vendor documents 20 MB: read as MiB, the API decides on the rest.
+"""
 
 ASPECT_RATIOS: Final = ("16:9", "9:16")
 PERSON_GENERATIONS: Final = ("allow_adult", "dont_allow")
 SAMPLE_COUNTS: Final = range(1, 3)
 DURATIONS: Final = range(4, 9)
-"""Lengths in seconds. The vendor documents 5 to 8, the models behind it 4, 6 and 8."""
+"""Lengths in seconds.
+
+The vendor documents 5 to 8, the models behind it 4, 6 and 8.
+"""
 SEEDS: Final = range(2**32)
 
 SHORTEST_SECRET: Final = 12
 """Characters from which no other text contains a key by chance."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
-"""Generation ids: text that a URL holds unquoted, since the vendor shows one sample and promises no shape."""
+"""Shape of a generation id, any text that a URL holds unquoted.
+
+The vendor shows one sample and promises no shape.
+"""
 _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 
 def check_generation_id(value: object, field: str = "generation_id") -> str:
-    """Return a value that can be a generation id; it becomes part of URLs and file names.
+    """Return a value that can be a generation id, for URLs and file names.
 
     :raises Veo3ValidationError: it cannot.
     """
@@ -85,7 +94,7 @@ class Image:
 
     @staticmethod
     def check_size(field: str, source: str, size: int) -> None:
-        """Refuse the size of an empty or too large file, which is known before it is read.
+        """Refuse the size of an empty or too large file, before it is read.
 
         :raises Veo3ValidationError: it is not from 1 byte to 20 MiB.
         """
@@ -207,7 +216,7 @@ def _text(field: str, value: object, longest: int) -> str:
 
 
 def _is_left_out(value: object) -> bool:
-    """Return whether an option is left out: ``None``, or a CSV column that is empty in one row."""
+    """Return whether an option is left out: ``None``, or empty as in a CSV file."""
     return value is None or value == ""
 
 

@@ -95,7 +95,7 @@ def _videos_if_usable(body: Json, base_url: str) -> tuple[Video, ...]:
 
 
 def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
-    """Parse the files of a status or download response, in order; empty when it lists none.
+    """Parse the files of a status or download response, possibly none, in order.
 
     A link that may not be followed becomes empty, so that the other files can be stored.
 
@@ -122,7 +122,7 @@ def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
 def parse_history_page(
     body: Json, base_url: str, limit: int, skip: int, clock_skew: float | None = None
 ) -> HistoryPage:
-    """Parse a page of the history; an item without an id is set apart, not fatal.
+    """Parse a page of the history, with items without a usable id set apart.
 
     :raises UnusableError: it has no list, or reports a failure, which must not pass for an empty history.
     """

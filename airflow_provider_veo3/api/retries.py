@@ -42,7 +42,7 @@ class Retries:
     def pause(self, attempt: int, hint: float | None) -> float | None:
         """Return the seconds until the next try of a repeatable step; ``None`` to give up.
 
-        :param hint: seconds the API asked to wait.
+        :param hint: seconds that the API requested to wait; ``None`` if it requested none.
         """
         if attempt >= self.attempts:
             return None

@@ -1,4 +1,4 @@
-"""Delay that a response asks for, in its headers or its body."""
+"""Delay that a response requests, in its headers or its body."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RATE_LIMIT_FALLBACK: Final = 60.0
-"""Seconds to wait after a 429 without a usable hint: the length of the vendor's rate window."""
+"""Seconds to wait after a 429 without a usable hint: the vendor's rate window."""
 
 
 def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any], now: float) -> float | None:
-    """Return the seconds that a response asks to wait; ``None`` where it asks for nothing.
+    """Return the seconds that a response requests to wait; ``None`` if it requests none.
 
     For a 429 the vendor's own header goes first, then the standard one, the body, the end of the rate window;
     for any other status the standard header counts alone, since the vendor sends his own in every response.
@@ -41,7 +41,7 @@ def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
 
 
 def exhausted_window(headers: Mapping[str, str]) -> float:
-    """Return the seconds until the rate window resets, 0 unless the headers report it as used up.
+    """Return the seconds until a used-up rate window resets; 0 for any other.
 
     The end of the window is a time of the API's clock, so that it counts only beside the API's date.
 
@@ -67,7 +67,7 @@ def _delay(header: str | None, now: float) -> float | str | None:
 
 
 def parse_http_date(header: str | None) -> float | None:
-    """Parse the date of an HTTP header into Unix seconds; ``None`` where it is not one."""
+    """Parse the date of an HTTP header into Unix seconds; else ``None``."""
     try:
         time = parsedate_to_datetime(header or "")
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

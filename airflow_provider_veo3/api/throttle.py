@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Spreads requests so that no 60 seconds hold more than allowed. Pure: the caller brings the clock.
+    """Limiter that lets no 60 seconds hold more requests than allowed.
 
-    A sixth of the minute's requests may go at once; the rest follow at even intervals.
+    A sixth of the minute's requests may go at once; the rest follow at even intervals. Pure: the caller
+    brings the clock.
 
     :param per_minute: requests allowed in a minute, from 1; a fraction is dropped.
     """

@@ -1,4 +1,4 @@
-"""Transports that drive a flow, and the download of files: the only code that opens a socket."""
+"""Transports that drive flows, and the download of files: the only code with sockets."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ class Endpoint:
         return self.base_url.rstrip("/") + request.path
 
     def headers(self, request: ApiRequest) -> dict[str, str]:
-        """Return the headers of a request to the API; a cache in between must not serve old responses.
+        """Return the headers of a request to the API.
 
-        One of the vendor's pages requires ``Content-Type`` of all requests, so that one without a body has it
-        too.
+        A cache in between must not serve old responses. One of the vendor's pages requires ``Content-Type``
+        of all requests, so that a request without a body has it too.
         """
         always = {"Accept": "application/json", "Cache-Control": "no-cache", "User-Agent": USER_AGENT}
         content = {} if request.spends_credits else {"Content-Type": "application/json"}
@@ -129,7 +129,7 @@ class _Transport:
         }
 
     def _response(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
-        """Describe a response; send nothing more in a rate window that it reports as used up."""
+        """Describe a response; block the rest of a rate window that is used up."""
         response = self._endpoint.response(status, headers, body, self._clock.time())
         left = exhausted_window(response.headers)
         if left > 0 and status != HTTPStatus.TOO_MANY_REQUESTS:  # whose error has a hint of its own
@@ -312,7 +312,7 @@ def _redirected(url: str, target: str) -> str:
 
 
 def _file_error(url: str, error: Exception) -> Veo3NoAnswerError:
-    """Describe a failure by its type alone: the text of these errors holds the signed link."""
+    """Describe a failure by its type; its text holds the signed link."""
     return Veo3NoAnswerError(
         f"No response from the file host for {redact_url(url)} ({type(error).__name__}); another download "
         "costs no credits."

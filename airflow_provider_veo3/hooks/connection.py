@@ -123,7 +123,7 @@ def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | No
 
 
 def _with_scheme(host: str | None, schema: str | None) -> str:
-    """Return the host as a URL: the default one if empty, with the field's scheme if it has none."""
+    """Return the host, or the default one, with a scheme."""
     host = (host or "").strip() or DEFAULT_BASE_URL
     if not host.endswith("://"):
         host = host.rstrip("/")
@@ -141,7 +141,7 @@ def _split_host(conn_id: str, url: str) -> tuple[str, str, int | None]:
         raise _unusable(conn_id, "host", "malformed", _ALLOWED_HOST) from None
     surplus = bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
     if surplus or not re.fullmatch(r"[\w.:%-]+", hostname) or parts.scheme not in _DEFAULT_PORTS:
-        shown = f"{parts.scheme}://{hostname}{parts.path}"  # not what stands before an @
+        shown = f"{parts.scheme}://{hostname}{parts.path}"  # without user and password
         raise _unusable(conn_id, "host", repr(shown), _ALLOWED_HOST)
     return parts.scheme, hostname, port
 

@@ -129,7 +129,7 @@ def test_too_few_credits_are_counted_wherever_the_numbers_stand(body: Any) -> No
     error = error_of(POST, 402, body)
     assert isinstance(error, errors.Veo3InsufficientCreditsError)
     assert (error.required, error.available) == (400, 50)
-    assert "It needs 400 credits and the account has 50." in str(error)
+    assert "The generation needs 400 credits and the account has 50." in str(error)
 
 
 @pytest.mark.parametrize(
