@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback is asked directly, whatever the machine's proxy settings."""
+    """Requests to loopback go directly, whatever the machine's proxy settings."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("no_proxy", "*")
 
@@ -34,5 +34,5 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["sync", "async"])
 def drive(request: pytest.FixtureRequest, clock: Clock) -> Driver:
-    """Runs flows over a new transport of either kind, and returns the result of the last."""
+    """Runs flows over a new transport of either kind; returns the last result."""
     return Driver(request.param, clock)

@@ -60,7 +60,9 @@ ROWS = [
 
 @pytest.mark.parametrize("envelope", [flat, nested])
 @pytest.mark.parametrize(("status", "code", "kind", "then"), ROWS)
-def test_a_refusal(status: int, code: str, kind: type[Exception], then: str, envelope: Any) -> None:
+def test_each_refusal_has_its_error_class(
+    status: int, code: str, kind: type[Exception], then: str, envelope: Any
+) -> None:
     error = error_of(STATUS, status, envelope(code, "Human readable"))
     assert type(error) is kind
     assert isinstance(error, AirflowFailException) == (then == "fail")
@@ -74,7 +76,7 @@ def test_a_refusal(status: int, code: str, kind: type[Exception], then: str, env
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "then"), ROWS)
-def test_a_refused_submission_says_whether_it_was_paid_for(
+def test_the_error_of_a_submission_says_whether_credits_were_spent(
     status: int, code: str, kind: type[Exception], then: str
 ) -> None:
     error = error_of(POST, status, flat(code))
@@ -104,7 +106,7 @@ def test_a_refused_submission_says_whether_it_was_paid_for(
         (418, "TEAPOT", "Correct the request."),
     ],
 )
-def test_a_refusal_says_what_to_do(status: int, code: str, hint: str) -> None:
+def test_an_error_says_what_to_do_next(status: int, code: str, hint: str) -> None:
     assert hint in str(error_of(STATUS, status, flat(code)))
 
 
@@ -125,7 +127,7 @@ NUMBERS = {"required": 400, "available": 50}
         {"error": {"code": "INSUFFICIENT_CREDITS", **NUMBERS}},
     ],
 )
-def test_too_few_credits_are_counted_wherever_the_numbers_stand(body: Any) -> None:
+def test_the_credit_numbers_are_read_from_every_place_of_an_envelope(body: Any) -> None:
     error = error_of(POST, 402, body)
     assert isinstance(error, errors.Veo3InsufficientCreditsError)
     assert (error.required, error.available) == (400, 50)
@@ -135,7 +137,7 @@ def test_too_few_credits_are_counted_wherever_the_numbers_stand(body: Any) -> No
 @pytest.mark.parametrize(
     "more", [{}, {"required": "many", "available": None}, {"required": 400}, {"details": "x"}]
 )
-def test_too_few_credits_without_numbers_print_none(more: dict[str, Any]) -> None:
+def test_missing_credit_numbers_are_not_printed(more: dict[str, Any]) -> None:
     error = error_of(POST, 402, flat("INSUFFICIENT_CREDITS", **more))
     assert "None" not in str(error)
     assert "Buy credits" in str(error)
@@ -159,13 +161,18 @@ def test_the_sample_of_the_rate_limit() -> None:
 @pytest.mark.parametrize("envelope", [flat, nested])
 @pytest.mark.parametrize("status", [500, 502])
 @pytest.mark.parametrize("code", ["GENERATION_FAILED", "VIDEO_GENERATION_FAILED"])
-def test_an_error_that_tells_of_a_failure_is_the_answer_how_it_stands(
+def test_an_error_that_reports_a_failed_generation_is_its_status(
     code: str, status: int, envelope: Any
 ) -> None:
-    """Else everyone would wait for what has ended, and been refunded, until the deadline."""
+    """Without it, a wait for a failed and refunded generation would last until its deadline."""
     flow = flows.get_generation(ID, BASE, ONCE)
-    told = end_of(flow, response(status, envelope(code, "out of luck")))
-    assert (told.id, told.status, told.error_code, told.error) == (ID, Status.FAILED, code, "out of luck")
+    generation = end_of(flow, response(status, envelope(code, "out of luck")))
+    assert (generation.id, generation.status, generation.error_code, generation.error) == (
+        ID,
+        Status.FAILED,
+        code,
+        "out of luck",
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,7 @@ def test_an_error_that_tells_of_a_failure_is_the_answer_how_it_stands(
         (protocol.download(ID), 500, "GENERATION_FAILED", errors.Veo3NoVideosError),
     ],
 )
-def test_only_the_status_tells_of_a_failure(
+def test_only_a_status_request_reports_a_failed_generation(
     request_: ApiRequest, status: int, code: str, kind: type[Exception]
 ) -> None:
     reply = response(status, flat(code))
@@ -186,10 +193,10 @@ def test_only_the_status_tells_of_a_failure(
     assert not protocol.reports_failed_generation(request_, reply)
 
 
-def test_what_is_accepted_without_a_status_is_pending() -> None:
-    told = {name: samples.ACCEPTED[name] for name in ("taskId", "statusUrl", "downloadUrl")}
+def test_an_acceptance_without_a_status_is_pending() -> None:
+    fields = {name: samples.ACCEPTED[name] for name in ("taskId", "statusUrl", "downloadUrl")}
     flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, ONCE)
-    generation = end_of(flow, response(202, {**told, "creditsCost": 500, "imageInfo": {"size": 1}}))
+    generation = end_of(flow, response(202, {**fields, "creditsCost": 500, "imageInfo": {"size": 1}}))
     assert (generation.id, generation.status, generation.credits_used) == (ID, Status.PENDING, 500)
 
 
@@ -208,7 +215,7 @@ def test_what_is_accepted_without_a_status_is_pending() -> None:
         (200, b"<html>Welcome</html>", False),
     ],
 )
-def test_what_says_that_a_submission_was_accepted(status: int, body: Any, accepted: bool) -> None:
+def test_an_unreadable_response_may_confirm_the_acceptance(status: int, body: Any, accepted: bool) -> None:
     flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, ONCE)
     error = end_of(flow, response(status, body))
     assert isinstance(error, errors.Veo3UnreadableAnswerError)
@@ -231,7 +238,7 @@ GATEWAYS = [
 
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("body", GATEWAYS, ids=str)
-def test_what_a_gateway_says_is_not_what_the_api_says_of_a_generation(body: Any, status: int) -> None:
+def test_a_gateway_s_error_is_not_the_api_s(body: Any, status: int) -> None:
     error = error_of(STATUS, status, body)
     assert type(error) is errors.Veo3UnreadableAnswerError
     assert "does not seem to come from the API" in str(error)
@@ -239,19 +246,21 @@ def test_what_a_gateway_says_is_not_what_the_api_says_of_a_generation(body: Any,
 
 
 @pytest.mark.parametrize(
-    ("request_", "sent", "told"),
+    ("request_", "sent", "sentence"),
     [
         (POST, True, "may have been accepted and charged: check the history before submitting again"),
         (POST, False, "The request was never sent; no credits were spent."),
         (STATUS, True, "No credits were spent by this request."),
     ],
 )
-def test_no_answer_says_whether_it_was_sent(request_: protocol.ApiRequest, sent: bool, told: str) -> None:
+def test_the_error_without_a_response_says_whether_the_request_was_sent(
+    request_: protocol.ApiRequest, sent: bool, sentence: str
+) -> None:
     error = protocol.error_of(request_, NoResponse("ReadTimeout: too slow", sent))
     assert isinstance(error, errors.Veo3NoAnswerError)
     assert (error.sent, error.status) == (sent, None)
     assert "ReadTimeout: too slow" in str(error)
-    assert told in str(error)
+    assert sentence in str(error)
     assert is_transient(error)
     assert may_repeat(request_, error) == (request_ is STATUS or not sent)
 
@@ -280,7 +289,7 @@ def test_no_error_shows_a_key_or_a_signature(body: Any, status: int) -> None:
         assert "cafebabe" not in shown
 
 
-def test_a_huge_answer_makes_a_short_error() -> None:
+def test_a_huge_response_makes_a_short_error() -> None:
     body = {
         "error": {"code": "X" * 1_000_000, "message": "m" * 1_000_000},
         "field": "f" * 99,

@@ -1,4 +1,4 @@
-"""Judge an answer as a call does, without a network."""
+"""Results of calls on given responses, without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POST = protocol.submission(GenerationRequest("text-to-video", "a dragon"), {})
 
 
 def response(status: int, body: object = None, headers: dict[str, str] | None = None) -> ApiResponse:
-    """An answer with a JSON body, or with the very bytes."""
+    """Return a response with a JSON body, or with raw bytes."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return ApiResponse(status, headers or {}, data, NOW)
 
@@ -26,14 +26,14 @@ def response(status: int, body: object = None, headers: dict[str, str] | None = 
 def error_of(
     request: ApiRequest, status: int, body: object, headers: dict[str, str] | None = None
 ) -> Veo3ApiError:
-    """The error an answer becomes; there must be one."""
+    """Return the error of a response that must be one."""
     error = protocol.error_of(request, response(status, body, headers))
     assert error is not None
     return error
 
 
 def end_of(flow: flows.Flow[Any], outcome: protocol.Outcome) -> Any:
-    """What a call makes of the only answer it gets: its result, or the error it raises."""
+    """Return the result, or the error, of a call that gets a single outcome."""
     next(flow)
     try:
         step = flow.send(outcome)
@@ -41,11 +41,11 @@ def end_of(flow: flows.Flow[Any], outcome: protocol.Outcome) -> Any:
         return done.value
     except Veo3ApiError as error:
         return error
-    raise AssertionError(f"the call goes on: {step}")
+    raise AssertionError(f"the call continues: {step}")
 
 
 def every_call() -> dict[str, flows.Flow[Any]]:
-    """One of each call, which does not insist."""
+    """Return one flow of each call, without retries."""
     return {
         "submit": flows.submit(GenerationRequest("text-to-video", "a dragon"), BASE, {}, ONCE),
         "get_generation": flows.get_generation(ID, BASE, ONCE),
