@@ -40,4 +40,4 @@ def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
     :raises Veo3ValidationError: it is not.
     """
     if value not in allowed:
-        raise Veo3ValidationError.of(field, value, ", ".join(allowed))
+        raise Veo3ValidationError.of(field, value, " or ".join(allowed))

@@ -111,7 +111,9 @@ def test_an_extra_option_that_is_not_json_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["video-to-video", None, [], "TEXT-TO-VIDEO"])
 def test_an_unknown_type_is_refused(kind: Any) -> None:
-    with pytest.raises(Veo3ValidationError, match="allowed: text-to-video, image-to-video, first-last-frame"):
+    with pytest.raises(
+        Veo3ValidationError, match="allowed: text-to-video or image-to-video or first-last-frame"
+    ):
         GenerationRequest(kind, "x")
 
 
