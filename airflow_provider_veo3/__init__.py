@@ -22,17 +22,75 @@ The house, top floor first; imports run downward only::
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 __version__ = "0.1.0"
 
+DEFAULT_POLL_INTERVAL: Final = 10
+"""Seconds between two polls of a generation where neither task nor connection sets them."""
+
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider to Airflow (entry point ``apache_airflow_provider``)."""
-    from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
+    """Return the provider's description for Airflow (entry point ``apache_airflow_provider``).
 
+    Airflow 3.2 and later draw the connection form from it; ``hooks/connection_form.py`` draws the same fields
+    for 3.0 and 3.1, and ``hooks/connection.py`` reads and checks them.
+    """
     package = __name__
     integration = "VEO3"
+    connection_type = {
+        "connection-type": "veo3",
+        "hook-name": "VEO3",
+        "hook-class-name": f"{package}.hooks.veo3.Veo3Hook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["login"],
+            "relabeling": {"password": "API key", "host": "Base URL", "schema": "Scheme"},
+            "placeholders": {
+                "password": "veo3_...",
+                "host": "https://api.veo3gen.co",
+                "schema": "https",
+                "port": "443",
+            },
+        },
+        "conn-fields": {
+            "request_timeout": {
+                "label": "Request timeout",
+                "description": "Seconds to wait for the API to connect and to respond. Default 30.",
+                "schema": {"type": ["number", "null"], "default": 30, "minimum": 1, "maximum": 600},
+            },
+            "requests_per_minute": {
+                "label": "Requests per minute",
+                "description": "Requests that one process sends in a minute. Default 60, the vendor's limit.",
+                "schema": {
+                    "type": ["integer", "null"],
+                    "default": 60,
+                    "minimum": 1,
+                    "maximum": 100000,
+                },
+            },
+            "poll_interval": {
+                "label": "Poll interval",
+                "description": "Seconds between two polls of a generation, unless a task sets them. "
+                f"Default {DEFAULT_POLL_INTERVAL}.",
+                "schema": {
+                    "type": ["number", "null"],
+                    "default": DEFAULT_POLL_INTERVAL,
+                    "minimum": 1,
+                    "maximum": 3600,
+                },
+            },
+            "first_frame_field": {
+                "label": "First frame field",
+                "description": "Name of the form field for the first frame's file. Default firstFrame.",
+                "schema": {"type": ["string", "null"], "default": "firstFrame", "minLength": 1},
+            },
+            "last_frame_field": {
+                "label": "Last frame field",
+                "description": "Name of the form field for the last frame's file. Default lastFrame.",
+                "schema": {"type": ["string", "null"], "default": "lastFrame", "minLength": 1},
+            },
+        },
+    }
     return {
         "package-name": "airflow-provider-veo3",
         "name": "VEO3",
@@ -73,7 +131,7 @@ def get_provider_info() -> dict[str, Any]:
                 "class-name": f"{package}.decorators.generate.veo3_text_to_video_task",
             }
         ],
-        "connection-types": [CONNECTION_TYPE],
+        "connection-types": [connection_type],
         "extra-links": [
             f"{package}.links.Veo3GenerationLink",
             f"{package}.links.Veo3StoredVideoLink",

@@ -1,38 +1,38 @@
-"""Every error this provider raises on purpose.
+"""The errors that this provider raises on purpose.
 
 ::
 
     Veo3Error                                  (AirflowException)
-    ├── Veo3ValidationError                    bad parameter, found before anything was sent          x
-    ├── Veo3CreditLimitError                   it would cost more than max_credits, or nobody knows    x
-    ├── Veo3ConnectionConfigError              the Airflow connection cannot be used                  x
-    ├── Veo3ApiError                           a call to the API went wrong
-    │   ├── Veo3NoAnswerError                  no answer came: network, timeout, cut connection
-    │   ├── Veo3UnreadableAnswerError          an answer came that makes no sense
+    ├── Veo3ValidationError                    bad parameter; nothing was sent                        x
+    ├── Veo3CreditLimitError                   cost above max_credits, or unknown; nothing was sent    x
+    ├── Veo3ConnectionConfigError              unusable Airflow connection                            x
+    ├── Veo3ApiError                           failed call to the API
+    │   ├── Veo3NoAnswerError                  no response: network, timeout, cut connection
+    │   ├── Veo3UnreadableAnswerError          unusable response
     │   ├── Veo3RateLimitError                 429
     │   ├── Veo3ServerError                    5xx
     │   ├── Veo3VideoNotReadyError             400 VIDEO_NOT_READY
-    │   ├── Veo3NoVideosError                  404 NO_VIDEOS, or a finished generation without a file
-    │   └── Veo3PermanentApiError              what no retry can mend                                 x
+    │   ├── Veo3NoVideosError                  404 NO_VIDEOS, or a completed generation without a file
+    │   └── Veo3PermanentApiError              refused; a retry cannot succeed                        x
     │       ├── Veo3BadRequestError            any other 4xx
     │       │   ├── Veo3ContentPolicyError     CONTENT_POLICY_VIOLATION
     │       │   └── Veo3FileTooLargeError      413
     │       ├── Veo3AuthenticationError        401, 403
     │       ├── Veo3InsufficientCreditsError   402
     │       └── Veo3GenerationNotFoundError    404 TASK_NOT_FOUND
-    ├── Veo3StateError                         the task's memory of its submission cannot be used
-    ├── Veo3AmbiguousSubmissionError           several generations may be the one an attempt paid for   x
-    ├── Veo3GenerationError                    a generation did not become a video
-    │   ├── Veo3GenerationFailedError          the API says failed; the credits were refunded
+    ├── Veo3StateError                         unusable record of the task's submission
+    ├── Veo3AmbiguousSubmissionError           unclear which generation was paid for; a person decides  x
+    ├── Veo3GenerationError                    no video from a generation
+    │   ├── Veo3GenerationFailedError          failed; its credits were refunded
     │   │   └── Veo3GenerationRefusedError     ... for its content                                    x
-    │   ├── Veo3GenerationTimeoutError         still running at our deadline
+    │   ├── Veo3GenerationTimeoutError         still running at the deadline
     │   │   └── Veo3SensorTimeoutError         ... of a sensor (AirflowSensorTimeout)
-    │   └── Veo3SensorFailedError              a sensor found it failed: asking again changes nothing x
-    └── Veo3StorageError                       the video could not be fetched or stored
-        └── Veo3CorruptVideoError              what came is not the video that was announced
+    │   └── Veo3SensorFailedError              failed, found by a sensor                              x
+    └── Veo3StorageError                       video not downloaded or stored
+        └── Veo3CorruptVideoError              downloaded bytes that are not the announced video
 
 Classes marked ``x`` also derive from ``AirflowFailException``, so that Airflow fails the task at once and
-burns no retry. The tree holds data in keyword arguments only, which keeps every class picklable.
+uses no retry. Errors keep their data in keyword arguments only, so that every class can be pickled.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ if TYPE_CHECKING:
 
 
 class Veo3Error(AirflowException):
-    """Root of everything this provider raises on purpose."""
+    """Root of the errors that this provider raises on purpose."""
 
 
 class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
-    """A parameter is not acceptable; nothing was sent and nothing was spent.
+    """A parameter that is not acceptable; nothing was sent or spent.
 
-    :param message: the whole sentence.
-    :param field: the parameter, as the user writes it.
-    :param value: what it was, shortened for printing.
-    :param allowed: what would have been accepted.
+    :param message: the whole message.
+    :param field: name of the parameter.
+    :param value: its value, shortened for printing.
+    :param allowed: description of the acceptable values.
     """
 
     def __init__(self, message: str, *, field: str = "", value: str = "", allowed: str = "") -> None:
@@ -70,7 +70,10 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
 
     @classmethod
     def of(cls, field: str, value: object, allowed: str) -> Veo3ValidationError:
-        """Name the field, the value (at most 80 characters of it) and what is allowed."""
+        """Return the error for a field, its value, and the allowed values.
+
+        :param value: the value; 80 characters of it are shown.
+        """
         try:
             shown = repr(value)
         except Exception:  # noqa: BLE001 - a number of 5000 digits, a list 1000 deep: refused like any other
@@ -82,9 +85,9 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
 
 
 class Veo3CreditLimitError(Veo3Error, AirflowFailException):
-    """The generation would cost more than the task may spend; nothing was submitted or spent.
+    """A generation that costs more than the task may spend; nothing was submitted or spent.
 
-    :param estimate: credits it would cost by the API's price list; ``None`` where that has no price for it.
+    :param estimate: its cost in credits by the API's price list; ``None`` where the list has no price.
     :param limit: the task's ``max_credits``.
     """
 
@@ -95,17 +98,17 @@ class Veo3CreditLimitError(Veo3Error, AirflowFailException):
 
 
 class Veo3ConnectionConfigError(Veo3Error, AirflowFailException):
-    """The Airflow connection lacks a key, or holds something that cannot be used."""
+    """An Airflow connection without a key, or with an unusable field."""
 
 
 class Veo3ApiError(Veo3Error):
-    """A call to the API went wrong.
+    """A failed call to the API.
 
     :param message: what happened, to which id, whether credits were spent, what to do next.
-    :param status: HTTP status; ``None`` when no answer came.
-    :param code: the vendor's error code, such as ``INVALID_MODEL``; ``None`` when there was none.
-    :param body: the start of the raw answer, secrets removed.
-    :param retry_after: seconds the API asked to wait; ``None`` when it did not say.
+    :param status: HTTP status; ``None`` without a response.
+    :param code: the vendor's error code, such as ``INVALID_MODEL``; ``None`` if absent.
+    :param body: the start of the raw response body, secrets removed.
+    :param retry_after: seconds that the API requested to wait; ``None`` if it requested none.
     """
 
     def __init__(
@@ -125,10 +128,10 @@ class Veo3ApiError(Veo3Error):
 
 
 class Veo3NoAnswerError(Veo3ApiError):
-    """No answer came.
+    """A request without a response.
 
     :param sent: whether the request may have reached the API. ``False`` is certain: a connection was never
-        made, so a submission cannot have been accepted.
+        made, so that a submission cannot have been accepted.
     """
 
     def __init__(self, message: str, *, sent: bool = True, **details: Any) -> None:
@@ -137,9 +140,9 @@ class Veo3NoAnswerError(Veo3ApiError):
 
 
 class Veo3UnreadableAnswerError(Veo3ApiError):
-    """An answer came that is no JSON object, or lacks what it must have.
+    """A response that is not a JSON object, or lacks a required field.
 
-    :param accepted: whether it says all the same that a submission was accepted.
+    :param accepted: whether it confirms all the same that a submission was accepted.
     """
 
     def __init__(self, message: str, *, accepted: bool = False, **details: Any) -> None:
@@ -148,46 +151,46 @@ class Veo3UnreadableAnswerError(Veo3ApiError):
 
 
 class Veo3RateLimitError(Veo3ApiError):
-    """The API refuses for now: requests per minute or day, concurrency, or its queue (429)."""
+    """A rate limit (429): requests per minute or day, concurrency, or the API's queue."""
 
 
 class Veo3ServerError(Veo3ApiError):
-    """The API failed on its side (5xx)."""
+    """A failure on the API's side (5xx)."""
 
 
 class Veo3VideoNotReadyError(Veo3ApiError):
-    """The files were asked for before the generation had finished."""
+    """A request for the files of a generation that is not completed yet."""
 
 
 class Veo3NoVideosError(Veo3ApiError):
-    """The generation finished, but the API lists no file for it."""
+    """A completed generation for which the API lists no file."""
 
 
 class Veo3PermanentApiError(Veo3ApiError, AirflowFailException):
-    """The API refuses, and will again."""
+    """A refusal of the API that a retry cannot change."""
 
 
 class Veo3BadRequestError(Veo3PermanentApiError):
-    """The API does not accept the request."""
+    """A request that the API does not accept."""
 
 
 class Veo3ContentPolicyError(Veo3BadRequestError):
-    """The API refuses the prompt or image for its content."""
+    """A prompt or image that the API refuses for its content."""
 
 
 class Veo3FileTooLargeError(Veo3BadRequestError):
-    """The API refuses the image for its size."""
+    """An image that the API refuses for its size."""
 
 
 class Veo3AuthenticationError(Veo3PermanentApiError):
-    """The API does not accept the key."""
+    """An API key that the API does not accept."""
 
 
 class Veo3InsufficientCreditsError(Veo3PermanentApiError):
-    """The account cannot pay for the generation.
+    """An account without the credits for a generation.
 
-    :param required: credits the generation would cost; ``None`` when the API did not say.
-    :param available: credits left in the account; ``None`` when the API did not say.
+    :param required: credits the generation would cost; ``None`` if unknown.
+    :param available: credits left in the account; ``None`` if unknown.
     """
 
     def __init__(
@@ -199,22 +202,22 @@ class Veo3InsufficientCreditsError(Veo3PermanentApiError):
 
 
 class Veo3GenerationNotFoundError(Veo3PermanentApiError):
-    """The API does not know the id: mistyped, of another account, or too old."""
+    """An id that the API does not know: mistyped, of another account, or too old."""
 
 
 class Veo3StateError(Veo3Error):
-    """The task's memory of its submission cannot be read or written; nothing was submitted without it."""
+    """A record of the task's submission that cannot be used; nothing was submitted without it."""
 
 
 class Veo3AmbiguousSubmissionError(Veo3Error, AirflowFailException):
-    """Which generation an earlier attempt paid for cannot be told, or not found; a person decides."""
+    """An unclear or missing generation of an earlier attempt; a person decides."""
 
 
 class Veo3GenerationError(Veo3Error):
-    """A generation did not become a video.
+    """A generation without a video.
 
-    :param generation_id: which one.
-    :param manifest: what the API last said of it, as :meth:`Generation.manifest`; empty when it said nothing.
+    :param generation_id: its id.
+    :param manifest: its last known state, as :meth:`Generation.manifest`; empty if unknown.
     """
 
     def __init__(
@@ -226,28 +229,31 @@ class Veo3GenerationError(Veo3Error):
 
 
 class Veo3GenerationFailedError(Veo3GenerationError):
-    """The generation failed and its credits were refunded; a retry of the submitting task submits anew."""
+    """A failed generation; its credits were refunded.
+
+    A retry of the submitting task submits anew.
+    """
 
 
 class Veo3GenerationRefusedError(Veo3GenerationFailedError, AirflowFailException):
-    """The generation failed for its content; the same prompt will fail again."""
+    """A generation that failed for its content; the same prompt will fail again."""
 
 
 class Veo3GenerationTimeoutError(Veo3GenerationError):
-    """The generation was still running at our deadline; it goes on at the vendor."""
+    """A generation still running at the deadline; it continues at the vendor."""
 
 
 class Veo3SensorTimeoutError(Veo3GenerationTimeoutError, AirflowSensorTimeout):
-    """A sensor's timeout, which Airflow does not retry."""
+    """The timeout of a sensor, which Airflow does not retry."""
 
 
 class Veo3SensorFailedError(Veo3GenerationFailedError, AirflowFailException):
-    """A sensor found the generation failed; asking again would change nothing."""
+    """A failed generation found by a sensor, whose retry would not change it."""
 
 
 class Veo3StorageError(Veo3Error):
-    """A finished video could not be fetched or stored; a retry may mend it, and costs no credits."""
+    """A video that was not downloaded or stored; a retry costs no credits."""
 
 
 class Veo3CorruptVideoError(Veo3StorageError):
-    """What the file host sent is not the video it announced."""
+    """Downloaded bytes that are not the video that the file host announced."""

@@ -1,4 +1,4 @@
-"""Types and checks of parameters that a DAG file sets; next to nothing to import."""
+"""Types and checks of parameters that a DAG file sets; cheap to import."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Flag: TypeAlias = "bool | str | XComArg"
 """Templated boolean."""
 
 LONGEST_WAIT: Final = 366 * 24 * 3600
-"""Seconds: a year, which no wait outlasts and every clock can count."""
+"""Seconds of the longest wait, a year; Airflow's deferral timeout could not hold much more."""
 
 
 def check_seconds(field: str, value: object) -> None:
-    """Refuse what is no number of seconds from above 0 to a year.
+    """Refuse a value that is not a number of seconds from above 0 to ``LONGEST_WAIT``.
 
-    :raises Veo3ValidationError: it is something else.
+    :raises Veo3ValidationError: it is not.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST_WAIT:
         return
@@ -35,9 +35,9 @@ def check_seconds(field: str, value: object) -> None:
 
 
 def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse what is not one of the allowed words.
+    """Refuse a value that is not one of the allowed texts.
 
-    :raises Veo3ValidationError: it is something else.
+    :raises Veo3ValidationError: it is not.
     """
     if value not in allowed:
-        raise Veo3ValidationError.of(field, value, ", ".join(allowed))
+        raise Veo3ValidationError.of(field, value, " or ".join(allowed))

@@ -1,4 +1,4 @@
-"""A ready retry policy: do not retry what a retry cannot mend, and come back when the API says."""
+"""Retry policy: no retry that cannot succeed, and none before the API allows it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ try:
     from airflow.sdk import RetryDecision, RetryPolicy
 except ImportError as error:
     raise ImportError(
-        "Veo3RetryPolicy needs Airflow 3.3 or later, which brings retry policies. Before, the errors of this "
-        "provider fail a task at once where a retry cannot help; only the delay is Airflow's own."
+        "Veo3RetryPolicy needs Airflow 3.3 or later, which introduced retry policies. Remove it from the "
+        "task: the errors of this provider fail a task at once where a retry cannot succeed on any Airflow; "
+        "only the delay is then Airflow's own."
     ) from error
 
 if TYPE_CHECKING:
@@ -24,26 +25,26 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Veo3Error)
 
 SPREAD = timedelta(seconds=1)
-"""Added to what the API asks for: it counts its seconds by its own clock."""
+"""Margin on the delay that the API requests, since its clock differs."""
 
 
 class Veo3RetryPolicy(RetryPolicy):
-    """Decide by what went wrong whether, and when, a task is tried again.
+    """Retry policy that decides by the error whether and when Airflow retries a task.
 
-    For ``retry_policy=Veo3RetryPolicy()`` on any task, also one of your own that uses ``Veo3Hook``. It fails
-    at once where a retry cannot help: a bad parameter, a refused key, content or account without credits, an
-    unknown id, a sensor's failure, also where such an error is only the cause of another. Where the API asked
-    to wait (``retry_after``), the task is tried again when that has passed, if that is later than its own
-    ``retry_delay``. Everything else is left to Airflow. ``retries`` stays the bound.
+    For ``retry_policy=Veo3RetryPolicy()`` on any task, also one of your own that uses ``Veo3Hook``. The task
+    fails at once where a retry cannot succeed: a bad parameter, a refused key or content, too few credits, an
+    unknown id, a sensor's failure; also where such an error is only the cause of another. Where the API
+    requested a delay (``retry_after``), the task is retried after that time, if it is longer than the task's
+    own ``retry_delay``. Every other error is left to Airflow. ``retries`` stays the limit.
 
-    :param longest: the longest delay; an API that asks for more, as at the end of a day's requests, fails the
-        task at once. Default ``None``: no bound.
-    :raises Veo3ValidationError: ``longest`` is something else.
+    :param longest: the longest delay; where the API requests more, as at the end of a day's requests, the
+        task fails at once. Default ``None``: no limit.
+    :raises Veo3ValidationError: ``longest`` is not a timedelta above 0.
     """
 
     def __init__(self, longest: timedelta | None = None) -> None:
         if longest is not None and not (isinstance(longest, timedelta) and longest > timedelta(0)):
-            raise Veo3ValidationError.of("longest", longest, "a timedelta above 0, or None for no bound")
+            raise Veo3ValidationError.of("longest", longest, "a timedelta above 0, or None for no limit")
         self.longest = longest
 
     def evaluate(
@@ -53,35 +54,35 @@ class Veo3RetryPolicy(RetryPolicy):
         max_tries: int,  # noqa: ARG002 - Airflow's
         context: Context | None = None,
     ) -> RetryDecision:
-        """Decide; asked in the worker, when the task has failed."""
+        """Return the decision about a failed task; Airflow calls this in the worker."""
         ours = _first(exception, Veo3Error)
         if isinstance(ours, AirflowFailException | AirflowSensorTimeout):
-            return RetryDecision.fail(f"{type(ours).__name__}: a retry would fail alike")
-        asked = _first(exception, Veo3ApiError)  # it may be why something else of ours has failed
-        if ours is None or asked is None or asked.retry_after is None:
+            return RetryDecision.fail(f"{type(ours).__name__}: a retry cannot succeed")
+        refusal = _first(exception, Veo3ApiError)  # perhaps the cause of another error of ours
+        if ours is None or refusal is None or refusal.retry_after is None:
             return RetryDecision.default()
-        hint = min(asked.retry_after, LONGEST_WAIT)
+        hint = min(refusal.retry_after, LONGEST_WAIT)
         if self.longest is not None and timedelta(seconds=hint) > self.longest:
-            return RetryDecision.fail(f"{type(ours).__name__}: the API asks to wait {hint:.0f} s")
+            return RetryDecision.fail(f"{type(ours).__name__}: the API requests a delay of {hint:.0f} s")
         delay = timedelta(seconds=hint) + SPREAD
         if delay <= _own_delay(context):
             return RetryDecision.default()
-        return RetryDecision.retry(delay, f"{type(ours).__name__}: the API asks to wait {hint:.0f} s")
+        return RetryDecision.retry(delay, f"{type(ours).__name__}: the API requests a delay of {hint:.0f} s")
 
     def serialize(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the policy as JSON."""
         seconds = None if self.longest is None else self.longest.total_seconds()
         return {"__type": f"{type(self).__module__}.{type(self).__qualname__}", "longest": seconds}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Veo3RetryPolicy:
-        """Read it back."""
+        """Return a policy from its JSON."""
         seconds = data.get("longest")
         return cls(None if seconds is None else timedelta(seconds=seconds))
 
 
 def _first(exception: BaseException | None, kind: type[E]) -> E | None:
-    """Return the first error of a kind: the exception itself, or what it was raised from."""
+    """Return the first error of a class among an exception and its causes."""
     seen: set[int] = set()
     while exception is not None and id(exception) not in seen:
         if isinstance(exception, kind):
@@ -92,6 +93,6 @@ def _first(exception: BaseException | None, kind: type[E]) -> E | None:
 
 
 def _own_delay(context: Context | None) -> timedelta:
-    """Return the task's own delay, without the backoff that may be on top."""
+    """Return the task's own retry delay, without exponential back-off."""
     delay = getattr(context["ti"].task, "retry_delay", None) if context else None
     return delay if isinstance(delay, timedelta) else timedelta(0)

@@ -1,4 +1,4 @@
-"""The error tree: its drawing, its pickles, and what a user reads."""
+"""The error tree: its drawing, pickling, and messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DETAILS = {
 
 
 def details(kind: type[Exception]) -> dict[str, Any]:
-    """Everything that a class can hold."""
+    """Return every detail that a class can hold."""
     found: dict[str, Any] = {}
     for base in kind.__mro__:
         found = {**DETAILS.get(base, {}), **found}
@@ -48,10 +48,10 @@ def test_an_error_survives_pickling_with_all_it_holds(kind: type[Exception], pro
     for held in ({}, details(kind)):
         error = kind("what happened", **held)
         pickled = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
-        for twin in (pickled, copy.copy(error), copy.deepcopy(error)):
-            assert type(twin) is kind
-            assert (str(twin), vars(twin)) == ("what happened", vars(error))
-            assert vars(twin).items() >= held.items()
+        for copied in (pickled, copy.copy(error), copy.deepcopy(error)):
+            assert type(copied) is kind
+            assert (str(copied), vars(copied)) == ("what happened", vars(error))
+            assert vars(copied).items() >= held.items()
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -1,4 +1,4 @@
-"""What a real statsd receives over its socket while tasks run."""
+"""The metrics that a statsd server receives while tasks run."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ ABOUT = f",type=text-to-video,model={FAST}"
 
 
 class Statsd:
-    """A statsd server that only listens."""
+    """A statsd server that only receives."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server = server
 
     def lines(self) -> list[str]:
-        """What came since the last time; a datagram to this machine is there when its sender goes on."""
+        """Return the lines received since the last call.
+
+        A datagram to this machine has arrived when its sender continues.
+        """
         lines: list[str] = []
         self._server.setblocking(False)
         while True:
@@ -45,7 +48,7 @@ class Statsd:
                 return [line.removeprefix("airflow.") for line in lines if line.startswith("airflow.veo3.")]
 
     def counted(self) -> Counter[str]:
-        """Sums of the counters; of gauges and timings how many came."""
+        """Return the sums of the counters, and the number of gauges and timings."""
         sums: Counter[str] = Counter()
         for line in self.lines():
             name, value, kind = re.split(r"[:|]", line)[:3]
@@ -87,7 +90,7 @@ def run(name: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_video_is_counted_once_however_often_it_is_looked_at(
+def test_a_generation_is_counted_once_however_often_it_is_polled(
     emulator: Emulator, statsd: Statsd, deferrable: bool
 ) -> None:
     emulator.inject({"kind": "status", "status": 503, "endpoint": "status", "times": 2})
@@ -112,7 +115,7 @@ def test_the_balance_and_the_time_have_their_values(emulator: Emulator, statsd: 
     assert values["veo3.credits.remaining,conn_id=veo3_default"] == f"{10**6 - 190}|g"
     value, kind = values[f"veo3.generation.seconds{ABOUT}"].split("|")
     assert kind == "ms"
-    assert float(value) == pytest.approx(500, abs=2), "by the API's clock, which tells of milliseconds"
+    assert float(value) == pytest.approx(500, abs=2), "by the API's clock, in milliseconds"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_the_balance_and_the_time_have_their_values(emulator: Emulator, statsd: 
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_why_there_is_no_video(
+def test_each_failure_has_its_reason_tag(
     emulator: Emulator,
     statsd: Statsd,
     *,
@@ -161,7 +164,7 @@ def test_why_there_is_no_video(
 )
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize(("end", "reason"), [("success", None), ("failed", "vendor"), ("timeout", "timeout")])
-def test_a_sensor_counts_what_it_learns_with_a_worker_or_without(
+def test_a_sensor_counts_the_end_of_its_wait_with_and_without_a_worker(
     emulator: Emulator,
     statsd: Statsd,
     *,
@@ -186,7 +189,7 @@ def test_a_sensor_counts_what_it_learns_with_a_worker_or_without(
     assert all("purpose=poll" in name for name in counted if "requests" in name)
 
 
-def test_what_is_refused_for_now_is_counted_by_request(emulator: Emulator, statsd: Statsd) -> None:
+def test_rate_limited_requests_are_counted(emulator: Emulator, statsd: Statsd) -> None:
     limited = {"kind": "status", "status": 429, "headers": {"Retry-After": "0"}}
     emulator.inject({**limited, "endpoint": "text-to-video", "times": 2})
     emulator.inject({**limited, "endpoint": "status", "times": 1})
@@ -198,7 +201,7 @@ def test_what_is_refused_for_now_is_counted_by_request(emulator: Emulator, stats
     assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
 
 
-def test_a_second_attempt_counts_what_it_took_up(emulator: Emulator, statsd: Statsd) -> None:
+def test_a_second_attempt_counts_the_generation_it_reuses(emulator: Emulator, statsd: Statsd) -> None:
     from datetime import timedelta
 
     from airflow.sdk import DAG
@@ -231,9 +234,7 @@ def test_a_second_attempt_counts_what_it_took_up(emulator: Emulator, statsd: Sta
 
 @needs_task_state
 @pytest.mark.usefixtures("_soon")
-def test_an_acceptance_that_only_a_later_attempt_learns_of_is_counted_then(
-    emulator: Emulator, statsd: Statsd
-) -> None:
+def test_an_acceptance_found_by_a_later_attempt_is_counted_then(emulator: Emulator, statsd: Statsd) -> None:
     from datetime import timedelta
 
     from airflow.sdk import DAG
@@ -256,7 +257,7 @@ def test_an_acceptance_that_only_a_later_attempt_learns_of_is_counted_then(
 
 
 @pytest.mark.usefixtures("_soon")
-def test_a_lost_answer_is_an_acceptance_all_the_same(emulator: Emulator, statsd: Statsd) -> None:
+def test_an_acceptance_whose_response_was_lost_is_counted(emulator: Emulator, statsd: Statsd) -> None:
     emulator.inject({"kind": "accept_then_disconnect", "endpoint": "text-to-video"})
     assert run("lost", poll_interval=0.05).state == "success"
     counted = statsd.counted()
@@ -281,7 +282,7 @@ def test_bytes_are_counted_when_they_are_written(emulator: Emulator, statsd: Sta
         assert statsd.counted()["veo3.bytes.stored"] == expected
 
 
-def test_trouble_with_metrics_reaches_no_task(emulator: Emulator) -> None:
+def test_an_error_in_metrics_reaches_no_task(emulator: Emulator) -> None:
     class BrokenLogger(stats_loggers()[0]):  # type: ignore[misc]
         @classmethod
         def incr(cls, *args: Any, **kwargs: Any) -> None:
@@ -297,7 +298,7 @@ def test_trouble_with_metrics_reaches_no_task(emulator: Emulator) -> None:
         collect_metrics(None)
 
 
-def test_tags_take_no_value_from_the_network_as_it_comes(statsd: Statsd, airflow_db: None) -> None:
+def test_tags_take_no_unchecked_value_from_the_network(statsd: Statsd, airflow_db: None) -> None:
     strange = {"type": "text,to=video", "model": "m" * 65}
     metrics.ended("completed", None, {**strange, "created_at": "2026-01-02", "completed_at": "yesterday"})
     metrics.ended(

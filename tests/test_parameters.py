@@ -1,4 +1,4 @@
-"""What a DAG file says in plain values is checked when it is read."""
+"""Checks of plain values in a DAG file, when it is parsed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_a_number_of_seconds(value: object) -> None:
         pytest.param(10**5000, id="5001 digits"),
     ],
 )
-def test_anything_else_is_refused(value: object) -> None:
+def test_any_other_value_is_refused(value: object) -> None:
     with pytest.raises(Veo3ValidationError, match=r"^timeout=.*a number of seconds above 0"):
         check_seconds("timeout", value)
 
 
 @given(st.none() | st.integers() | st.floats() | st.text() | st.booleans())
-def test_whatever_passes_can_be_slept(value: Any) -> None:
+def test_any_accepted_number_can_be_slept(value: Any) -> None:
     try:
         check_seconds("timeout", value)
     except Veo3ValidationError:
@@ -52,7 +52,7 @@ def test_whatever_passes_can_be_slept(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["b", "", "ab", None, [], {}, 1])
-def test_a_word_that_is_not_one_of_the_allowed_is_refused(value: object) -> None:
+def test_a_text_that_is_not_allowed_is_refused(value: object) -> None:
     check_choice("mode", "a", ("a", "bc"))
-    with pytest.raises(Veo3ValidationError, match=r"^mode=.*allowed: a, bc"):
+    with pytest.raises(Veo3ValidationError, match=r"^mode=.*allowed: a or bc"):
         check_choice("mode", value, ("a", "bc"))

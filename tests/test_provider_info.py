@@ -1,4 +1,4 @@
-"""What Airflow knows of the provider: entry point, schema, connection form, classes by name."""
+"""The provider's description for Airflow: entry point, schema, form, classes by name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_entry_point_leads_to_valid_provider_info() -> None:
             jsonschema.validate(info, schema)
 
 
-def test_everything_that_is_named_exists() -> None:
+def test_every_named_module_and_class_exists() -> None:
     info = get_provider_info()
     package = "airflow_provider_veo3"
     for kind in ("hooks", "operators", "sensors", "triggers"):
@@ -78,7 +78,7 @@ def test_airflow_lists_the_provider(manager: Any) -> None:
 
 
 def hooks() -> Any:
-    """Airflow's hooks by connection type, as the tasks see them."""
+    """Return Airflow's hooks by connection type, as tasks have them."""
     if AIRFLOW < (3, 2):
         from airflow.providers_manager import ProvidersManager
 
@@ -100,7 +100,7 @@ def test_airflow_finds_the_hook_and_its_connection_type() -> None:
 
 
 @pytest.mark.skipif(AIRFLOW < (3, 2), reason="the form is drawn from the provider's info since Airflow 3.2")
-def test_the_form_in_the_ui_is_the_constant(manager: Any) -> None:
+def test_the_form_in_the_ui_matches_the_provider_info(manager: Any) -> None:
     behaviour = CONNECTION_TYPE["ui-field-behaviour"]
     shown = manager.field_behaviours["veo3"]
     assert list(shown["hidden_fields"]) == behaviour["hidden-fields"]
@@ -125,12 +125,12 @@ def test_the_defaults_of_the_form_pass_its_own_rules() -> None:
             jsonschema.validate(spec["schema"]["default"], spec["schema"])
 
 
-@pytest.mark.skipif(AIRFLOW >= (3, 2), reason="the hook is not asked any more")
+@pytest.mark.skipif(AIRFLOW >= (3, 2), reason="Airflow draws the form without the hook")
 @pytest.mark.skipif(
     bool(find_spec("flask_appbuilder")), reason="Flask-AppBuilder lets the hook draw its form"
 )
 def test_an_older_airflow_offers_the_type_and_draws_its_usual_fields() -> None:
-    """Without Flask-AppBuilder the extras are given as JSON; nothing but an INFO line tells of it."""
+    """Without Flask-AppBuilder the extras are given as JSON; only an INFO line reports it."""
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     (shown,) = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "veo3"]
@@ -138,7 +138,7 @@ def test_an_older_airflow_offers_the_type_and_draws_its_usual_fields() -> None:
     assert (shown.standard_fields, shown.extra_fields) == (None, None)
 
 
-def test_the_forms_of_older_airflow_say_the_same() -> None:
+def test_the_forms_of_older_airflow_match_the_provider_info() -> None:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
     behaviour = Veo3Hook.get_ui_field_behaviour()

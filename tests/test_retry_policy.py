@@ -1,4 +1,4 @@
-"""What Airflow does with a task that fails, under the retry policy."""
+"""Airflow's handling of a failed task under the retry policy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def policy_of(longest: timedelta | None = None) -> Veo3RetryPolicy:
 
 
 def attempt(name: str, work: Any = None, policy: Any = None, **options: Any) -> tuple[Ended, datetime | None]:
-    """Run one attempt; give how it ended, and when Airflow would try again."""
+    """Run one attempt; return its end and the time of Airflow's retry."""
     from airflow.sdk import DAG, task
     from airflow.utils.session import create_session
 
@@ -61,7 +61,7 @@ def seconds_until(moment: datetime | None) -> float:
     return (moment - datetime.now(UTC)).total_seconds()
 
 
-def test_a_task_is_tried_again_when_the_api_lets_it_in(
+def test_a_rate_limited_task_is_retried_when_the_api_allows(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.inject({**LIMITED, "headers": {"Retry-After": "500"}})
@@ -70,20 +70,20 @@ def test_a_task_is_tried_again_when_the_api_lets_it_in(
     assert 480 < seconds_until(again) <= 501
 
 
-def test_a_task_that_waits_longer_by_itself_is_left_to_airflow(emulator: Emulator) -> None:
+def test_a_longer_retry_delay_of_the_task_is_kept(emulator: Emulator) -> None:
     emulator.inject({**LIMITED, "headers": {"Retry-After": "500"}})
     ended, again = attempt("longer", retry_delay=timedelta(hours=2))
     assert ended.state == "up_for_retry"
     assert 7000 < seconds_until(again) <= 7200
 
 
-def test_too_long_is_a_failure_where_the_user_says_so(emulator: Emulator) -> None:
+def test_a_delay_above_the_limit_fails_the_task(emulator: Emulator) -> None:
     emulator.inject({**LIMITED, "headers": {"Retry-After": "40000"}})
     ended, _ = attempt("too_long", policy=policy_of(timedelta(hours=1)))
     assert ended.state == "failed"
 
 
-def test_what_no_retry_mends_fails_at_once_though_it_is_wrapped(emulator: Emulator) -> None:
+def test_a_wrapped_permanent_error_fails_at_once(emulator: Emulator) -> None:
     def work() -> None:
         try:
             raise errors.Veo3InsufficientCreditsError("no credits")
@@ -94,7 +94,7 @@ def test_what_no_retry_mends_fails_at_once_though_it_is_wrapped(emulator: Emulat
     assert (ended.state, ended.error_name) == ("failed", "RuntimeError")
 
 
-def test_what_has_nothing_to_do_with_us_is_left_to_airflow(emulator: Emulator) -> None:
+def test_a_foreign_error_is_left_to_airflow(emulator: Emulator) -> None:
     def work() -> None:
         raise ValueError("something else")
 
@@ -134,13 +134,13 @@ def test_the_decision_for_each_error(error: BaseException, action: str) -> None:
 
 
 @pytest.mark.parametrize("hint", [1e12, 1e300])
-def test_a_delay_beyond_all_measure_is_decided_on_like_any_other(hint: float) -> None:
+def test_a_huge_delay_is_decided_on_like_any_other(hint: float) -> None:
     error = errors.Veo3RateLimitError("limited", retry_after=hint)
     assert policy_of(timedelta(hours=1)).evaluate(error, 1, 3).action.value == "fail"
     assert policy_of().evaluate(error, 1, 3).retry_delay == timedelta(days=366, seconds=1)
 
 
-def test_a_download_of_several_that_the_api_has_refused_comes_back_when_it_said() -> None:
+def test_a_rate_limited_download_of_several_files_is_retried_when_the_api_allows() -> None:
     refusal = errors.Veo3RateLimitError("limited", retry_after=500.0)
     error = errors.Veo3StorageError("1 failed while 3 files were stored")
     error.__cause__ = refusal
@@ -156,13 +156,13 @@ def test_errors_that_cause_each_other_end() -> None:
 
 
 @pytest.mark.parametrize("longest", [3600, "1h", timedelta(0), timedelta(seconds=-1)], ids=str)
-def test_what_is_no_bound_is_refused_when_the_dag_is_read(longest: Any) -> None:
+def test_an_invalid_limit_is_refused_when_the_dag_is_parsed(longest: Any) -> None:
     with pytest.raises(errors.Veo3ValidationError, match=r"^longest=.*a timedelta above 0"):
         policy_of(longest)
 
 
 @pytest.mark.parametrize("longest", [None, timedelta(minutes=90)])
-def test_it_survives_serialization(longest: timedelta | None) -> None:
+def test_the_policy_survives_serialization(longest: timedelta | None) -> None:
     import json
 
     from airflow.sdk._shared.module_loading import import_string

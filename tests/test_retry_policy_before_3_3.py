@@ -1,4 +1,4 @@
-"""The retry policy on an Airflow that has none: before 3.3."""
+"""The retry policy on Airflow before 3.3, which has no retry policies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 
-def test_before_airflow_has_policies_the_import_says_so() -> None:
+def test_without_retry_policies_in_airflow_the_import_says_so() -> None:
     code = (
         "import airflow.sdk as sdk; real = sdk.__getattr__\n"
         "def before(name):\n"

@@ -1,4 +1,4 @@
-"""The key and the signatures of links show nowhere: logs, XComs, trigger rows, rendered fields, errors."""
+"""No key and no signature in logs, XComs, trigger rows, rendered fields or errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SCENES: dict[str, list[dict[str, Any]]] = {
 def everything_logged(
     caplog: pytest.LogCaptureFixture, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.LogCaptureFixture:
-    """Log as much as a person can ask for, and nothing of the emulator, which is the other side."""
+    """Log at the most verbose level, without the emulator, which is not the provider."""
     for name in (None, "airflow_provider_veo3", "httpx", "httpcore", "urllib3", "requests", "fsspec"):
         caplog.set_level(logging.DEBUG, logger=name)
     for name in ("airflow_provider_veo3.emulator", "uvicorn"):
@@ -57,7 +57,7 @@ def everything_logged(
 
 
 def rows(run: Any) -> str:
-    """Everything that the database holds of a run in plain sight."""
+    """Return every unencrypted value of a run in the database."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -78,7 +78,7 @@ def rows(run: Any) -> str:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_no_secret_shows(
+def test_no_secret_is_shown(
     scene: str,
     emulator: Emulator,
     everything_logged: pytest.LogCaptureFixture,
@@ -115,7 +115,7 @@ def test_no_secret_shows(
         "rows": rows(run),
         "triggers": repr([end.triggers for end in ended.values()]),
         "events": repr([end.events for end in ended.values()]),
-        "errors": "\n".join(told(end.error) for end in ended.values()),
+        "errors": "\n".join(text_of(end.error) for end in ended.values()),
         "operators": repr([vars(end.task) for end in ended.values()]),
     }
     assert "Generation veo_" in printed.out or scene in ("answers_repeat_the_key", "key_refused")
@@ -127,8 +127,8 @@ def test_no_secret_shows(
         assert f'"{ended["submit"].value}"' in shown["rows"] or ended["submit"].value in shown["rows"]
 
 
-def told(error: BaseException | None) -> str:
-    """Everything that an error and those behind it say and carry."""
+def text_of(error: BaseException | None) -> str:
+    """Return the text and the attributes of an error and its causes."""
     parts = []
     while error is not None:
         parts.append(f"{error!r} {error} {vars(error)!r}")

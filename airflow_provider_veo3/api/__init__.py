@@ -1,3 +1,3 @@
-"""The VEO3 protocol: no Airflow, no connection, no DAG."""
+"""The VEO3 protocol, without Airflow: requests, responses, retries and transports."""
 
 from __future__ import annotations

@@ -6,10 +6,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall clock that can sleep, such as the module ``time``."""
+    """Clock that can sleep, such as the module ``time``."""
 
     def time(self) -> float:
         """Return the time in Unix seconds."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, from any origin."""
 
     def sleep(self, seconds: float, /) -> None:
         """Block for so many seconds."""

@@ -1,6 +1,6 @@
-"""Each call of the API as a generator: it yields requests and pauses, receives outcomes, returns a model.
+"""The API's calls as generators, which yield requests and pauses, receive outcomes, and return models.
 
-A transport drives it (``transport.py``), blocking or not; what a call means is written here once.
+A transport drives them (``transport.py``), blocking or not, so that each call is written once.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_veo3.api import answers, models, protocol
+from airflow_provider_veo3.api import models, protocol, responses
 from airflow_provider_veo3.api.json_values import UnusableError
-from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
+from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoResponse, Outcome
 from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoVideosError
 
 if TYPE_CHECKING:
@@ -23,25 +23,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pause:
-    """Wait before going on."""
+    """Pause before the next step of a flow."""
 
     seconds: float
 
 
 Flow = Generator[ApiRequest | Pause, Outcome | None, T]
+Parser = Callable[[Mapping[str, Any], ApiResponse], T]
 
 
-def _call(
-    request: ApiRequest, retries: Retries, read: Callable[[Mapping[str, Any], ApiResponse], T]
-) -> Flow[T]:
+def _call(request: ApiRequest, retries: Retries, parse: Parser[T]) -> Flow[T]:
     attempt = 0
     while True:
         attempt += 1
         outcome = yield request
         if outcome is None:
-            raise RuntimeError("a transport must answer a request")
+            raise RuntimeError("a transport must send the outcome of each request")
         try:
-            return _read(request, outcome, read)
+            return _result(request, outcome, parse)
         except Veo3ApiError as error:
             pause = retries.pause_after(request, error, attempt)
             if pause is None:
@@ -49,78 +48,79 @@ def _call(
         yield Pause(pause)
 
 
-def _read(request: ApiRequest, outcome: Outcome, read: Callable[[Mapping[str, Any], ApiResponse], T]) -> T:
-    if isinstance(outcome, ApiResponse) and protocol.tells_of_failure(request, outcome):
-        return read({**outcome.json_object(), "status": models.Status.FAILED}, outcome)
+def _result(request: ApiRequest, outcome: Outcome, parse: Parser[T]) -> T:
+    if isinstance(outcome, ApiResponse) and protocol.reports_failed_generation(request, outcome):
+        return parse({**outcome.json_object(), "status": models.Status.FAILED}, outcome)
     error = protocol.error_of(request, outcome)
-    if error is not None or isinstance(outcome, NoAnswer):
-        raise error or RuntimeError("no answer is an error")
+    if error is not None or isinstance(outcome, NoResponse):
+        raise error or RuntimeError("a missing response is an error")
     try:
-        return read(outcome.json_object(), outcome)
+        return parse(outcome.json_object(), outcome)
     except UnusableError as unusable:
-        raise protocol.unreadable(request, outcome, str(unusable)) from unusable
+        raise protocol.unusable_response_error(request, outcome, str(unusable)) from unusable
 
 
 def submit(
     request: GenerationRequest, base_url: str, file_fields: Mapping[str, str], retries: Retries
 ) -> Flow[models.Generation]:
-    """Ask for a generation; repeated only where it certainly was not accepted."""
+    """Submit a generation; repeat the request only where it certainly was not accepted."""
     post = protocol.submission(request, file_fields)
 
-    def read(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
-        # the page does not list the status of all acceptances: what is accepted has not begun
-        return answers.parse_generation({"status": models.Status.PENDING, **body}, base_url)
+    def parse(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
+        # the vendor does not document a status in every acceptance; an accepted generation has not begun
+        return responses.parse_generation({"status": models.Status.PENDING, **body}, base_url)
 
-    return (yield from _call(post, retries, read))
+    return (yield from _call(post, retries, parse))
 
 
 def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[models.Generation]:
-    """Ask how one generation stands."""
+    """Request the status of a generation."""
 
-    def read(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
+    def parse(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
         status = body.get("status")
         if not isinstance(status, str):
             raise UnusableError("it has no status")
-        # 'error' may be the status of an answer, which must not have a generation paid for again
-        is_end = answers.read_status(status).is_terminal
-        if is_end and not answers.named_id(body) and status.strip().lower() not in set(models.Status):
-            raise UnusableError("it names no generation")
-        generation = answers.parse_generation(
+        # 'error' may be the status of the response, which must not have a generation paid for again
+        is_final = responses.parse_status(status).is_terminal
+        is_documented = status.strip().lower() in {*models.Status}
+        if is_final and not is_documented and not responses.raw_generation_id(body):
+            raise UnusableError("it has no generation id")
+        generation = responses.parse_generation(
             {**body, "taskId": body.get("taskId") or generation_id}, base_url
         )
         if generation.id != generation_id:
-            raise UnusableError(f"it tells of generation {generation.id}")
+            raise UnusableError(f"it is about generation {generation.id}")
         return generation
 
-    return (yield from _call(protocol.status(generation_id), retries, read))
+    return (yield from _call(protocol.status(generation_id), retries, parse))
 
 
 def get_videos(generation_id: str, base_url: str, retries: Retries) -> Flow[tuple[models.Video, ...]]:
-    """Ask for fresh links to a finished generation's files."""
+    """Request fresh links to the files of a completed generation."""
 
-    def read(body: Mapping[str, Any], _: ApiResponse) -> tuple[models.Video, ...]:
-        videos = answers.parse_videos(body, base_url)
+    def parse(body: Mapping[str, Any], _: ApiResponse) -> tuple[models.Video, ...]:
+        videos = responses.parse_videos(body, base_url)
         if not videos:
             raise Veo3NoVideosError(
-                f"Generation {generation_id} finished, but the VEO3 API lists no file for it. "
-                "The vendor's filter may have dropped them."
+                f"The VEO3 API lists no file for the completed generation {generation_id}. No credits were "
+                "spent by this request. The vendor's filter may have dropped the files: check its status."
             )
         return videos
 
-    return (yield from _call(protocol.download(generation_id), retries, read))
+    return (yield from _call(protocol.download(generation_id), retries, parse))
 
 
 def get_history_page(
     limit: int, skip: int, status: str | None, base_url: str, retries: Retries
 ) -> Flow[models.HistoryPage]:
-    """Ask for one page of the account's generations."""
+    """Request a page of the account's history."""
 
-    def read(body: Mapping[str, Any], answer: ApiResponse) -> models.HistoryPage:
-        return answers.parse_history_page(body, base_url, limit, skip, answer.clock_skew)
+    def parse(body: Mapping[str, Any], response: ApiResponse) -> models.HistoryPage:
+        return responses.parse_history_page(body, base_url, limit, skip, response.clock_skew)
 
-    return (yield from _call(protocol.history(limit, skip, status), retries, read))
+    return (yield from _call(protocol.history(limit, skip, status), retries, parse))
 
 
 def list_models(retries: Retries) -> Flow[tuple[models.VideoModel, ...]]:
-    """Ask for the models and their prices."""
-    return (yield from _call(protocol.models(), retries, lambda body, _: answers.parse_models(body)))
+    """Request the models and their prices."""
+    return (yield from _call(protocol.models(), retries, lambda body, _: responses.parse_models(body)))

@@ -1,4 +1,4 @@
-"""Read values that may be missing, null or of another type, and never fail at it."""
+"""Tolerant readers of JSON values, which may be missing, null or of another type."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 LARGEST_COUNT: Final = 2**53
-"""What is more cannot be handed to Airflow, which would fail a task that has paid."""
+"""Largest count that Airflow stores; a larger one would fail a task that has paid."""
+
+LATEST_TIME: Final = 1e12
+"""Unix seconds beyond every real time; milliseconds taken for seconds lie beyond it too."""
 
 
 class UnusableError(Exception):
-    """An answer lacks what it must have; says what. Whoever made the call says of which."""
+    """Missing or unusable content of a response, as a clause; the caller names the response."""
 
 
 def read_text(value: object) -> str | None:
-    """Return non-empty text, else ``None``; without what no log and no database can keep.
+    """Return non-empty text, else ``None``; characters that no log or database keeps are replaced.
 
-    A lone surrogate, such as the half that is left where a text was cut, is shown as U+FFFD.
+    NUL is dropped; a lone surrogate, such as the half that is left where a text was cut, becomes U+FFFD.
     """
     if not isinstance(value, str):
         return None
@@ -27,7 +30,7 @@ def read_text(value: object) -> str | None:
 
 
 def read_number(value: object) -> float | None:
-    """Read a finite number, also one written as text."""
+    """Return a finite number, which may come as text, else ``None``."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -38,13 +41,13 @@ def read_number(value: object) -> float | None:
 
 
 def read_count(value: object) -> int | None:
-    """Read a whole number from 0 up, as far as every store keeps it exactly."""
+    """Return a whole number from 0 to ``LARGEST_COUNT``, else ``None``."""
     number = read_number(value)
     return int(number) if number is not None and 0 <= number <= LARGEST_COUNT else None
 
 
 def read_time(value: object) -> datetime | None:
-    """Read an ISO 8601 time; one without a zone is UTC."""
+    """Return an ISO 8601 time in UTC, its default zone; else ``None``."""
     if not isinstance(value, str):
         return None
     try:
@@ -54,22 +57,27 @@ def read_time(value: object) -> datetime | None:
         return None
 
 
+def is_unix_time(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number of Unix seconds, from 0 to below ``LATEST_TIME``."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST_TIME
+
+
 def read_list(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a list, else nothing."""
+    """Return the objects of a list; of anything else, an empty list."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def read_detail(body: Mapping[str, Any], name: str) -> object:
-    """Return what an error says under a name, wherever its envelope has its details."""
+    """Return a detail of an error, from whichever place of either envelope holds it."""
     error = body.get("error")
     inner = error if isinstance(error, Mapping) else {}
     places = (inner.get("details"), inner, body.get("details"), body)
-    told = (place.get(name) for place in places if isinstance(place, Mapping))
-    return next((value for value in told if value is not None), None)
+    values = (place.get(name) for place in places if isinstance(place, Mapping))
+    return next((value for value in values if value is not None), None)
 
 
 def read_error(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the vendor's code and message from either error envelope."""
+    """Return the vendor's error code and message from either envelope."""
     error = body.get("error")
     inner = error if isinstance(error, Mapping) else {}
     text = read_text(error)

@@ -1,20 +1,23 @@
-"""What the API answers, typed; how it is read: :mod:`~airflow_provider_veo3.api.answers`."""
+"""Typed content of the API's responses; :mod:`~airflow_provider_veo3.api.responses` parses it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.redact import redact_url
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+CONTENT_POLICY: Final = "CONTENT_POLICY_VIOLATION"
+"""Vendor's code for a prompt or image whose content it refuses."""
+
 
 class Status(StrEnum):
-    """Where a generation stands."""
+    """Status of a generation."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -23,67 +26,85 @@ class Status(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it stays as it is."""
+        """Return whether the status is final."""
         return self in (Status.COMPLETED, Status.FAILED)
 
 
 def without_ending(model: str) -> str:
-    """Return a model's id without what the vendor's pages spell in two ways: ``-001``, and ``-preview``."""
-    return re.sub(r"-(001|preview)$", "", model.strip().lower())
+    """Return a model id in lower case, without the endings ``-001`` and ``-preview``.
+
+    The vendor's pages use both for the same model; another version may have another price.
+    """
+    lower = model.strip().lower()
+    return _without_version(lower) if lower.endswith(("-001", "-preview")) else lower
+
+
+def is_another_model(sent: str, listed: str) -> bool:
+    """Return whether a listing names another model than was sent, whatever the version.
+
+    A name that is not a model id, such as a display name, says nothing.
+    """
+    ours, theirs = _without_version(sent.strip().lower()), _without_version(listed.strip().lower())
+    return ours != theirs and ours.startswith("veo-") and theirs.startswith("veo-")
+
+
+def _without_version(model: str) -> str:
+    """Return a model id without a version, such as ``-001`` or ``-preview``, at its end."""
+    return re.sub(r"-(\d{3}|preview)$", "", model)
 
 
 @dataclass(frozen=True)
 class Video:
-    """One file of a finished generation, for as long as its link lives."""
+    """A file of a completed generation; its link expires."""
 
     url: str = field(repr=False)
-    """Signed link, absolute; fetched without the key, its query kept. Empty where it may not be followed."""
+    """Signed link, absolute; requested without the key. Empty where it may not be followed."""
     mime_type: str = "video/mp4"
-    """As the API says."""
+    """MIME type that the API names."""
     expires_at: datetime | None = None
-    """When the link stops working, UTC; about 24 hours after completion. ``None`` when not said."""
+    """Time, UTC, at which the link expires, about 24 hours after completion; ``None`` if unknown."""
 
     @property
     def shown_url(self) -> str:
-        """The link without its signature, for logs."""
+        """Return the link without its signature, for logs."""
         return redact_url(self.url)
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation, as far as the API has told."""
+    """A generation, as far as the API reports it."""
 
     id: str
     """The API's ``taskId``."""
     status: Status
-    """Where it stands."""
+    """Status at the time of the response."""
     type: str | None = None
-    """``text-to-video``, ``image-to-video`` or ``first-last-frame``."""
+    """Type: ``text-to-video``, ``image-to-video`` or ``first-last-frame``."""
     model: str | None = None
     """Model id; may be spelt otherwise than it was sent (``-preview`` for ``-001``)."""
     prompt: str | None = None
-    """As the API repeats it, perhaps shortened."""
+    """Prompt as the API repeats it, possibly shortened."""
     credits_used: int | None = None
-    """Credits the generation cost; refunded when it failed."""
+    """Credits that the generation cost; refunded when it failed."""
     credits_remaining: int | None = None
-    """Credits left in the account; told only when a generation is accepted."""
+    """Credits left in the account; known only from the acceptance."""
     created_at: datetime | None = None
-    """When it was accepted, UTC."""
+    """Time of the acceptance, UTC."""
     completed_at: datetime | None = None
-    """When it finished, UTC."""
+    """Time of the completion, UTC."""
     processing_seconds: float | None = None
-    """Seconds from acceptance to the finish."""
+    """Seconds from acceptance to completion."""
     video_count: int | None = None
-    """Number of files; fewer than asked for when the vendor's filter dropped one."""
+    """Number of files; smaller than requested when the vendor's filter dropped one."""
     videos: tuple[Video, ...] = ()
-    """The files, where it lists them; history does not."""
+    """Files, where the response lists them; the history does not."""
     error_code: str | None = None
-    """The vendor's code for the failure."""
+    """Vendor's code for the failure."""
     error: str | None = None
-    """Why it failed, in the vendor's words."""
+    """Vendor's message for the failure."""
 
     def manifest(self) -> dict[str, Any]:
-        """Return what is worth keeping, as JSON: no link, no key."""
+        """Return the facts worth keeping, as JSON: no link, no key."""
         return {
             "version": 1,
             "id": self.id,
@@ -99,35 +120,35 @@ class Generation:
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Some of the account's generations, and where they stand among all."""
+    """A page of the account's history, and its place in the whole."""
 
     generations: tuple[Generation, ...]
-    """In the API's order, which it does not document."""
+    """Generations in the API's order, which is not documented."""
     total: int | None
-    """How many there are on all pages; ``None`` when not said."""
+    """Number of generations on all pages; ``None`` if unknown."""
     next_skip: int | None
-    """Where the next page starts; ``None`` on the last."""
+    """``skip`` of the next page; ``None`` on the last."""
     clock_skew: float | None
-    """Seconds by which the API's clock is ahead of ours; ``None`` when not known."""
+    """Seconds by which the API's clock is ahead of ours; ``None`` if unknown."""
     unnamed: tuple[Generation, ...] = ()
-    """Those whose id is missing, or none that can be used; here it is empty."""
+    """Generations without a usable id; here the id is empty."""
 
 
 @dataclass(frozen=True)
 class VideoModel:
-    """A model that makes videos, and its price."""
+    """A model that generates videos, with its prices."""
 
     id: str
-    """What ``model`` takes."""
+    """Model id, as the parameter ``model`` takes it."""
     name: str
-    """As the vendor calls it."""
+    """Vendor's display name."""
     description: str
-    """The vendor's one line on it."""
+    """Vendor's description, one line."""
     capabilities: tuple[str, ...]
-    """Such as ``text-to-video``, ``first-last-frame``, ``audio-generation``."""
+    """Capabilities, such as ``text-to-video``, ``first-last-frame``, ``audio-generation``."""
     credits_per_video: int | None
-    """Credits for one video with sound; ``None`` when not said."""
+    """Credits for one video with sound; ``None`` if unknown."""
     credits_per_video_no_audio: int | None
-    """Credits for one silent video; ``None`` when not said."""
+    """Credits for one silent video; ``None`` if unknown."""
     is_default: bool
-    """Whether the API takes it when no model is sent."""
+    """Whether the API uses this model when a request names none."""

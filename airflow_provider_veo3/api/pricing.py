@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def price_of(request: GenerationRequest, models: Sequence[VideoModel]) -> int | None:
-    """Return the credits that a generation costs; ``None`` where the list has no price for it.
+    """Return the credits that a generation costs; ``None`` if the list has no price.
 
-    A list that spells the model otherwise, as pages of the vendor do (``-preview`` for ``-001``), has one.
+    A model that the list spells as ``-preview`` instead of ``-001``, or the reverse, is found too; the exact
+    spelling goes first.
     """
     name = without_ending(request.model)
-    alike = [model for model in models if without_ending(model.id) == name]
-    listed = next((model for model in alike if model.id == request.model), alike[0] if alike else None)
+    same = [model for model in models if without_ending(model.id) == name]
+    listed = next((model for model in same if model.id == request.model), same[0] if same else None)
     if listed is None:
         return None
     price = listed.credits_per_video if request.generate_audio else listed.credits_per_video_no_audio

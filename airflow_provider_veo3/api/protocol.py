@@ -1,9 +1,12 @@
-"""The VEO3 protocol as data: endpoints become requests, answers become errors. No I/O, no clock."""
+"""The VEO3 protocol as data: requests to the endpoints, responses, and the errors they mean.
+
+Pure: no I/O, no clock.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -11,17 +14,18 @@ from urllib.parse import quote
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api.json_values import read_count, read_detail, read_error
+from airflow_provider_veo3.api.models import CONTENT_POLICY
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import IMAGE_ROLES, GenerationRequest, check_generation_id
-from airflow_provider_veo3.api.retry_after import http_time, retry_after
+from airflow_provider_veo3.api.retry_after import parse_http_date, retry_after
 
 HISTORY_PAGE_LIMIT: Final = 100
-"""Most generations the API lists on a page."""
+"""Most generations on a page of the history."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a multipart form."""
+    """A file of a multipart form."""
 
     name: str
     data: bytes = field(repr=False)
@@ -30,14 +34,14 @@ class File:
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """A request to the API, before it has a host or a key."""
+    """A request to the API, without a host or a key."""
 
     endpoint: str
     """Name of the endpoint, for messages and metrics."""
     method: Literal["GET", "POST"]
     path: str
-    subject: str = ""
-    """The generation it is about; empty for the others."""
+    generation_id: str = ""
+    """Id of the requested generation; empty where the endpoint takes none."""
     query: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
@@ -45,57 +49,57 @@ class ApiRequest:
     """Form fields and their files; both files of first-last-frame may go into one field."""
 
     @property
-    def spends(self) -> bool:
-        """Whether its acceptance costs credits, so that it must not be repeated blindly."""
+    def spends_credits(self) -> bool:
+        """Return whether the acceptance costs credits, so that a blind repetition may pay twice."""
         return self.method == "POST"
 
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """An answer, whatever HTTP library read it."""
+    """A response of the API, from any HTTP library."""
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Headers by name in lower case."""
     body: bytes
     received_at: float
     """Unix seconds, for hints that name a time."""
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds by which the API's clock is ahead of ours, to a second; ``None`` when it tells no time."""
-        told = http_time(self.headers.get("date"))
-        return None if told is None else told - self.received_at
+        """Return the whole seconds by which the API's clock is ahead; ``None`` without a date."""
+        date = parse_http_date(self.headers.get("date"))
+        return None if date is None else date - self.received_at
 
     def json(self) -> Any:
-        """Return the decoded body, ``None`` when it is no JSON."""
+        """Return the decoded body; ``None`` when it is not JSON."""
         try:
             return json.loads(self.body.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             return None
 
     def json_object(self) -> Mapping[str, Any]:
-        """Return the decoded body, empty when it is no JSON object."""
+        """Return the decoded body; empty when it is not a JSON object."""
         body = self.json()
         return body if isinstance(body, Mapping) else {}
 
 
 @dataclass(frozen=True)
-class NoAnswer:
-    """A request that got no answer."""
+class NoResponse:
+    """Outcome of a request without a response."""
 
     reason: str
     sent: bool
-    """Whether the API may have received it."""
+    """Whether the API may have received the request."""
 
 
-Outcome = ApiResponse | NoAnswer
+Outcome = ApiResponse | NoResponse
 
 
 def submission(request: GenerationRequest, file_fields: Mapping[str, str]) -> ApiRequest:
-    """Return the POST that asks for a generation, and spends credits when it is accepted.
+    """Return the POST that submits a generation; its acceptance spends credits.
 
-    :param file_fields: name of the form field by image role, where it is not the role itself.
+    :param file_fields: name of the form field by image role, where it differs from the role.
     """
     path = f"/api/veo/{request.type}"
     options = request.wire_options()
@@ -114,17 +118,17 @@ def submission(request: GenerationRequest, file_fields: Mapping[str, str]) -> Ap
 
 
 def status(generation_id: str) -> ApiRequest:
-    """Return the request for one generation."""
-    return _about("status", generation_id)
+    """Return the request for the status of a generation."""
+    return _generation_request("status", generation_id)
 
 
 def download(generation_id: str) -> ApiRequest:
     """Return the request for the links to a generation's files."""
-    return _about("download", generation_id)
+    return _generation_request("download", generation_id)
 
 
 def history(limit: int, skip: int, status: str | None) -> ApiRequest:
-    """Return the request for one page of the account's generations."""
+    """Return the request for a page of the account's history."""
     query = {"limit": str(limit), "skip": str(skip)}
     if status is not None:
         query["status"] = status
@@ -132,13 +136,13 @@ def history(limit: int, skip: int, status: str | None) -> ApiRequest:
 
 
 def models() -> ApiRequest:
-    """Return the request for the models and their prices, the cheapest that needs a key."""
+    """Return the request for the models and prices, the cheapest that needs a key."""
     return ApiRequest("models", "GET", "/api/veo/models")
 
 
-def _about(endpoint: str, generation_id: str) -> ApiRequest:
-    subject = check_generation_id(generation_id)
-    return ApiRequest(endpoint, "GET", f"/api/veo/{endpoint}/{quote(subject, safe='')}", subject)
+def _generation_request(endpoint: str, generation_id: str) -> ApiRequest:
+    checked = check_generation_id(generation_id)
+    return ApiRequest(endpoint, "GET", f"/api/veo/{endpoint}/{quote(checked, safe='')}", checked)
 
 
 def _form_text(value: object) -> str:
@@ -146,146 +150,249 @@ def _form_text(value: object) -> str:
 
 
 def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | None:
-    """Return what went wrong, ``None`` for a JSON object. The HTTP status decides, then the vendor's code."""
-    call = _call_name(request)
-    if isinstance(outcome, NoAnswer):
-        told = _spent_unknown(request) if outcome.sent else "It was never sent; no credits were spent."
-        return errors.Veo3NoAnswerError(
-            f"{call}: no answer from the VEO3 API ({outcome.reason}). {told}", sent=outcome.sent
-        )
+    """Return the error of an outcome; ``None`` for a 2xx response with a JSON object.
+
+    The HTTP status decides first, the vendor's code second.
+    """
+    if isinstance(outcome, NoResponse):
+        return _no_response_error(request, outcome)
     body = outcome.json_object()
     if 200 <= outcome.status < 300:  # noqa: PLR2004 - HTTP
-        return None if body else unreadable(request, outcome, "it is no JSON object")
+        return None if body else unusable_response_error(request, outcome, "it is not a JSON object")
     code, message = read_error(body)
-    code = redact_text(code) if code else None
-    said = " ".join(filter(None, (str(outcome.status), code, redact_text(message) if message else None)))
-    details = {
-        "status": outcome.status,
-        "code": code,
-        "body": _shown_body(outcome),
-        "retry_after": retry_after(outcome.status, outcome.headers, body, outcome.received_at),
-    }
-    return _refusal(request, f"{call}: the VEO3 API answered {said}.", outcome.status, body, details)
+    refusal = _Refusal(request, outcome.status, redact_text(code) if code else None, body)
+    rule = next(rule for rule in _RULES if rule.applies(refusal))
+    returned = " ".join(filter(None, (str(outcome.status), refusal.code)))
+    if message:
+        returned = f"{returned}: {redact_text(message)}"
+    sentences = (
+        f"{_call_name(request)}: the VEO3 API returned {_with_period(returned)}",
+        _credits_sentence(request, was_refused=issubclass(rule.error, NOT_ACCEPTED)),
+        rule.next_step if isinstance(rule.next_step, str) else rule.next_step(refusal),
+    )
+    return rule.error(
+        " ".join(filter(None, sentences)),
+        status=outcome.status,
+        code=refusal.code,
+        body=_shown_body(outcome),
+        retry_after=retry_after(outcome.status, outcome.headers, body, outcome.received_at),
+        **rule.details(refusal),
+    )
 
 
-def tells_of_failure(request: ApiRequest, response: ApiResponse) -> bool:
-    """Whether the answer to how a generation stands is an error that says that it failed.
+NOT_ACCEPTED: Final = (errors.Veo3RateLimitError, errors.Veo3PermanentApiError)
+"""Errors after which a submission was certainly not accepted."""
 
-    The errors page has a code for that, beside a 5xx and the refund, whose name is not legible.
+
+def reports_failed_generation(request: ApiRequest, response: ApiResponse) -> bool:
+    """Return whether an error response to a status request reports that the generation failed.
+
+    The vendor's page of errors has a code for that, with a 5xx and a refund; its name is not legible.
     """
     code, _ = read_error(response.json_object())
     return (
         request.endpoint == "status"
         and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        and _is_failure(code)
+        and _is_failed_generation(code)
     )
 
 
-def _is_failure(code: str | None) -> bool:
+def _is_failed_generation(code: str | None) -> bool:
     return code is not None and code.upper().endswith("GENERATION_FAILED")
 
 
-def unreadable(request: ApiRequest, response: ApiResponse, what: str) -> errors.Veo3UnreadableAnswerError:
-    """Say that an answer which should have been a good one makes no sense."""
+def unusable_response_error(
+    request: ApiRequest, response: ApiResponse, reason: str
+) -> errors.Veo3UnreadableAnswerError:
+    """Return the error for a successful response with unusable content.
+
+    :param reason: clause about the response, such as ``it has no status``.
+    """
+    next_step = "" if request.spends_credits else " Try again later, or check the connection's host."
     return errors.Veo3UnreadableAnswerError(
-        f"{_call_name(request)}: the VEO3 API's answer ({response.status}) cannot be used: {what}. "
-        f"{_spent_unknown(request)}",
+        f"{_call_name(request)}: the VEO3 API's response ({response.status}) cannot be used: {reason}. "
+        f"{_credits_sentence(request)}{next_step}",
         status=response.status,
         body=_shown_body(response),
-        accepted=request.spends and _says_accepted(response),
+        accepted=request.spends_credits and _confirms_acceptance(response),
     )
 
 
-def _says_accepted(response: ApiResponse) -> bool:
+def _confirms_acceptance(response: ApiResponse) -> bool:
     success = response.json_object().get("success")
     return success is True or (response.status == HTTPStatus.ACCEPTED and success is not False)
 
 
+def _no_response_error(request: ApiRequest, outcome: NoResponse) -> errors.Veo3NoAnswerError:
+    if not outcome.sent:
+        consequence = (
+            "The request was never sent; no credits were spent. Check the connection's host and the network."
+        )
+    elif request.spends_credits:
+        consequence = _credits_sentence(request)
+    else:
+        consequence = f"{_credits_sentence(request)} Try again later."
+    return errors.Veo3NoAnswerError(
+        f"{_call_name(request)}: no response from the VEO3 API ({outcome.reason}). {consequence}",
+        sent=outcome.sent,
+    )
+
+
+def _credits_sentence(request: ApiRequest, *, was_refused: bool = False) -> str:
+    """Return whether credits were spent, and for a doubtful submission the next step."""
+    if not request.spends_credits:
+        return "No credits were spent by this request."
+    if was_refused:
+        return "No credits were spent."
+    return "The submission may have been accepted and charged: check the history before submitting again."
+
+
 def _call_name(request: ApiRequest) -> str:
-    about = f" about generation {request.subject}" if request.subject else ""
-    return f"{request.method} {request.endpoint}{about}"
+    subject = f" of generation {request.generation_id}" if request.generation_id else ""
+    return f"{request.method} {request.endpoint}{subject}"
 
 
 def _shown_body(response: ApiResponse) -> str:
     return redact_text(response.body[:2000].decode("utf-8", "replace"))
 
 
-def _refusal(
-    request: ApiRequest, sentence: str, status: int, body: Mapping[str, Any], details: dict[str, Any]
-) -> errors.Veo3ApiError:
-    code = details["code"]
-    unspent = f"{sentence} No credits were spent." if request.spends else sentence
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return errors.Veo3RateLimitError(f"{unspent} Try again later.", **details)
-    if code == "NO_VIDEOS" or (request.endpoint == "download" and _is_failure(code)):
-        hint = "It failed, or the vendor's filter may have dropped them."
-        return errors.Veo3NoVideosError(f"{sentence} {hint}", **details)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        return errors.Veo3ServerError(f"{sentence} {_spent_unknown(request)}", **details)
-    if _is_from_between(request, status, body):
-        hint = _REDIRECT if status < HTTPStatus.BAD_REQUEST else "It does not seem to come from it."
-        return errors.Veo3UnreadableAnswerError(f"{sentence} {hint}", **details)
-    if status == HTTPStatus.PAYMENT_REQUIRED:
-        details |= _credits(body)
-        known = None not in (details["required"], details["available"])
-        needs = "It needs {required} credits and the account has {available}. " if known else ""
-        needs = needs.format_map(details)
-        hint = "Buy credits, or choose a cheaper model or no audio."
-        return errors.Veo3InsufficientCreditsError(f"{unspent} {needs}{hint}", **details)
-    if code == "CONTENT_POLICY_VIOLATION":
-        return errors.Veo3ContentPolicyError(f"{unspent} Change the prompt or image.", **details)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        hint = "Check the API key: the password of the Airflow connection."
-        return errors.Veo3AuthenticationError(f"{unspent} {hint}", **details)
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return errors.Veo3FileTooLargeError(f"{unspent} Send a smaller image.", **details)
-    if code == "VIDEO_NOT_READY":
-        return errors.Veo3VideoNotReadyError(f"{sentence} Wait for the generation first.", **details)
-    if status == HTTPStatus.NOT_FOUND and request.subject:
-        hint = (
-            "Check the id, and that the connection is of the account that submitted it. "
-            "What is too old the vendor no longer knows."
-        )
-        return errors.Veo3GenerationNotFoundError(f"{sentence} {hint}", **details)
-    if status < HTTPStatus.BAD_REQUEST:
-        return errors.Veo3BadRequestError(f"{unspent} {_REDIRECT}", **details)
-    return errors.Veo3BadRequestError(f"{unspent}{_field(body)}{_model(request, code)}", **details)
+def _with_period(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
-_REDIRECT: Final = "Redirects are not followed, so that the key stays here: check the connection's host."
+@dataclass(frozen=True)
+class _Refusal:
+    """An HTTP error response, as the table of rules reads it."""
+
+    request: ApiRequest
+    status: int
+    code: str | None
+    body: Mapping[str, Any]
+
+    @property
+    def is_from_gateway(self) -> bool:
+        """Return whether a firewall, a gateway or a maintenance page responded, which will pass.
+
+        They respond in JSON too, but not in an envelope of the API, which documents no redirect and no 403.
+        """
+        foreign = self.body.keys().isdisjoint(("error", "success", "code"))
+        no_such_generation = self.status == HTTPStatus.NOT_FOUND and bool(self.request.generation_id)
+        possible = no_such_generation or self.is_redirect or self.status == HTTPStatus.FORBIDDEN
+        return foreign and possible and not self.request.spends_credits
+
+    @property
+    def is_redirect(self) -> bool:
+        return self.status < HTTPStatus.BAD_REQUEST
+
+    @property
+    def has_no_files(self) -> bool:
+        failed_download = self.request.endpoint == "download" and _is_failed_generation(self.code)
+        return self.code == "NO_VIDEOS" or failed_download
+
+    def credit_numbers(self) -> dict[str, int | None]:
+        """Return the two numbers of a 402, from either envelope."""
+        return {name: read_count(read_detail(self.body, name)) for name in ("required", "available")}
 
 
-def _is_from_between(request: ApiRequest, status: int, body: Mapping[str, Any]) -> bool:
-    """Whether a question was answered by a firewall, a gateway or a page of maintenance, which will pass.
+def _buy_credits(refusal: _Refusal) -> str:
+    required, available = refusal.credit_numbers().values()
+    known = required is not None and available is not None
+    numbers = f"The generation needs {required} credits and the account has {available}. " if known else ""
+    return f"{numbers}Buy credits, or choose a cheaper model or no audio."
 
-    These answer in JSON too, but not in an envelope of the API, which documents no redirect and no 403.
+
+def _correct_request(refusal: _Refusal) -> str:
+    """Return the refused field and model, as far as known, and the next step."""
+    field_name, value = refusal.body.get("field"), refusal.body.get("value")
+    model = (refusal.request.json or refusal.request.form or {}).get("model")
+    sentences = []
+    if isinstance(field_name, str):
+        sentences.append(f"The field is {redact_text(f'{field_name}={value!r}')}.")
+    if refusal.code == "INVALID_MODEL" and model is not None:  # which the response need not name
+        sentences.append(f"The model is {redact_text(repr(model))}; Veo3Hook.list_models lists the models.")
+    return " ".join([*sentences, "Correct the request."])
+
+
+_CHECK_REDIRECT: Final = "Redirects are not followed, to protect the key: check the connection's host."
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A row of the table of rules.
+
+    :param applies: condition; the first rule that applies decides.
+    :param error: class of the error.
+    :param next_step: sentence for the user, or a function that returns it.
+    :param details: further arguments of the error.
     """
-    foreign = body.keys().isdisjoint(("error", "success", "code"))
-    lost = status == HTTPStatus.NOT_FOUND and bool(request.subject)
-    may_be = lost or status == HTTPStatus.FORBIDDEN or status < HTTPStatus.BAD_REQUEST
-    return foreign and may_be and not request.spends
+
+    applies: Callable[[_Refusal], bool]
+    error: type[errors.Veo3ApiError]
+    next_step: str | Callable[[_Refusal], str]
+    details: Callable[[_Refusal], Mapping[str, Any]] = lambda _: {}
 
 
-def _credits(body: Mapping[str, Any]) -> dict[str, int | None]:
-    """Read the two numbers of a 402, wherever the envelope has them."""
-    return {name: read_count(read_detail(body, name)) for name in ("required", "available")}
-
-
-def _field(body: Mapping[str, Any]) -> str:
-    name = body.get("field")
-    value = body.get("value")
-    return f" The field is {redact_text(f'{name}={value!r}')}." if isinstance(name, str) else ""
-
-
-def _model(request: ApiRequest, code: str | None) -> str:
-    """Name the model that the API does not take, which its answer need not do."""
-    name = (request.json or request.form or {}).get("model")
-    if code != "INVALID_MODEL" or name is None:
-        return ""
-    return f" The model is {redact_text(repr(name))}; Veo3Hook.list_models tells which there are."
-
-
-def _spent_unknown(request: ApiRequest) -> str:
-    if request.spends:
-        return "It may have been accepted and charged: look in the history before submitting again."
-    return "No credits were spent by asking."
+_RULES: Final = (
+    _Rule(
+        lambda refusal: refusal.status == HTTPStatus.TOO_MANY_REQUESTS,
+        errors.Veo3RateLimitError,
+        "Try again later.",
+    ),
+    _Rule(
+        lambda refusal: refusal.has_no_files,
+        errors.Veo3NoVideosError,
+        "The generation failed, or the vendor's filter dropped its files: check its status.",
+    ),
+    _Rule(
+        lambda refusal: (
+            refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR or refusal.status == HTTPStatus.REQUEST_TIMEOUT
+        ),
+        errors.Veo3ServerError,
+        lambda refusal: "" if refusal.request.spends_credits else "Try again later.",
+    ),
+    _Rule(
+        lambda refusal: refusal.is_from_gateway and refusal.is_redirect,
+        errors.Veo3UnreadableAnswerError,
+        _CHECK_REDIRECT,
+    ),
+    _Rule(
+        lambda refusal: refusal.is_from_gateway,
+        errors.Veo3UnreadableAnswerError,
+        "The response does not seem to come from the API: try again later, or check the connection's host.",
+    ),
+    _Rule(
+        lambda refusal: refusal.status == HTTPStatus.PAYMENT_REQUIRED,
+        errors.Veo3InsufficientCreditsError,
+        _buy_credits,
+        _Refusal.credit_numbers,
+    ),
+    _Rule(
+        lambda refusal: refusal.code == CONTENT_POLICY,
+        errors.Veo3ContentPolicyError,
+        "Change the prompt or image.",
+    ),
+    _Rule(
+        lambda refusal: refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
+        errors.Veo3AuthenticationError,
+        "Check the API key: the password of the Airflow connection.",
+    ),
+    _Rule(
+        lambda refusal: refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        errors.Veo3FileTooLargeError,
+        "Send a smaller image.",
+    ),
+    _Rule(
+        lambda refusal: refusal.code == "VIDEO_NOT_READY",
+        errors.Veo3VideoNotReadyError,
+        "Wait until the generation is completed.",
+    ),
+    _Rule(
+        lambda refusal: refusal.status == HTTPStatus.NOT_FOUND and bool(refusal.request.generation_id),
+        errors.Veo3GenerationNotFoundError,
+        "Check the id, and that the connection is of the account that submitted it. The vendor forgets old "
+        "generations.",
+    ),
+    _Rule(lambda refusal: refusal.is_redirect, errors.Veo3BadRequestError, _CHECK_REDIRECT),
+    _Rule(lambda _: True, errors.Veo3BadRequestError, _correct_request),
+)
+"""Meaning of every HTTP error, read from the top."""

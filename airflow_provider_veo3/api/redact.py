@@ -1,51 +1,54 @@
-"""Keep keys and signed links out of everything a person may read."""
+"""Redaction of keys and signed links in everything that a person may read."""
 
 from __future__ import annotations
 
 import logging
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KEY = re.compile(r"veo3_[^\s\"'<>\\,;&]{3,}")
+_KEY: Final = re.compile(r"veo3_[^\s\"'<>\\,;&]{3,}")
 # JSON may write the & between two parameters as \u0026, so that a backslash does not end a query
-_QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>?]*=[^\s\"'<>]*")
+_QUERY: Final = re.compile(r"(?<=\S)\?[^\s\"'<>?]*=[^\s\"'<>]*")
 
-BODY_LIMIT = 500
-"""Characters of a raw answer that an error keeps."""
+BODY_LIMIT: Final = 500
+"""Characters of a raw response body that an error keeps."""
 
-_READ = 8 * BODY_LIMIT
-"""Characters that are looked at: a hostile answer must not cost more."""
+_SCAN_LIMIT: Final = 8 * BODY_LIMIT
+"""Characters of a text that are scanned, so that a hostile response costs no more."""
 
-_LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
-"""Loggers that print a request's URL; the first does for an answer whose headers it cannot read."""
+_LOGGERS: Final = ("urllib3.connection", "urllib3.connectionpool")
+"""Loggers that print a request's URL, the first with headers that it cannot read."""
 
 
 def redact_url(url: str) -> str:
-    """Cut the query string, which holds the signature, and a password off a URL."""
+    """Return a URL without its query string, which holds the signature, and without a password."""
     path, mark, _ = url.partition("?")
     path = re.sub(r"(?<=//)[^/]*@", "***@", path, count=1)
     return f"{path}?..." if mark else path
 
 
 def redact_text(text: str, *secrets: str) -> str:
-    """Remove keys, the given secrets and the query of every link, and cut the rest to ``BODY_LIMIT``."""
+    """Return a text without keys, secrets and link queries, cut to ``BODY_LIMIT``.
+
+    :param secrets: further texts to remove.
+    """
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    whole, text = len(text) <= _READ, text[:_READ]
+    whole, text = len(text) <= _SCAN_LIMIT, text[:_SCAN_LIMIT]
     text = _QUERY.sub("?...", _KEY.sub("***", text))
     return text if whole and len(text) <= BODY_LIMIT else f"{text[:BODY_LIMIT]}..."
 
 
 @contextmanager
-def queries_kept_from_log() -> Iterator[None]:
-    """Cut the query off every link that these loggers tell meanwhile."""
+def redacted_logs() -> Iterator[None]:
+    """Redact links in the log records of urllib3 meanwhile."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    own = _Redaction()  # of each who asks: a logger takes the same one only once
+    own = _Redaction()  # one per caller: a logger adds the same filter only once
     for logger in loggers:
         logger.addFilter(own)
     try:
@@ -56,8 +59,10 @@ def queries_kept_from_log() -> Iterator[None]:
 
 
 class _Redaction(logging.Filter):
+    """Log filter that passes every record on, redacted."""
+
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, without queries."""
+        """Redact a record."""
         if isinstance(record.args, tuple):
             record.args = tuple(redact_url(arg) if isinstance(arg, str) else arg for arg in record.args)
         record.msg, record.args = redact_text(record.getMessage()), ()

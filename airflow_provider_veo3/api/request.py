@@ -1,4 +1,4 @@
-"""What a generation is asked to be: checked here, before anything is sent or spent."""
+"""The request for a generation, checked before anything is sent or spent."""
 
 from __future__ import annotations
 
@@ -10,38 +10,54 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Literal
 
 from airflow_provider_veo3.exceptions import Veo3ValidationError
+from airflow_provider_veo3.parameters import check_choice
 
 GenerationType = Literal["text-to-video", "image-to-video", "first-last-frame"]
 
 DEFAULT_MODEL: Final = "veo-3.1-fast-generate-001"
-"""Always sent: the vendor's pages disagree on the default, and one of them costs 2.6 times as much."""
+"""Model that is sent by default.
+
+The vendor's pages disagree on theirs, and one of them costs 2.6 times as much.
+"""
 
 MAX_PROMPT_LENGTH: Final = 1000
 MAX_NEGATIVE_PROMPT_LENGTH: Final = 500
 MAX_IMAGE_BYTES: Final = 20 * 1024 * 1024
-"""The vendor says 20 MB and not which: the wider reading; the API decides on the rest."""
+"""Size of the largest image.
+
+The vendor documents 20 MB: read as MiB, the API decides on the rest.
+"""
 
 ASPECT_RATIOS: Final = ("16:9", "9:16")
 PERSON_GENERATIONS: Final = ("allow_adult", "dont_allow")
 SAMPLE_COUNTS: Final = range(1, 3)
 DURATIONS: Final = range(4, 9)
-"""Seconds. The vendor says 5 to 8, the model behind it knows 4, 6 and 8: the wider range."""
+"""Lengths in seconds.
+
+The vendor documents 5 to 8, the models behind it 4, 6 and 8.
+"""
 SEEDS: Final = range(2**32)
 
 SHORTEST_SECRET: Final = 12
-"""Characters of a key that no other text holds by chance."""
+"""Characters from which no other text contains a key by chance."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
-"""What stands in a URL as it is: ids are the vendor's, who gives one sample and promises no shape."""
+"""Shape of a generation id, any text that a URL holds unquoted.
+
+The vendor shows one sample and promises no shape.
+"""
 _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 
 def check_generation_id(value: object, field: str = "generation_id") -> str:
-    """Return ``value`` if it can be a generation id; it becomes part of a URL and of file names."""
+    """Return a value that can be a generation id, for URLs and file names.
+
+    :raises Veo3ValidationError: it cannot.
+    """
     allowed = "the id a generating task returned, such as 'veo_1703123456789_abc123def'"
     if value == "None":
-        allowed = f"{allowed}; a template renders to this where its task has returned nothing"
+        allowed = f"{allowed}; a template renders to 'None' where its task has returned nothing"
     elif isinstance(value, str) and _ID.fullmatch(value):
         return value
     raise Veo3ValidationError.of(field, value, allowed)
@@ -49,11 +65,11 @@ def check_generation_id(value: object, field: str = "generation_id") -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """A JPEG or PNG file, its type read from its content.
+    """A JPEG or PNG file, its MIME type read from its content.
 
-    :param field: the parameter it came from, for errors and as its role (``image``, ``first_frame`` ...).
+    :param field: its parameter, for errors and as its role (``image``, ``first_frame`` ...).
     :param data: the file, 1 byte to 20 MiB.
-    :param source: where it was read, for errors.
+    :param source: path it was read from, for errors.
     :raises Veo3ValidationError: empty, too large, or neither JPEG nor PNG.
     """
 
@@ -78,14 +94,17 @@ class Image:
 
     @staticmethod
     def check_size(field: str, source: str, size: int) -> None:
-        """Refuse an empty or too large file, which can be known before it is read."""
+        """Refuse the size of an empty or too large file, before it is read.
+
+        :raises Veo3ValidationError: it is not from 1 byte to 20 MiB.
+        """
         if not 0 < size <= MAX_IMAGE_BYTES:
             allowed = f"a JPEG or PNG file of 1 to {MAX_IMAGE_BYTES} bytes (this one has {size})"
             raise Veo3ValidationError.of(field, source, allowed)
 
     @property
     def file_name(self) -> str:
-        """A name for the upload that gives nothing away about where the file lies."""
+        """Return a name for the upload, without the path of the file."""
         return f"{self.field}.{_EXTENSIONS[self.mime_type]}"
 
 
@@ -98,27 +117,27 @@ IMAGE_ROLES: Final[dict[GenerationType, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One generation, complete and acceptable by every published limit.
+    """The request for a generation, complete and within every published limit.
 
     Numbers and booleans may come as text (``"8"``, ``"true"``), as templates and CSV files give them.
 
-    :param type: which endpoint serves it: ``text-to-video``, ``image-to-video`` or ``first-last-frame``.
-    :param prompt: what the video shows; 1 to 1000 characters.
+    :param type: endpoint: ``text-to-video``, ``image-to-video`` or ``first-last-frame``.
+    :param prompt: content of the video; 1 to 1000 characters.
     :param model: model id, see :meth:`Veo3Hook.list_models`; unknown ids are left to the API.
-    :param sample_count: videos to make, 1 or 2; each is charged.
-    :param duration_seconds: length in seconds, 4 to 8, of which 6 and 8 are safe: the vendor says 5 to 8,
-        the models behind it know 4, 6 and 8. Charged as 8 whatever it is.
+    :param sample_count: number of videos, 1 or 2; each is charged.
+    :param duration_seconds: length in seconds, 4 to 8, of which 6 and 8 are safe: the vendor documents 5 to
+        8, the models behind it 4, 6 and 8. Each length is charged as 8.
     :param aspect_ratio: ``16:9`` or ``9:16``.
     :param generate_audio: whether the video has sound; changes the price.
     :param enhance_prompt: whether the API may rewrite the prompt.
-    :param negative_prompt: what the video must not show; at most 500 characters.
+    :param negative_prompt: content to avoid; at most 500 characters.
     :param seed: 0 to 4294967295; ``None`` lets the API choose.
     :param person_generation: ``allow_adult`` or ``dont_allow``.
     :param images: for ``image-to-video`` one :class:`Image`, the ``image``; for ``first-last-frame`` two, the
         ``first_frame`` and the ``last_frame``.
-    :param extra_options: further options by their API names, JSON values sent as they are; may not repeat one
-        above.
-    :raises Veo3ValidationError: on the first option that is not acceptable.
+    :param extra_options: further options by their API names, JSON values sent as they are; may not
+        repeat one above.
+    :raises Veo3ValidationError: an option is not acceptable.
     """
 
     type: GenerationType
@@ -137,26 +156,22 @@ class GenerationRequest:
     extra_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Bring every option to its type, or refuse it."""
+        """Convert every option to its type, or refuse it."""
+        check_choice("type", self.type, tuple(IMAGE_ROLES))
+        check_choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS)
+        check_choice("person_generation", self.person_generation, PERSON_GENERATIONS)
         checked: dict[str, object] = {
-            "type": _choice("type", self.type, tuple(IMAGE_ROLES)),
             "prompt": _text("prompt", self.prompt, MAX_PROMPT_LENGTH),
             "model": _text("model", self.model, 200),
             "sample_count": read_integer("sample_count", self.sample_count, SAMPLE_COUNTS),
             "duration_seconds": read_integer("duration_seconds", self.duration_seconds, DURATIONS),
-            "aspect_ratio": _choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS),
             "generate_audio": _boolean("generate_audio", self.generate_audio),
             "enhance_prompt": _boolean("enhance_prompt", self.enhance_prompt),
-            "person_generation": _choice("person_generation", self.person_generation, PERSON_GENERATIONS),
+            "negative_prompt": None
+            if _is_left_out(self.negative_prompt)
+            else _text("negative_prompt", self.negative_prompt, MAX_NEGATIVE_PROMPT_LENGTH),
+            "seed": None if _is_left_out(self.seed) else read_integer("seed", self.seed, SEEDS),
         }
-        if self.negative_prompt is not None:
-            checked["negative_prompt"] = _optional_text(
-                "negative_prompt", self.negative_prompt, MAX_NEGATIVE_PROMPT_LENGTH
-            )
-        seed: object = self.seed
-        if seed is not None:
-            # a CSV column that is left empty in one row
-            checked["seed"] = None if seed == "" else read_integer("seed", seed, SEEDS)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         _check_extra_options(self.extra_options)
@@ -166,7 +181,7 @@ class GenerationRequest:
             raise Veo3ValidationError.of("images", self.images, f"for {self.type}: {roles or 'none'}")
 
     def wire_options(self) -> dict[str, Any]:
-        """Return the options by the API's names, what is ``None`` left out."""
+        """Return the options by the API's names, without those that are ``None``."""
         options = {
             wire: value for name, wire in WIRE_NAMES.items() if (value := getattr(self, name)) is not None
         }
@@ -186,7 +201,7 @@ WIRE_NAMES: Final = {
     "seed": "seed",
     "person_generation": "personGeneration",
 }
-"""Our name of each option, and the API's."""
+"""The API's name of each option, by ours."""
 
 
 def _text(field: str, value: object, longest: int) -> str:
@@ -200,15 +215,15 @@ def _text(field: str, value: object, longest: int) -> str:
     return value
 
 
-def _optional_text(field: str, value: object, longest: int) -> str | None:
-    # a CSV column that is left empty in one row
-    return None if value == "" else _text(field, value, longest)
+def _is_left_out(value: object) -> bool:
+    """Return whether an option is left out: ``None``, or empty as in a CSV file."""
+    return value is None or value == ""
 
 
 def read_integer(field: str, value: object, allowed: range) -> int:
     """Return a whole number, which may come as text.
 
-    :raises Veo3ValidationError: it is none of those allowed.
+    :raises Veo3ValidationError: it is not a whole number of the allowed range.
     """
     shown = f"a whole number from {allowed.start} to {allowed.stop - 1}"
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
@@ -224,12 +239,6 @@ def _boolean(field: str, value: object) -> bool:
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
     raise Veo3ValidationError.of(field, value, "true or false")
-
-
-def _choice(field: str, value: object, allowed: tuple[str, ...]) -> str:
-    if isinstance(value, str) and value in allowed:
-        return value
-    raise Veo3ValidationError.of(field, value, " or ".join(allowed))
 
 
 def _check_extra_options(options: object) -> None:
@@ -250,22 +259,23 @@ def _check_extra_options(options: object) -> None:
 
 
 def check_holds_no_key(options: Mapping[str, object], api_key: str) -> None:
-    """Refuse the key as part of an option, which the vendor keeps and lists, and errors show.
+    """Refuse options that contain the API key.
 
-    A template in somebody else's text can bring it there: Airflow renders whatever is expanded over.
+    The vendor keeps and lists options, and errors show them. A template in a text from elsewhere can render
+    to the key: Airflow renders the values of a mapped task too.
 
-    :param options: as they were given, before anything else looks at them.
-    :raises Veo3ValidationError: it is there; the error does not show it.
+    :param options: by name, before any other check.
+    :raises Veo3ValidationError: an option contains the key; the error does not show it.
     """
     for name, value in options.items():
-        if len(api_key) >= SHORTEST_SECRET and api_key in _in_full(value):
+        if len(api_key) >= SHORTEST_SECRET and api_key in _as_json(value):
             raise Veo3ValidationError.of(
-                name, "***", "text without the connection's API key; look for a template that renders to it"
+                name, "***", "text without the connection's API key; check for a template that renders to it"
             )
 
 
-def _in_full(value: object) -> str:
+def _as_json(value: object) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
-    except (ValueError, RecursionError):  # one that contains itself, which is refused as it is
+    except (ValueError, RecursionError):  # a value that contains itself, which is refused later
         return ""

@@ -1,12 +1,13 @@
-"""Whether a call is tried again, and when: pure decisions."""
+"""Retry decisions for a call. Pure: no clock, no API."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.api.protocol import NOT_ACCEPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retries:
-    """How often, and how patiently, one call is tried again within a task's attempt.
+    """Number and back-off of the retries of a call within a task's attempt.
 
-    :param attempts: tries in all, from 1.
-    :param first_pause: seconds before the second try; doubles from there.
-    :param longest_pause: seconds of the longest pause where the API gives no hint.
-    :param longest_hint: seconds of the longest hint of the API that is waited out within the attempt.
-    :param jitter: gives 0 to 1, so that many tasks do not ask at the same instant.
+    :param attempts: tries in all, from 1. Default 4.
+    :param first_pause: seconds before the second try; each further pause doubles. Default 1.
+    :param longest_pause: seconds of the longest pause where the API gives no hint. Default 30.
+    :param longest_hint: seconds of the longest hint of the API that is waited out. Default 120.
+    :param jitter: returns 0 to 1, so that many tasks do not retry at the same instant.
     """
 
     attempts: int = 4
@@ -32,16 +33,16 @@ class Retries:
     jitter: Callable[[], float] = random.random
 
     def pause_after(self, request: ApiRequest, error: errors.Veo3ApiError, attempt: int) -> float | None:
-        """Return the seconds until the next try, ``None`` to give up.
+        """Return the seconds until the next try of a request; ``None`` to give up.
 
-        :param attempt: how many tries were made, from 1.
+        :param attempt: number of tries so far, from 1.
         """
         return self.pause(attempt, error.retry_after) if may_repeat(request, error) else None
 
     def pause(self, attempt: int, hint: float | None) -> float | None:
-        """Return the seconds until the next try of something that may be tried again.
+        """Return the seconds until the next try of a repeatable step; ``None`` to give up.
 
-        :param hint: seconds the API asked to wait.
+        :param hint: seconds that the API requested to wait; ``None`` if it requested none.
         """
         if attempt >= self.attempts:
             return None
@@ -52,8 +53,12 @@ class Retries:
         return hint + pause * jitter if hint <= self.longest_hint else None
 
 
+ONCE: Final = Retries(attempts=1)
+"""A single try, for callers with a schedule of their own."""
+
+
 def is_transient(error: errors.Veo3ApiError) -> bool:
-    """Whether the same question may get an answer later."""
+    """Return whether the same request may succeed later."""
     return isinstance(
         error,
         errors.Veo3NoAnswerError
@@ -64,9 +69,9 @@ def is_transient(error: errors.Veo3ApiError) -> bool:
 
 
 def may_repeat(request: ApiRequest, error: errors.Veo3ApiError) -> bool:
-    """Whether to send a request again: any question; a submission only if it cannot have been accepted."""
-    if not request.spends:
-        # the file list may lag a moment behind the status
+    """Return whether to repeat a request: a submission only if it cannot have been accepted."""
+    if not request.spends_credits:
+        # the list of files may lag a moment behind the status
         return is_transient(error) or isinstance(
             error, errors.Veo3NoVideosError | errors.Veo3VideoNotReadyError
         )
@@ -74,11 +79,11 @@ def may_repeat(request: ApiRequest, error: errors.Veo3ApiError) -> bool:
 
 
 def was_not_accepted(error: errors.Veo3ApiError) -> bool:
-    """Whether a submission was certainly not accepted: refused, or never sent."""
+    """Return whether a submission was certainly not accepted: refused, or never sent."""
     never_sent = isinstance(error, errors.Veo3NoAnswerError) and not error.sent
-    return never_sent or isinstance(error, errors.Veo3RateLimitError | errors.Veo3PermanentApiError)
+    return never_sent or isinstance(error, NOT_ACCEPTED)
 
 
 def was_accepted(error: errors.Veo3ApiError) -> bool:
-    """Whether a submission was certainly accepted, although its answer tells no id that could be used."""
+    """Return whether a submission was certainly accepted, although its response has no usable id."""
     return isinstance(error, errors.Veo3UnreadableAnswerError) and error.accepted

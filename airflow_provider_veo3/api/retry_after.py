@@ -1,4 +1,4 @@
-"""How long the API asks to wait, wherever it says so."""
+"""Delay that a response requests, in its headers or its body."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RATE_LIMIT_FALLBACK: Final = 60.0
-"""Seconds to wait after a 429 that does not say how long: the length of the vendor's window."""
+"""Seconds to wait after a 429 without a usable hint: the vendor's rate window."""
 
 
 def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any], now: float) -> float | None:
-    """Return the seconds the API asks to wait, ``None`` where it asks for nothing.
+    """Return the seconds that a response requests to wait; ``None`` if it requests none.
 
-    For a 429 the vendor's own header first, then the standard one, the body, the end of the rate window;
-    for any other answer the standard header alone, since the vendor sends his own on every answer.
+    For a 429 the vendor's own header goes first, then the standard one, the body, the end of the rate window;
+    for any other status the standard header counts alone, since the vendor sends his own in every response.
 
     :param headers: names in lower case.
-    :param now: Unix seconds when the answer came.
+    :param now: Unix seconds when the response came.
     """
-    told_now = http_time(headers.get("date"))
-    now = now if told_now is None else told_now  # both are times of the API's clock
+    api_now = parse_http_date(headers.get("date"))
+    now = now if api_now is None else api_now  # dates and resets are times of the API's clock
     standard = read_number(_delay(headers.get("retry-after"), now))
     if status != HTTPStatus.TOO_MANY_REQUESTS:
         return standard if standard is not None and standard >= 0 else None
@@ -40,8 +40,8 @@ def retry_after(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
     return left if 0 <= left <= 24 * 3600 else RATE_LIMIT_FALLBACK
 
 
-def used_up(headers: Mapping[str, str]) -> float:
-    """Return the seconds until the rate window opens again, where an answer says that nothing is left of it.
+def exhausted_window(headers: Mapping[str, str]) -> float:
+    """Return the seconds until a used-up rate window resets; 0 for any other.
 
     The end of the window is a time of the API's clock, so that it counts only beside the API's date.
 
@@ -51,23 +51,23 @@ def used_up(headers: Mapping[str, str]) -> float:
     if remaining is None or remaining > 0:
         return 0.0
     left = read_number(headers.get("x-ratelimit-retry-after"))
-    reset, date = read_number(headers.get("x-ratelimit-reset")), http_time(headers.get("date"))
+    reset, date = read_number(headers.get("x-ratelimit-reset")), parse_http_date(headers.get("date"))
     if left is None and reset is not None and date is not None:
         left = reset - date
-    # what lies beyond a window is the end of the day, or another unit
+    # a longer time is the end of the day, or another unit
     return left if left is not None and 0 <= left <= RATE_LIMIT_FALLBACK else 0.0
 
 
 def _delay(header: str | None, now: float) -> float | str | None:
-    """Turn the date form of ``Retry-After`` into seconds; leave the number form."""
+    """Return the date form of ``Retry-After`` as seconds, the number form as it is."""
     if header is None or read_number(header) is not None:
         return header
-    told = http_time(header)
-    return None if told is None else max(0.0, told - now)
+    date = parse_http_date(header)
+    return None if date is None else max(0.0, date - now)
 
 
-def http_time(header: str | None) -> float | None:
-    """Read the date of an HTTP header, in Unix seconds."""
+def parse_http_date(header: str | None) -> float | None:
+    """Parse the date of an HTTP header into Unix seconds; else ``None``."""
     try:
         time = parsedate_to_datetime(header or "")
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

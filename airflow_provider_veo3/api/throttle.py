@@ -1,29 +1,30 @@
-"""Keep under a number of requests per minute."""
+"""Requests-per-minute limiter."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """Spread requests so that no 60 seconds hold more than their share. Pure: the caller brings the clock.
+    """Limiter that lets no 60 seconds hold more requests than allowed.
 
-    A sixth of the share may go at once; what is left of it sets the pace from there.
+    A sixth of the minute's requests may go at once; the rest follow at even intervals. Pure: the caller
+    brings the clock.
 
     :param per_minute: requests allowed in a minute, from 1; a fraction is dropped.
     """
 
     def __init__(self, per_minute: float) -> None:
-        share = int(per_minute)
-        burst = max(1, share // 6)
-        self._interval = 60.0 / (share - burst + 1)
+        allowed = int(per_minute)
+        burst = max(1, allowed // 6)
+        self._interval = 60.0 / (allowed - burst + 1)
         self._head_start = (burst - 1) * self._interval
         self._free_at = float("-inf")
 
     def hold(self, now: float, seconds: float) -> None:
-        """Let no place come before so many seconds have passed."""
+        """Block every slot of the next seconds."""
         self._free_at = max(self._free_at, now + seconds)
 
     def reserve(self, now: float) -> float:
-        """Take the next free place, and return the seconds until it comes."""
+        """Reserve the next free slot; return the seconds until it comes."""
         self._free_at = max(self._free_at, now - self._head_start)
         wait = max(0.0, self._free_at - now)
         self._free_at += self._interval

@@ -1,4 +1,4 @@
-"""The two transports that drive a flow: the only file that opens a socket to the API and its file host."""
+"""Transports that drive flows, and the download of files: the only code with sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
 import requests
@@ -19,20 +19,22 @@ import urllib3.exceptions
 from airflow_provider_veo3 import __version__
 from airflow_provider_veo3.api.flows import Flow, Pause
 from airflow_provider_veo3.api.json_values import UnusableError
-from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoAnswer, Outcome
-from airflow_provider_veo3.api.redact import queries_kept_from_log, redact_text, redact_url
+from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoResponse, Outcome
+from airflow_provider_veo3.api.redact import redact_text, redact_url, redacted_logs
 from airflow_provider_veo3.api.request import SHORTEST_SECRET
-from airflow_provider_veo3.api.retry_after import used_up
+from airflow_provider_veo3.api.retry_after import exhausted_window
 from airflow_provider_veo3.api.throttle import TokenBucket
 from airflow_provider_veo3.api.urls import safe_join
 from airflow_provider_veo3.exceptions import Veo3NoAnswerError, Veo3StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
+
+    from airflow_provider_veo3.api.clock import Clock
 
 T = TypeVar("T")
-Observe = Callable[[ApiRequest, Outcome, bool], None]
-"""Is told of each request, what came of it, and whether it was a look of somebody who waits."""
+Observer = Callable[[ApiRequest, Outcome, bool], None]
+"""Function called with each request, its outcome, and whether the request was a poll."""
 
 USER_AGENT: Final = f"airflow-provider-veo3/{__version__}"
 MAX_FILE_REDIRECTS: Final = 5
@@ -40,12 +42,12 @@ MAX_FILE_REDIRECTS: Final = 5
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the API is and who asks.
+    """Address of the API, and how it is used.
 
-    :param base_url: scheme, host and port, no path behind them needed.
+    :param base_url: scheme, host and port; no path.
     :param api_key: sent as a header with each request to ``base_url``, and nowhere else.
-    :param timeout: seconds to wait for the connection and for each part of the answer.
-    :param requests_per_minute: most requests one transport sends in a minute.
+    :param timeout: seconds to wait for the connection and for each part of the response. Default 30.
+    :param requests_per_minute: most requests that one transport sends in a minute. Default 60.
     """
 
     base_url: str
@@ -54,60 +56,48 @@ class Endpoint:
     requests_per_minute: float = 60.0
 
     def url(self, request: ApiRequest) -> str:
-        """Return the whole URL."""
+        """Return the whole URL of a request."""
         return self.base_url.rstrip("/") + request.path
 
     def headers(self, request: ApiRequest) -> dict[str, str]:
-        """Return the headers of a request to the API; a cache in between must not show how things were.
+        """Return the headers of a request to the API.
 
-        One of the vendor's pages has ``Content-Type`` required of all, so that one without a body has it too.
+        A cache in between must not serve old responses. One of the vendor's pages requires ``Content-Type``
+        of all requests, so that a request without a body has it too.
         """
         always = {"Accept": "application/json", "Cache-Control": "no-cache", "User-Agent": USER_AGENT}
-        content = {} if request.spends else {"Content-Type": "application/json"}
+        content = {} if request.spends_credits else {"Content-Type": "application/json"}
         return {"X-API-Key": self.api_key, **always, **content}
 
-    def no_answer(self, error: Exception, *, sent: bool) -> NoAnswer:
-        """Describe a failure without anything secret."""
-        return NoAnswer(f"{type(error).__name__}: {redact_text(str(error), self.api_key)}", sent)
+    def no_response(self, error: Exception, *, sent: bool) -> NoResponse:
+        """Describe a failure, without the key."""
+        return NoResponse(f"{type(error).__name__}: {redact_text(str(error), self.api_key)}", sent)
 
-    def response(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
-        """Describe an answer, without the key, which some proxies repeat when they show a request."""
+    def response(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> ApiResponse:
+        """Describe a response, without the key, which some proxies repeat when they show a request."""
         lower = {name.lower(): value for name, value in headers.items()}
         secret = len(self.api_key) >= SHORTEST_SECRET
         shown = body.replace(self.api_key.encode(), b"***") if secret else body
-        return ApiResponse(status, lower, shown, time.time())
+        return ApiResponse(status, lower, shown, now)
 
 
-def _files(request: ApiRequest) -> list[tuple[str, tuple[str, bytes, str]]] | None:
-    return [(name, (f.name, f.data, f.mime_type)) for name, f in request.files or ()] or None
+class _Transport:
+    """The work of both transports that needs no I/O: limit the rate, observe, compose requests.
 
+    :param endpoint: address of the API.
+    :param observe: called after each request.
+    :param clock: clock of the rate limit, of the pauses of a worker, and of each response's arrival.
+    """
 
-def _heed(response: ApiResponse, bucket: TokenBucket) -> None:
-    """Send nothing more in a rate window of which, as the API says, nothing is left."""
-    left = used_up(response.headers)
-    if left > 0 and response.status != HTTPStatus.TOO_MANY_REQUESTS:  # whose error says how long
-        bucket.hold(time.monotonic(), left)
-
-
-def _ignore(request: ApiRequest, outcome: Outcome, poll: bool) -> None:
-    """Tell nobody."""
-
-
-class SyncTransport:
-    """Drives flows with requests, blocking; for workers. One connection is kept open between requests."""
-
-    def __init__(self, endpoint: Endpoint, observe: Observe = _ignore) -> None:
+    def __init__(self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock = time) -> None:
         self._endpoint = endpoint
         self._observe = observe
-        self._session = requests.Session()
+        self._clock = clock
         self._bucket = TokenBucket(endpoint.requests_per_minute)
-        self._lock = threading.Lock()
+        self._bucket_lock = threading.Lock()
 
-    def run(self, flow: Flow[T], *, poll: bool = False) -> T:
-        """Drive a flow to its result.
-
-        :param poll: it is a look of somebody who waits.
-        """
+    def _limited(self, flow: Flow[T], poll: bool) -> Flow[T]:
+        """Wrap a flow: pause before each request for the rate limit, and observe each outcome."""
         outcome: Outcome | None = None
         while True:
             try:
@@ -116,48 +106,88 @@ class SyncTransport:
                 result: T = done.value
                 return result
             if isinstance(step, Pause):
-                time.sleep(step.seconds)
+                yield step
+                outcome = None
+                continue
+            with self._bucket_lock:
+                wait = self._bucket.reserve(self._clock.monotonic())
+            yield Pause(wait)
+            outcome = yield step
+            if self._observe is not None and outcome is not None:
+                self._observe(step, outcome, poll)
+
+    def _arguments(self, request: ApiRequest) -> dict[str, Any]:
+        """Return the arguments of a request, which both HTTP libraries call alike."""
+        return {
+            "method": request.method,
+            "url": self._endpoint.url(request),
+            "params": request.query,
+            "json": request.json,
+            "data": request.form,
+            "files": [(name, (f.name, f.data, f.mime_type)) for name, f in request.files or ()] or None,
+            "headers": self._endpoint.headers(request),
+        }
+
+    def _response(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiResponse:
+        """Describe a response; block the rest of a rate window that is used up."""
+        response = self._endpoint.response(status, headers, body, self._clock.time())
+        left = exhausted_window(response.headers)
+        if left > 0 and status != HTTPStatus.TOO_MANY_REQUESTS:  # whose error has a hint of its own
+            with self._bucket_lock:
+                self._bucket.hold(self._clock.monotonic(), left)
+        return response
+
+
+class SyncTransport(_Transport):
+    """Blocking transport for workers, on ``requests``. It keeps a connection open between requests."""
+
+    def __init__(self, endpoint: Endpoint, observe: Observer | None = None, *, clock: Clock = time) -> None:
+        super().__init__(endpoint, observe, clock=clock)
+        self._session = requests.Session()
+
+    def run(self, flow: Flow[T], *, poll: bool = False) -> T:
+        """Drive a flow to its result.
+
+        :param poll: whether its requests are polls of a waiter, for the metrics.
+        """
+        limited = self._limited(flow, poll)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = limited.send(outcome)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            if isinstance(step, Pause):
+                self._clock.sleep(step.seconds)
                 outcome = None
             else:
                 outcome = self._send(step)
-                self._observe(step, outcome, poll)
 
     def close(self) -> None:
         """Close the kept connection."""
         self._session.close()
 
     def _send(self, request: ApiRequest) -> Outcome:
-        with self._lock:
-            wait = self._bucket.reserve(time.monotonic())
-        time.sleep(wait)
         try:
-            answer = self._session.request(
-                request.method,
-                self._endpoint.url(request),
-                params=request.query,
-                json=request.json,
-                data=request.form,
-                files=_files(request),
-                headers=self._endpoint.headers(request),
+            response = self._session.request(
+                **self._arguments(request),
                 timeout=self._endpoint.timeout,
                 allow_redirects=False,  # the key must not follow to another host
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return self._endpoint.no_answer(error, sent=not _never_connected(error))
-        response = self._endpoint.response(answer.status_code, answer.headers, answer.content)
-        with self._lock:
-            _heed(response, self._bucket)
-        return response
+            return self._endpoint.no_response(error, sent=not _never_connected(error))
+        return self._response(response.status_code, response.headers, response.content)
 
 
 def _never_connected(error: Exception) -> bool:
-    """Whether requests failed before it had a connection to send over."""
+    """Return whether requests failed before it had a connection to send over."""
     never = requests.ConnectTimeout | requests.exceptions.InvalidURL | urllib3.exceptions.LocationParseError
     if isinstance(error, never):
         return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if isinstance(error, requests.exceptions.SSLError):
-        # any other TLS trouble may come after the request went out
+        # any other TLS error may come after the request went out
         cause = reason.args[0] if isinstance(reason, Exception) and reason.args else None
         return isinstance(cause, ssl.SSLCertVerificationError)
     return isinstance(error, requests.ConnectionError) and isinstance(
@@ -165,64 +195,62 @@ def _never_connected(error: Exception) -> bool:
     )
 
 
-class AsyncTransport:
-    """Drives flows with httpx, never blocking the event loop; for the triggerer."""
+class AsyncTransport(_Transport):
+    """Transport for the triggerer, on ``httpx``; it never blocks the event loop.
 
-    def __init__(self, endpoint: Endpoint, observe: Observe = _ignore) -> None:
-        self._endpoint = endpoint
-        self._observe = observe
+    :param sleep: pauses without blocking the event loop.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        observe: Observer | None = None,
+        *,
+        clock: Clock = time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(endpoint, observe, clock=clock)
+        self._sleep = sleep
         self._client = httpx.AsyncClient(timeout=endpoint.timeout, follow_redirects=False)
-        self._bucket = TokenBucket(endpoint.requests_per_minute)
 
     async def run(self, flow: Flow[T], *, poll: bool = False) -> T:
         """Drive a flow to its result; see :meth:`SyncTransport.run`."""
+        limited = self._limited(flow, poll)
         outcome: Outcome | None = None
         while True:
             try:
-                step = flow.send(outcome)
+                step = limited.send(outcome)
             except StopIteration as done:
                 result: T = done.value
                 return result
             if isinstance(step, Pause):
-                await asyncio.sleep(step.seconds)
+                await self._sleep(step.seconds)
                 outcome = None
             else:
                 outcome = await self._send(step)
-                self._observe(step, outcome, poll)
 
     async def close(self) -> None:
         """Close the kept connections."""
         await self._client.aclose()
 
     async def _send(self, request: ApiRequest) -> Outcome:
-        await asyncio.sleep(self._bucket.reserve(time.monotonic()))
         try:
-            answer = await self._client.request(
-                request.method,
-                self._endpoint.url(request),
-                params=request.query,
-                json=request.json,
-                data=request.form,
-                files=_files(request),
-                headers=self._endpoint.headers(request),
-            )
+            response = await self._client.request(**self._arguments(request))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL) as error:
-            return self._endpoint.no_answer(error, sent=False)
+            return self._endpoint.no_response(error, sent=False)
         except (httpx.HTTPError, OSError, ValueError) as error:
-            return self._endpoint.no_answer(error, sent=True)
-        response = self._endpoint.response(answer.status_code, answer.headers, answer.content)
-        _heed(response, self._bucket)
-        return response
+            return self._endpoint.no_response(error, sent=True)
+        return self._response(response.status_code, response.headers, response.content)
 
 
 @dataclass(frozen=True)
 class FileResponse:
-    """An answer of the file host, its body still to be read."""
+    """Response of the file host, with its body still to be read."""
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
-    _answer: requests.Response
+    """Headers by name in lower case."""
+    _response: requests.Response
 
     def iter_bytes(self, chunk_size: int) -> Iterator[bytes]:
         """Yield the body as it was sent, at most ``chunk_size`` bytes at a time.
@@ -230,55 +258,62 @@ class FileResponse:
         :raises Veo3NoAnswerError: the body ended early or stalled.
         """
         try:
-            yield from self._answer.raw.stream(chunk_size, decode_content=False)
+            yield from self._response.raw.stream(chunk_size, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _file_error(self._answer.url, error) from None
+            raise _file_error(self._response.url, error) from None
 
 
 @contextmanager
 def open_file(
     url: str, *, timeout: float, offset: int = 0, if_match: str | None = None
 ) -> Iterator[FileResponse]:
-    """Ask the file host for a file, or for what comes behind ``offset``; never with the API key.
+    """Request a file, or the rest of it from ``offset``; never with the API key.
 
     :param timeout: seconds to wait for the connection and for each part of the body.
-    :param offset: bytes that are there already.
-    :param if_match: entity tag those bytes came with; where the file has changed, it comes whole again.
-    :raises Veo3NoAnswerError: no answer came.
-    :raises Veo3StorageError: the host redirects to where it must not.
+    :param offset: number of bytes that are stored already.
+    :param if_match: entity tag of those bytes; where the file has changed, it comes whole again.
+    :raises Veo3NoAnswerError: no response came.
+    :raises Veo3StorageError: the host redirects to a forbidden URL.
     """
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
         if if_match is not None:
             headers["If-Range"] = if_match
-    with requests.Session() as session, queries_kept_from_log():
+    with requests.Session() as session, redacted_logs():
         for _ in range(MAX_FILE_REDIRECTS):
             try:
-                answer = session.get(
+                response = session.get(
                     url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
                 )
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 raise _file_error(url, error) from None
-            with answer:
-                target = answer.headers.get("location") if answer.is_redirect else None
+            with response:
+                target = response.headers.get("location") if response.is_redirect else None
                 if target is None:
-                    lower = {name.lower(): value for name, value in answer.headers.items()}
-                    yield FileResponse(answer.status_code, lower, answer)
+                    lower = {name.lower(): value for name, value in response.headers.items()}
+                    yield FileResponse(response.status_code, lower, response)
                     return
-            url = _followed(url, target)
+            url = _redirected(url, target)
     raise Veo3StorageError(
-        f"The file host redirects more than {MAX_FILE_REDIRECTS} times: {redact_url(url)}."
+        f"The file host redirects more than {MAX_FILE_REDIRECTS} times: {redact_url(url)}. No credits were "
+        "spent; a retry requests a fresh link."
     )
 
 
-def _followed(url: str, target: str) -> str:
+def _redirected(url: str, target: str) -> str:
     try:
         return safe_join(url, target)
     except UnusableError as error:
-        raise Veo3StorageError(f"The file host redirects where it must not: {error}.") from error
+        raise Veo3StorageError(
+            f"The file host redirects to a forbidden URL: {error}. No credits were spent; a retry requests a "
+            "fresh link."
+        ) from error
 
 
 def _file_error(url: str, error: Exception) -> Veo3NoAnswerError:
-    """Describe a failure by its kind alone: the text of these errors holds the signed link."""
-    return Veo3NoAnswerError(f"No answer from the file host for {redact_url(url)} ({type(error).__name__}).")
+    """Describe a failure by its type; its text holds the signed link."""
+    return Veo3NoAnswerError(
+        f"No response from the file host for {redact_url(url)} ({type(error).__name__}); another download "
+        "costs no credits."
+    )

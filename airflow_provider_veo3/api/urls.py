@@ -1,21 +1,22 @@
-"""Which links may be followed."""
+"""Rules for the links that may be followed."""
 
 from __future__ import annotations
 
 import re
 import socket
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.redact import redact_url
 
-_AMBIGUOUS = re.compile(r"[\s\\\x00-\x1f\x7f]")
-"""What one library reads otherwise than another, so that the host that is checked is not the one asked."""
+_AMBIGUOUS: Final = re.compile(r"[\s\\\x00-\x1f\x7f]")
+"""Characters that HTTP libraries read differently: the checked host might not be the requested one."""
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether a URL leads to this machine, also as ``127.1`` or ``::ffff:127.0.0.1``."""
+    """Return whether a URL leads to this machine, also as ``127.1`` or ``::ffff:127.0.0.1``."""
     try:
         host = (urlsplit(url).hostname or "").removesuffix(".")
     except ValueError:
@@ -32,10 +33,10 @@ def is_loopback_url(url: str) -> bool:
 
 
 def safe_join(base_url: str, url: str) -> str:
-    """Join a link to where it was found.
+    """Return a link joined to the URL of its page, if it may be followed.
 
-    Only https is followed; plain http, and a link into this machine, only if found on this machine. One with
-    a name and password in it is not the vendor's.
+    Only https is followed; plain http, and a link into this machine, only if found on this machine. A link
+    with a name and password in it is not the vendor's.
 
     :raises UnusableError: the link may not be followed.
     """

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.json_values import is_unix_time
 from airflow_provider_veo3.api.models import HistoryPage, Status
 from airflow_provider_veo3.history.pages import LONGEST_GENERATION, MAX_PAGES, HistoryReader, Page, Rest
 
@@ -23,9 +24,6 @@ WINDOW: Final = 3600.0
 
 KEPT: Final = 1000
 """Reported generations that are kept, so that the cursor fits into Airflow's state store (64 kB)."""
-
-_LATEST: Final = 1e12
-"""Unix seconds: later than any time."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +97,15 @@ class Cursor:
         floor, reported = stored.get("floor"), stored.get("told")
         if (
             stored.get("version") != 1
-            or not _is_time(began)
-            or not (floor is None or _is_time(floor))
+            or not is_unix_time(began)
+            or not (floor is None or is_unix_time(floor))
             or not isinstance(reported, Mapping)
-            or not all(isinstance(name, str) and _is_time(moment) for name, moment in reported.items())
+            or not all(isinstance(name, str) and is_unix_time(moment) for name, moment in reported.items())
         ):
             return None
         cursor = cls(began)
         cursor._floor, cursor._reported = floor, dict(reported)
         return cursor
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < _LATEST
 
 
 def completed_at(generation: Generation) -> float | None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.models import Status, is_another_model
 from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.api.request import IMAGE_ROLES
 from airflow_provider_veo3.history.pages import MAX_PAGES, End, HistoryReader, reading_flow
@@ -100,12 +100,6 @@ def _is_another_type(sent: str, listed: str) -> bool:
     # no vendor page shows how a generation from two images is listed
     unclear = {ours, theirs} == {"firstlastframe", "imagetovideo"}
     return ours != theirs and theirs in _KNOWN_TYPES and not unclear
-
-
-def is_another_model(sent: str, listed: str) -> bool:
-    """Return whether a listed model differs; neither a display name nor the ending of an id proves it."""
-    ours, theirs = (re.sub(r"-(\d{3}|preview)$", "", name.strip().lower()) for name in (sent, listed))
-    return ours != theirs and ours.startswith("veo-") and theirs.startswith("veo-")
 
 
 def find(lost: Lost, base_url: str, retries: Retries) -> Flow[tuple[Generation, ...]]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_veo3.api.models import Status
+from airflow_provider_veo3.api.models import Status, is_another_model
 from airflow_provider_veo3.exceptions import Veo3ValidationError
-from airflow_provider_veo3.history.lost import is_another_model
 from airflow_provider_veo3.history.pages import LONGEST_GENERATION, HistoryReader
 
 if TYPE_CHECKING:

@@ -1,3 +1,3 @@
-"""Airflow connection to VEO3 transport."""
+"""The hook, and the Airflow connection it reads."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read an Airflow connection: the one place that knows where each setting stands."""
+"""Settings from an Airflow connection or the environment, checked."""
 
 from __future__ import annotations
 
@@ -6,35 +6,32 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from airflow_provider_veo3.api.urls import is_loopback_url
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
 DEFAULT_CONN_ID: Final = "veo3_default"
-DEFAULT_BASE_URL: Final = "https://api.veo3gen.co"
+DEFAULT_BASE_URL: Final[str] = CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["host"]
 API_KEY_VARIABLE: Final = "VEO3_API_KEY"
 BASE_URL_VARIABLE: Final = "VEO3_BASE_URL"
 
-_PORTS: Final = {"https": 443, "http": 80}
-"""The port of each scheme that a URL need not name."""
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_LARGEST_PORT: Final = 65535
+_ALLOWED_HOST: Final = f"a host such as {DEFAULT_BASE_URL}, without a path; plain http only to this machine"
 
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
-"""A name that needs no quoting in a form, such as ``firstFrame``, ``first-frame`` or ``images[]``."""
+"""Name that needs no quoting in a form, such as ``firstFrame``, ``first-frame`` or ``images[]``."""
+
+_BARE_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+"""IPv6 address without brackets, as Airflow takes it out of a URI."""
 
 _FIELDS: Final[dict[str, Any]] = CONNECTION_TYPE["conn-fields"]
-
-
-class AirflowConnection(Protocol):
-    """What is read of Airflow's ``Connection``."""
-
-    conn_type: str | None
-    host: str | None
-    schema: str | None
-    port: int | None
-    password: str | None
 
 
 @dataclass(frozen=True)
@@ -60,9 +57,9 @@ class ConnectionSettings:
 
 
 def settings_from_connection(
-    conn_id: str, connection: AirflowConnection, extra: Mapping[str, Any]
+    conn_id: str, connection: Connection, extra: Mapping[str, Any]
 ) -> ConnectionSettings:
-    """Check a connection and fill in what it leaves open.
+    """Return the settings of a connection, checked, with defaults for what it leaves out.
 
     :raises Veo3ConnectionConfigError: another type, no key, an unusable or unsafe base URL, an extra out of
         range.
@@ -78,7 +75,7 @@ def settings_from_connection(
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> ConnectionSettings | None:
-    """Build the default connection from ``VEO3_API_KEY`` and ``VEO3_BASE_URL``; ``None`` without a key."""
+    """Return the settings from ``VEO3_API_KEY`` and ``VEO3_BASE_URL``; ``None`` without a key."""
     key = environment.get(API_KEY_VARIABLE)
     if not key:
         return None
@@ -109,34 +106,50 @@ def _settings(
 
 
 def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | None) -> str:
-    """Join host, scheme and port, however they were given: as JSON, as a URI or in the form."""
+    """Return scheme, host and port in one spelling, given as JSON, URI or form.
+
+    A task whose base URL has changed pays again, so that each address has a single spelling.
+    """
+    scheme, hostname, host_port = _split_host(conn_id, _with_scheme(host, schema))
+    # Airflow's UI sends 0 for a port that is left empty when it tests a connection
+    port = _checked_port(conn_id, (port or None) if host_port is None else host_port)
+    shown_host = f"[{hostname}]" if ":" in hostname else hostname
+    shown_port = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
+    url = f"{scheme}://{shown_host}{shown_port}"
+    if scheme == "http" and not is_loopback_url(url):
+        allowed = f"{_ALLOWED_HOST}, since it would show the key to the network"
+        raise _unusable(conn_id, "host", repr(url), allowed)
+    return url
+
+
+def _with_scheme(host: str | None, schema: str | None) -> str:
+    """Return the host, or the default one, with a scheme."""
     host = (host or "").strip() or DEFAULT_BASE_URL
     if not host.endswith("://"):
         host = host.rstrip("/")
-    if re.fullmatch(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", host):
-        host = f"[{host}]"  # an IPv6 address as Airflow takes it out of a URI
-    if "://" not in host:
-        host = f"{(schema or 'https').strip().lower()}://{host}"
-    allowed = "a host such as https://api.veo3gen.co, without a path; plain http only to this machine"
+    if _BARE_IPV6.fullmatch(host):
+        host = f"[{host}]"
+    return host if "://" in host else f"{(schema or 'https').strip().lower()}://{host}"
+
+
+def _split_host(conn_id: str, url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host name and port of a URL that consists of nothing else."""
     try:
-        parts = urlsplit(host)
-        hostname, own_port = (parts.hostname or "").removesuffix("."), parts.port
+        parts = urlsplit(url)
+        hostname, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
-        raise _unusable(conn_id, "host", "malformed", allowed) from None
+        raise _unusable(conn_id, "host", "malformed", _ALLOWED_HOST) from None
     surplus = bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
-    if surplus or not re.fullmatch(r"[\w.:%-]+", hostname) or parts.scheme not in ("http", "https"):
-        raise _unusable(conn_id, "host", repr(f"{parts.scheme}://{hostname}{parts.path}"), allowed)
-    # Airflow's UI sends 0 for a port that is left empty when it tests a connection
-    at = (port or None) if own_port is None else own_port
-    if at is not None and not 0 < at <= 65535:  # noqa: PLR2004 - TCP
-        raise _unusable(conn_id, "port", repr(at), "a number from 1 to 65535")
-    # the same place however it is written: a task whose connection leads elsewhere by now would pay again
-    at = None if at == _PORTS[parts.scheme] else at
-    name = f"[{hostname}]" if ":" in hostname else hostname
-    url = f"{parts.scheme}://{name}" if at is None else f"{parts.scheme}://{name}:{at}"
-    if parts.scheme == "http" and not is_loopback_url(url):
-        raise _unusable(conn_id, "host", repr(url), f"{allowed}, since it would show the key to the network")
-    return url
+    if surplus or not re.fullmatch(r"[\w.:%-]+", hostname) or parts.scheme not in _DEFAULT_PORTS:
+        shown = f"{parts.scheme}://{hostname}{parts.path}"  # without user and password
+        raise _unusable(conn_id, "host", repr(shown), _ALLOWED_HOST)
+    return parts.scheme, hostname, port
+
+
+def _checked_port(conn_id: str, port: int | None) -> int | None:
+    if port is not None and not 0 < port <= _LARGEST_PORT:
+        raise _unusable(conn_id, "port", repr(port), f"a number from 1 to {_LARGEST_PORT}")
+    return port
 
 
 def _number(conn_id: str, extra: Mapping[str, Any], name: str) -> float:
@@ -163,5 +176,6 @@ def _name(conn_id: str, extra: Mapping[str, Any], name: str) -> str:
 
 def _unusable(conn_id: str, field: str, value: str, allowed: str) -> Veo3ConnectionConfigError:
     return Veo3ConnectionConfigError(
-        f"Airflow connection {conn_id!r}: {field} is {value}; allowed: {allowed}. Nothing was sent."
+        f"Airflow connection {conn_id!r}: {field} is {value}; allowed: {allowed}. Nothing was sent or spent. "
+        "Correct the connection, then run the task again."
     )

@@ -1,10 +1,11 @@
-"""The hook: authentication and all endpoints of the VEO3 API."""
+"""The hook: authentication and every endpoint of the VEO3 API."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
@@ -12,30 +13,38 @@ from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.pricing import price_of
 from airflow_provider_veo3.api.request import GenerationRequest, Image
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE, Retries
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 from airflow_provider_veo3.hooks.connection import (
+    DEFAULT_CONN_ID,
     ConnectionSettings,
     settings_from_connection,
     settings_from_environment,
 )
-from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
+from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE, form_widgets, ui_field_behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.models import Generation, Video, VideoModel
-    from airflow_provider_veo3.api.transport import AsyncTransport, Endpoint, FileResponse, SyncTransport
+    from airflow_provider_veo3.api.transport import (
+        AsyncTransport,
+        Endpoint,
+        FileResponse,
+        SyncTransport,
+    )
 
 
 class Veo3Hook(BaseHook):
-    """Talk to the VEO3 API.
+    """Client of the VEO3 API.
 
-    Every verb raises a :class:`~airflow_provider_veo3.exceptions.Veo3ApiError` that says what happened, to
-    which generation, and whether credits were spent. Questions are repeated through short trouble; a
-    submission only where it certainly was not accepted. A parameter that is not acceptable raises
-    :class:`~airflow_provider_veo3.exceptions.Veo3ValidationError` before anything is sent.
+    Every method that fails raises a :class:`~airflow_provider_veo3.exceptions.Veo3ApiError` that says what
+    happened, to which generation, whether credits were spent, and what to do next. GET requests are retried
+    after network errors, 429 and 5xx; a submission only where it certainly was not accepted. A parameter that
+    is not acceptable raises :class:`~airflow_provider_veo3.exceptions.Veo3ValidationError` before anything is
+    sent.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``: the password is the API key, the host the base
         URL (default ``https://api.veo3gen.co``). Where ``veo3_default`` is not defined, the environment
@@ -43,9 +52,12 @@ class Veo3Hook(BaseHook):
     """
 
     conn_name_attr = "veo3_conn_id"
-    default_conn_name = "veo3_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = CONNECTION_TYPE["connection-type"]
     hook_name = CONNECTION_TYPE["hook-name"]
+
+    clock: ClassVar[Clock] = time
+    """Clock of the hook's transports; tests put another one in its place."""
 
     def __init__(self, veo3_conn_id: str = default_conn_name) -> None:
         super().__init__()
@@ -53,10 +65,10 @@ class Veo3Hook(BaseHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """The connection, read once and checked.
+        """Return the settings of the connection, which is read once and checked.
 
-        :raises Veo3ConnectionConfigError: it cannot be used.
-        :raises AirflowNotFoundException: there is none of that name.
+        :raises Veo3ConnectionConfigError: the connection cannot be used.
+        :raises AirflowNotFoundException: the connection is not defined.
         """
         try:
             connection = self.get_connection(self.veo3_conn_id)
@@ -65,28 +77,31 @@ class Veo3Hook(BaseHook):
         return settings_from_connection(self.veo3_conn_id, connection, connection.extra_dejson)
 
     def _settings_without_connection(self) -> ConnectionSettings:
-        """Take the environment for the default connection; re-raise for one that somebody named."""
+        """Return the settings from the environment, if the connection is the default one.
+
+        :raises AirflowNotFoundException: the connection has another name, or the environment has no key.
+        """
         settings = settings_from_environment() if self.veo3_conn_id == self.default_conn_name else None
         if settings is None:
             raise AirflowNotFoundException(
-                f"The Airflow connection {self.veo3_conn_id!r} is not defined. Add one of type 'veo3' "
-                f"with the API key as its password; for {self.default_conn_name!r} the environment variable "
-                "VEO3_API_KEY serves as well. Nothing was sent."
+                f"The Airflow connection {self.veo3_conn_id!r} is not defined. Nothing was sent or spent. "
+                "Add a connection of type 'veo3' with the API key as its password; for "
+                f"{self.default_conn_name!r} the environment variable VEO3_API_KEY serves as well."
             )
         return settings
 
     def get_conn(self) -> SyncTransport:
-        """Return the transport that the verbs use, which keeps one connection open; ``close()`` ends it."""
+        """Return the transport of this hook, which keeps a connection open until ``close()``."""
         return self._transport
 
     @cached_property
     def _transport(self) -> SyncTransport:
         from airflow_provider_veo3.api.transport import SyncTransport
 
-        return SyncTransport(_endpoint(self.settings), metrics.answered)
+        return SyncTransport(_endpoint(self.settings), metrics.requested, clock=self.clock)
 
     async def aget_conn(self) -> AsyncTransport:
-        """Return a transport, reading the connection without blocking; the caller closes it."""
+        """Return a new transport for the event loop; the caller closes it."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
         try:
@@ -96,32 +111,37 @@ class Veo3Hook(BaseHook):
         else:
             extra = await get_async_extra_dejson(connection)
             self.settings = settings_from_connection(self.veo3_conn_id, connection, extra)
-        # importing the HTTP libraries and reading the certificates takes long enough to be noticed
-        return await asyncio.to_thread(_async_transport, self.settings)
+        # importing the HTTP libraries and reading the certificates would block the event loop noticeably
+        return await asyncio.to_thread(self._async_transport)
+
+    def _async_transport(self) -> AsyncTransport:
+        from airflow_provider_veo3.api.transport import AsyncTransport
+
+        return AsyncTransport(_endpoint(self.settings), metrics.requested, clock=self.clock)
 
     def submit(self, request: GenerationRequest, retries: Retries | None = None) -> Generation:
-        """Submit a generation, which spends credits when it is accepted.
+        """Submit a generation; its acceptance spends credits.
 
-        :param request: what to generate.
-        :param retries: how often it is repeated where it certainly was not accepted; default four tries.
-        :return: the generation, ``pending``, with its id and what it took.
+        :param request: the generation to submit.
+        :param retries: retries of a submission that certainly was not accepted; default four tries.
+        :return: the generation, ``pending``, with its id and the credits it cost.
         """
         settings = self.settings
         flow = flows.submit(request, settings.base_url, settings.file_fields, retries or Retries())
         return self._transport.run(flow)
 
     def text_to_video(self, prompt: str, **options: Any) -> Generation:
-        """Submit a video made from text; see :meth:`submit`.
+        """Submit a generation from text; see :meth:`submit`.
 
-        :param prompt: what the video shows; 1 to 1000 characters.
+        :param prompt: content of the video; 1 to 1000 characters.
         :param options: see :class:`~airflow_provider_veo3.api.request.GenerationRequest`.
         """
         return self.submit(GenerationRequest("text-to-video", prompt, **options))
 
     def image_to_video(self, prompt: str, image: bytes, **options: Any) -> Generation:
-        """Submit a video that starts from an image; see :meth:`submit`.
+        """Submit a generation that starts from an image; see :meth:`submit`.
 
-        :param prompt: what happens in the video; 1 to 1000 characters.
+        :param prompt: content of the video; 1 to 1000 characters.
         :param image: a JPEG or PNG file, at most 20 MB.
         :param options: see :class:`~airflow_provider_veo3.api.request.GenerationRequest`.
         """
@@ -131,12 +151,12 @@ class Veo3Hook(BaseHook):
     def first_last_frame(
         self, prompt: str, first_frame: bytes, last_frame: bytes, **options: Any
     ) -> Generation:
-        """Submit a video that runs from one image to another (Veo 3.1 Quality and Fast); see :meth:`submit`.
+        """Submit a generation between two images (Veo 3.1 Quality and Fast); see :meth:`submit`.
 
-        The vendor names the endpoint but not its form fields: the connection's extras
+        The vendor documents the endpoint but not its form fields: the connection's extras
         ``first_frame_field`` and ``last_frame_field`` set them.
 
-        :param prompt: what happens in between; 1 to 1000 characters.
+        :param prompt: content of the video; 1 to 1000 characters.
         :param first_frame: a JPEG or PNG file, at most 20 MB.
         :param last_frame: a JPEG or PNG file, at most 20 MB.
         :param options: see :class:`~airflow_provider_veo3.api.request.GenerationRequest`.
@@ -145,22 +165,22 @@ class Veo3Hook(BaseHook):
         return self.submit(GenerationRequest("first-last-frame", prompt, images=images, **options))
 
     def get_generation(self, generation_id: str) -> Generation:
-        """Ask how a generation stands.
+        """Request the status of a generation.
 
         :param generation_id: the id that its submission returned.
-        :return: the generation as far as the API tells; that it has failed is no error here.
+        :return: the generation, as far as the API reports it; a failed one is returned too.
         :raises Veo3GenerationNotFoundError: the API does not know the id.
         """
         flow = flows.get_generation(generation_id, self.settings.base_url, Retries())
         return self._transport.run(flow)
 
     def get_videos(self, generation_id: str) -> tuple[Video, ...]:
-        """Ask for fresh links to a finished generation's files.
+        """Request fresh links to the files of a completed generation.
 
         :param generation_id: the id that its submission returned.
         :return: one :class:`~airflow_provider_veo3.api.models.Video` for each file, in order; at least one.
-        :raises Veo3VideoNotReadyError: it has not finished.
-        :raises Veo3NoVideosError: it finished without a file.
+        :raises Veo3VideoNotReadyError: the generation is not completed yet.
+        :raises Veo3NoVideosError: the generation is completed, but has no file.
         :raises Veo3GenerationNotFoundError: the API does not know the id.
         """
         return self._transport.run(flows.get_videos(generation_id, self.settings.base_url, Retries()))
@@ -170,12 +190,12 @@ class Veo3Hook(BaseHook):
     ) -> AbstractContextManager[FileResponse]:
         """Open a file for streaming; the key is not sent along.
 
-        :param url: the ``url`` of one of :meth:`get_videos`.
-        :param offset: bytes that are there already; only what comes behind them is asked for.
-        :param if_match: entity tag these bytes came with; where the file has changed, it comes whole.
-        :return: a context manager of an answer with ``status``, ``headers`` and ``iter_bytes(chunk_size)``.
-        :raises Veo3NoAnswerError: no answer came, or the body broke off.
-        :raises Veo3StorageError: the host redirects to where it must not.
+        :param url: the ``url`` of a file of :meth:`get_videos`.
+        :param offset: number of bytes that are stored already; only the rest is requested.
+        :param if_match: entity tag of those bytes; where the file has changed, it comes whole.
+        :return: a context manager of a response with ``status``, ``headers`` and ``iter_bytes(chunk_size)``.
+        :raises Veo3NoAnswerError: no response came, or the body broke off.
+        :raises Veo3StorageError: the host redirects to a forbidden URL.
         """
         from airflow_provider_veo3.api.transport import open_file
 
@@ -212,7 +232,7 @@ class Veo3Hook(BaseHook):
                 return
 
     def list_models(self) -> tuple[VideoModel, ...]:
-        """Ask for the models and their prices.
+        """Request the models and their prices.
 
         :return: a :class:`~airflow_provider_veo3.api.models.VideoModel` for each.
         """
@@ -222,56 +242,40 @@ class Veo3Hook(BaseHook):
         """Return the credits that one generation costs, from the API's price list; spends none.
 
         :param model: model id.
-        :param sample_count: videos to make, 1 or 2.
-        :param generate_audio: whether with sound.
+        :param sample_count: number of videos, 1 or 2.
+        :param generate_audio: whether the videos have sound.
         :raises Veo3ValidationError: the API lists no such model, or no price for it.
         """
-        asked = GenerationRequest(
+        request = GenerationRequest(
             "text-to-video", "-", model=model, sample_count=sample_count, generate_audio=generate_audio
         )
         models = self.list_models()
-        price = price_of(asked, models)
+        price = price_of(request, models)
         if price is None:
-            known = ", ".join(m.id for m in models)
+            known = ", ".join(listed.id for listed in models)
             raise Veo3ValidationError.of("model", model, f"a model with a price: {known}")
         return price
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the models, which checks address and key and costs no credits.
+        """Test address and key with a request for the models, which costs no credits.
 
-        :return: whether it worked, and a sentence for people.
+        :return: whether it worked, and a sentence about it.
         """
         try:
-            models = self._transport.run(flows.list_models(Retries(attempts=1)))
+            models = self._transport.run(flows.list_models(ONCE))
         except AirflowException as error:
             return False, str(error)
         return True, f"Connected to {self.settings.base_url}; {len(models)} models are offered."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the form's labels, for Airflow 3.0 and 3.1."""
-        behaviour = CONNECTION_TYPE["ui-field-behaviour"]
-        return {
-            "hidden_fields": behaviour["hidden-fields"],
-            "relabeling": behaviour["relabeling"],
-            "placeholders": behaviour["placeholders"],
-        }
+        """Return the labels of the connection form, for Airflow 3.0 and 3.1."""
+        return ui_field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's own fields, for Airflow 3.0 and 3.1."""
-        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-        from wtforms import StringField
-
-        return {
-            name: StringField(
-                spec["label"],
-                description=spec["description"],
-                widget=BS3TextFieldWidget(),
-                default=spec["schema"]["default"],
-            )
-            for name, spec in CONNECTION_TYPE["conn-fields"].items()
-        }
+        """Return the extra fields of the connection form, for Airflow 3.0 and 3.1."""
+        return form_widgets()
 
 
 def _endpoint(settings: ConnectionSettings) -> Endpoint:
@@ -280,9 +284,3 @@ def _endpoint(settings: ConnectionSettings) -> Endpoint:
     return Endpoint(
         settings.base_url, settings.api_key, settings.request_timeout, settings.requests_per_minute
     )
-
-
-def _async_transport(settings: ConnectionSettings) -> AsyncTransport:
-    from airflow_provider_veo3.api.transport import AsyncTransport
-
-    return AsyncTransport(_endpoint(settings), metrics.answered)

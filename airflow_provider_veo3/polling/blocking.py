@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.retries import ONCE
 from airflow_provider_veo3.exceptions import Veo3Error
 from airflow_provider_veo3.polling.result import WaitResult
-from airflow_provider_veo3.polling.wait import ONCE
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.clock import Clock

@@ -10,10 +10,8 @@ from typing import Any, Final
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3 import metrics
-from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.models import CONTENT_POLICY, Generation, Status
 from airflow_provider_veo3.api.request import check_generation_id
-
-CONTENT_POLICY: Final = "CONTENT_POLICY_VIOLATION"
 
 
 class Ending(StrEnum):

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.retries import ONCE
 from airflow_provider_veo3.exceptions import Veo3AuthenticationError, Veo3Error, Veo3NoAnswerError
 from airflow_provider_veo3.history.pages import Page, page_flow
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.polling.durations import Durations
 from airflow_provider_veo3.polling.result import WaitResult
 from airflow_provider_veo3.polling.schedule import Schedule
-from airflow_provider_veo3.polling.wait import ONCE, Wait
+from airflow_provider_veo3.polling.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api.retries import Retries, is_transient
+from airflow_provider_veo3.api.retries import is_transient
 from airflow_provider_veo3.polling.durations import Durations, pause_before_poll
 from airflow_provider_veo3.polling.result import Ending, WaitResult, ended
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 LONGEST_BACKOFF: Final = 60.0
 """Seconds between two polls while the API is in trouble and gives no time."""
-
-ONCE: Final = Retries(attempts=1)
-"""No retries within a poll: the next poll is the retry, and the wait knows its deadline."""
 
 
 @dataclass(eq=False)

@@ -18,8 +18,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_veo3 import DEFAULT_POLL_INTERVAL
 from airflow_provider_veo3.exceptions import Veo3SensorTimeoutError
-from airflow_provider_veo3.hooks.connection_form import DEFAULT_POLL_INTERVAL
 from airflow_provider_veo3.links import Veo3GenerationLink, publish_link, publish_manifest
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.json_values import is_unix_time
 from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.api.retry_after import RATE_LIMIT_FALLBACK
 from airflow_provider_veo3.exceptions import Veo3GenerationError, Veo3RateLimitError
@@ -83,17 +83,13 @@ class RateLimitBackoff:
             payload.get("version") == 1
             and type(refusals) is int
             and refusals > 0
-            and all(_is_time(payload.get(name)) for name in _TIMES)
+            and all(is_unix_time(payload.get(name)) for name in _TIMES)
         ):
             return cls(payload["give_up_at"], payload["refused_since"], refusals)
         raise Veo3GenerationError(
             f"The trigger's event cannot be used: {repr(event)[:200]}. Nothing was submitted for it, and no "
             "credits were spent. Clear the task to start again."
         )
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def pause(hint: float, refusals: int, jitter: float) -> float:

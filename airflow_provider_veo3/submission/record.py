@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.json_values import is_unix_time
 from airflow_provider_veo3.exceptions import Veo3StateError
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ RECORD_KEY: Final = "veo3_submission"
 
 KEPT_IDS: Final = 100
 """Superseded ids that a record keeps at most, so that it stays small."""
-
-LATEST_TIME: Final = 1e12
-"""Unix seconds that no recorded time reaches."""
 
 
 class Phase(StrEnum):
@@ -144,10 +142,6 @@ def _is_whole(value: object) -> bool:
     return type(value) is int
 
 
-def _is_time(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < LATEST_TIME  # type: ignore[operator]
-
-
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
@@ -155,8 +149,8 @@ def _is_id(value: object) -> bool:
 _FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
     "phase": lambda value: isinstance(value, str) and value in set(Phase),
     "fingerprint": _is_id,
-    "since": _is_time,
-    "last": _is_time,
+    "since": is_unix_time,
+    "last": is_unix_time,
     "max_tries": _is_whole,
     "generation_id": lambda value: value is None or _is_id(value),
     "credits_remaining": lambda value: value is None or _is_whole(value),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Generation, Status
-from airflow_provider_veo3.api.retries import Retries, was_accepted, was_not_accepted
+from airflow_provider_veo3.api.retries import ONCE, Retries, was_accepted, was_not_accepted
 from airflow_provider_veo3.exceptions import (
     Veo3AmbiguousSubmissionError,
     Veo3ApiError,
@@ -199,7 +199,7 @@ class Submitter:
             attempt += 1
             earlier, record = self._record, self._record_intent()
             try:
-                generation = self._hook.submit(self._request, Retries(attempts=1))
+                generation = self._hook.submit(self._request, ONCE)
             except Veo3ApiError as error:
                 adopted = self._after(error, record, earlier)
                 if adopted is not None:

@@ -1,8 +1,8 @@
-"""What the tests of the protocol share: a scripted server, and one body for both transports."""
+"""Fixtures of the protocol's tests: a scripted server, and one test body for both transports."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,12 +10,12 @@ from tests.support.drive import Clock, Driver
 from tests.support.raw_server import RawServer, running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback is asked directly, whatever the machine's proxy settings."""
+    """Requests to loopback go directly, whatever the machine's proxy settings."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("no_proxy", "*")
 
@@ -27,14 +27,12 @@ def server() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Time that passes only when the transport sleeps."""
-    clock = Clock()
-    clock.put_into(monkeypatch)
-    return clock
+def clock() -> Clock:
+    """The clock of ``drive``, which moves only when the transport sleeps."""
+    return Clock()
 
 
 @pytest.fixture(params=["sync", "async"])
-def drive(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Runs flows over a fresh transport of either kind, and returns what the last of them returned."""
-    return Driver(request.param)
+def drive(request: pytest.FixtureRequest, clock: Clock) -> Driver:
+    """Runs flows over a new transport of either kind; returns the last result."""
+    return Driver(request.param, clock)

@@ -1,4 +1,4 @@
-"""Where the vendor's pages contradict each other: one test for each, D1 to D17."""
+"""The contradictions between the vendor's pages, D1 to D17: one test for each."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import protocol
-from airflow_provider_veo3.api.answers import parse_generation, parse_history_page, parse_models
 from airflow_provider_veo3.api.request import DEFAULT_MODEL, WIRE_NAMES, GenerationRequest, Image
+from airflow_provider_veo3.api.responses import parse_generation, parse_history_page, parse_models
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support import samples
-from tests.support.judge import POST, STATUS, answer, error_of
+from tests.support.judge import POST, STATUS, error_of, response
 from tests.support.samples import BASE, flat, nested
 
 PNG = b"\x89PNG\r\n\x1a\n...."
@@ -33,7 +33,7 @@ def test_d1_a_refused_key_is_known_by_its_status(code: str | None) -> None:
 @pytest.mark.parametrize(
     "model", [*FIVE_MODELS, *(m.replace("-001", "-preview") for m in FIVE_MODELS), "veo-4"]
 )
-def test_d2_any_model_id_is_sent_as_given_and_read_as_told(model: str) -> None:
+def test_d2_any_model_id_is_sent_and_read_unchanged(model: str) -> None:
     assert GenerationRequest("text-to-video", "x", model=model).wire_options()["model"] == model
     assert parse_generation({**samples.COMPLETED, "model": model}, BASE).model == model
 
@@ -58,7 +58,7 @@ def test_d4_a_fast_model_may_be_given_an_image(model: str) -> None:
     assert sent.form["model"] == model
 
 
-def test_d5_durations_of_either_page_are_left_to_the_api() -> None:
+def test_d5_durations_of_both_pages_are_accepted() -> None:
     assert GenerationRequest("text-to-video", "x").duration_seconds == 8
     for seconds in (4, 5, 6, 7, 8):
         sent = GenerationRequest("text-to-video", "x", duration_seconds=seconds).wire_options()
@@ -66,7 +66,7 @@ def test_d5_durations_of_either_page_are_left_to_the_api() -> None:
 
 
 @pytest.mark.parametrize("ratio", ["16:9", "9:16"])
-def test_d6_both_aspect_ratios_are_left_to_the_api(ratio: str) -> None:
+def test_d6_both_aspect_ratios_are_accepted(ratio: str) -> None:
     assert GenerationRequest("text-to-video", "x", aspect_ratio=ratio).wire_options()["aspectRatio"] == ratio
 
 
@@ -80,7 +80,7 @@ def test_d7_the_stricter_text_limits_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "cost"),
+    ("fields", "cost"),
     [
         ({"creditsUsed": 500}, 500),
         ({"creditsCost": 190}, 190),
@@ -90,8 +90,8 @@ def test_d7_the_stricter_text_limits_hold() -> None:
         ({}, None),
     ],
 )
-def test_d8_the_cost_is_read_under_either_name(told: dict[str, object], cost: int | None) -> None:
-    assert parse_generation({"taskId": samples.ID, "status": "pending", **told}, BASE).credits_used == cost
+def test_d8_the_cost_is_read_under_either_name(fields: dict[str, object], cost: int | None) -> None:
+    assert parse_generation({"taskId": samples.ID, "status": "pending", **fields}, BASE).credits_used == cost
 
 
 @pytest.mark.parametrize("envelope", [flat, nested])
@@ -103,7 +103,7 @@ def test_d9_an_error_is_read_from_either_envelope(envelope: object) -> None:
     )
     error = error_of(POST, 400, body)
     assert (type(error), error.code) == (errors.Veo3BadRequestError, "INVALID_MODEL")
-    assert "400 INVALID_MODEL No such model" in str(error)
+    assert "400 INVALID_MODEL: No such model" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_d11_the_price_depends_on_the_sound() -> None:
         assert sent["generateAudio"] is sound
 
 
-def test_d12_the_cost_is_what_the_answer_says_and_not_what_the_price_list_says() -> None:
+def test_d12_the_cost_is_read_from_the_response_and_not_from_the_price_list() -> None:
     fast = GenerationRequest("text-to-video", "x", model="veo-3.1-fast-generate-001")
     assert fast.wire_options()["model"] == "veo-3.1-fast-generate-001"
     assert parse_generation(samples.ACCEPTED, BASE).credits_used == 500
 
 
-def test_d13_the_host_is_the_endpoints_page_s_and_can_be_another() -> None:
+def test_d13_the_default_host_is_that_of_the_endpoints_page() -> None:
     default = settings_from_environment({"VEO3_API_KEY": "veo3_k"})
     other = settings_from_environment({"VEO3_API_KEY": "veo3_k", "VEO3_BASE_URL": "https://api.veo3.com"})
     assert default is not None
@@ -140,7 +140,7 @@ def test_d13_the_host_is_the_endpoints_page_s_and_can_be_another() -> None:
     assert (default.base_url, other.base_url) == ("https://api.veo3gen.co", "https://api.veo3.com")
 
 
-def test_d14_the_seventh_endpoint_is_there_with_field_names_of_one_s_choice() -> None:
+def test_d14_the_seventh_endpoint_takes_configured_field_names() -> None:
     images = (Image("first_frame", PNG), Image("last_frame", PNG))
     request = GenerationRequest("first-last-frame", "x", images=images)
     sent = protocol.submission(request, {"first_frame": "image", "last_frame": "lastFrame"})
@@ -179,10 +179,10 @@ def test_d15_there_are_nine_optional_parameters() -> None:
 def test_d16_statuses_of_every_page_are_handled(status: int, kind: type[Exception]) -> None:
     assert type(error_of(STATUS, status, {"success": False, "message": "no code at all"})) is kind
     for good in (200, 202):
-        assert protocol.error_of(STATUS, answer(good, samples.COMPLETED)) is None
+        assert protocol.error_of(STATUS, response(good, samples.COMPLETED)) is None
 
 
-def test_d17_no_list_of_models_is_kept_here() -> None:
+def test_d17_the_provider_keeps_no_list_of_models() -> None:
     said = "Valid models: veo-3.0-generate-preview, veo-3.0-fast-generate-preview"
     error = error_of(POST, 400, flat("INVALID_MODEL", said))
     assert isinstance(error, errors.Veo3BadRequestError)

@@ -1,4 +1,4 @@
-"""Every documented refusal, in both envelopes, and what is never in an error."""
+"""The error of every documented refusal, in both envelopes, without secrets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows, protocol
 from airflow_provider_veo3.api.models import Status
-from airflow_provider_veo3.api.protocol import NoAnswer
+from airflow_provider_veo3.api.protocol import NoResponse
 from airflow_provider_veo3.api.request import GenerationRequest
-from airflow_provider_veo3.api.retries import Retries, is_transient, may_repeat, was_accepted
+from airflow_provider_veo3.api.retries import ONCE, is_transient, may_repeat, was_accepted
 from tests.support import samples
-from tests.support.judge import POST, STATUS, answer, end_of, error_of, every_call
+from tests.support.judge import POST, STATUS, end_of, error_of, every_call, response
 from tests.support.samples import BASE, ID, flat, nested
 
 if TYPE_CHECKING:
@@ -60,13 +60,15 @@ ROWS = [
 
 @pytest.mark.parametrize("envelope", [flat, nested])
 @pytest.mark.parametrize(("status", "code", "kind", "then"), ROWS)
-def test_a_refusal(status: int, code: str, kind: type[Exception], then: str, envelope: Any) -> None:
+def test_each_refusal_has_its_error_class(
+    status: int, code: str, kind: type[Exception], then: str, envelope: Any
+) -> None:
     error = error_of(STATUS, status, envelope(code, "Human readable"))
     assert type(error) is kind
     assert isinstance(error, AirflowFailException) == (then == "fail")
     assert isinstance(error, AirflowException)
     assert (error.status, error.code) == (status, code)
-    assert f"GET status about generation {ID}: the VEO3 API answered {status} {code} Human readable." in str(
+    assert f"GET status of generation {ID}: the VEO3 API returned {status} {code}: Human readable." in str(
         error
     )
     assert code in error.body
@@ -74,11 +76,11 @@ def test_a_refusal(status: int, code: str, kind: type[Exception], then: str, env
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "then"), ROWS)
-def test_a_refused_submission_says_whether_it_was_paid_for(
+def test_the_error_of_a_submission_says_whether_credits_were_spent(
     status: int, code: str, kind: type[Exception], then: str
 ) -> None:
     error = error_of(POST, status, flat(code))
-    unknown = "may have been accepted and charged: look in the history" in str(error)
+    unknown = "may have been accepted and charged: check the history" in str(error)
     if kind is errors.Veo3ServerError:
         assert unknown
         assert "No credits were spent" not in str(error)
@@ -94,14 +96,17 @@ def test_a_refused_submission_says_whether_it_was_paid_for(
         (401, "INVALID_API_KEY", "Check the API key: the password of the Airflow connection."),
         (402, "INSUFFICIENT_CREDITS", "Buy credits, or choose a cheaper model or no audio."),
         (404, "TASK_NOT_FOUND", "the connection is of the account that submitted it."),
-        (404, "TASK_NOT_FOUND", "What is too old the vendor no longer knows."),
+        (404, "TASK_NOT_FOUND", "The vendor forgets old generations."),
         (400, "CONTENT_POLICY_VIOLATION", "Change the prompt or image."),
         (413, "FILE_TOO_LARGE", "Send a smaller image."),
         (429, "RATE_LIMIT_EXCEEDED", "Try again later."),
-        (400, "VIDEO_NOT_READY", "Wait for the generation first."),
+        (400, "VIDEO_NOT_READY", "Wait until the generation is completed."),
+        (404, "NO_VIDEOS", "check its status."),
+        (503, "SERVICE_UNAVAILABLE", "Try again later."),
+        (418, "TEAPOT", "Correct the request."),
     ],
 )
-def test_a_refusal_says_what_to_do(status: int, code: str, hint: str) -> None:
+def test_an_error_says_what_to_do_next(status: int, code: str, hint: str) -> None:
     assert hint in str(error_of(STATUS, status, flat(code)))
 
 
@@ -122,17 +127,17 @@ NUMBERS = {"required": 400, "available": 50}
         {"error": {"code": "INSUFFICIENT_CREDITS", **NUMBERS}},
     ],
 )
-def test_too_few_credits_are_counted_wherever_the_numbers_stand(body: Any) -> None:
+def test_the_credit_numbers_are_read_from_every_place_of_an_envelope(body: Any) -> None:
     error = error_of(POST, 402, body)
     assert isinstance(error, errors.Veo3InsufficientCreditsError)
     assert (error.required, error.available) == (400, 50)
-    assert "It needs 400 credits and the account has 50." in str(error)
+    assert "The generation needs 400 credits and the account has 50." in str(error)
 
 
 @pytest.mark.parametrize(
     "more", [{}, {"required": "many", "available": None}, {"required": 400}, {"details": "x"}]
 )
-def test_too_few_credits_without_numbers_print_none(more: dict[str, Any]) -> None:
+def test_missing_credit_numbers_are_not_printed(more: dict[str, Any]) -> None:
     error = error_of(POST, 402, flat("INSUFFICIENT_CREDITS", **more))
     assert "None" not in str(error)
     assert "Buy credits" in str(error)
@@ -156,13 +161,18 @@ def test_the_sample_of_the_rate_limit() -> None:
 @pytest.mark.parametrize("envelope", [flat, nested])
 @pytest.mark.parametrize("status", [500, 502])
 @pytest.mark.parametrize("code", ["GENERATION_FAILED", "VIDEO_GENERATION_FAILED"])
-def test_an_error_that_tells_of_a_failure_is_the_answer_how_it_stands(
+def test_an_error_that_reports_a_failed_generation_is_its_status(
     code: str, status: int, envelope: Any
 ) -> None:
-    """Else everyone would wait for what has ended, and been refunded, until the deadline."""
-    flow = flows.get_generation(ID, BASE, Retries(attempts=1))
-    told = end_of(flow, answer(status, envelope(code, "out of luck")))
-    assert (told.id, told.status, told.error_code, told.error) == (ID, Status.FAILED, code, "out of luck")
+    """Without it, a wait for a failed and refunded generation would last until its deadline."""
+    flow = flows.get_generation(ID, BASE, ONCE)
+    generation = end_of(flow, response(status, envelope(code, "out of luck")))
+    assert (generation.id, generation.status, generation.error_code, generation.error) == (
+        ID,
+        Status.FAILED,
+        code,
+        "out of luck",
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,18 +185,18 @@ def test_an_error_that_tells_of_a_failure_is_the_answer_how_it_stands(
         (protocol.download(ID), 500, "GENERATION_FAILED", errors.Veo3NoVideosError),
     ],
 )
-def test_only_the_status_tells_of_a_failure(
+def test_only_a_status_request_reports_a_failed_generation(
     request_: ApiRequest, status: int, code: str, kind: type[Exception]
 ) -> None:
-    reply = answer(status, flat(code))
+    reply = response(status, flat(code))
     assert type(protocol.error_of(request_, reply)) is kind
-    assert not protocol.tells_of_failure(request_, reply)
+    assert not protocol.reports_failed_generation(request_, reply)
 
 
-def test_what_is_accepted_without_a_status_is_pending() -> None:
-    told = {name: samples.ACCEPTED[name] for name in ("taskId", "statusUrl", "downloadUrl")}
-    flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, Retries(attempts=1))
-    generation = end_of(flow, answer(202, {**told, "creditsCost": 500, "imageInfo": {"size": 1}}))
+def test_an_acceptance_without_a_status_is_pending() -> None:
+    fields = {name: samples.ACCEPTED[name] for name in ("taskId", "statusUrl", "downloadUrl")}
+    flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, ONCE)
+    generation = end_of(flow, response(202, {**fields, "creditsCost": 500, "imageInfo": {"size": 1}}))
     assert (generation.id, generation.status, generation.credits_used) == (ID, Status.PENDING, 500)
 
 
@@ -205,9 +215,9 @@ def test_what_is_accepted_without_a_status_is_pending() -> None:
         (200, b"<html>Welcome</html>", False),
     ],
 )
-def test_what_says_that_a_submission_was_accepted(status: int, body: Any, accepted: bool) -> None:
-    flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, Retries(attempts=1))
-    error = end_of(flow, answer(status, body))
+def test_an_unreadable_response_may_confirm_the_acceptance(status: int, body: Any, accepted: bool) -> None:
+    flow = flows.submit(GenerationRequest("text-to-video", "x"), BASE, {}, ONCE)
+    error = end_of(flow, response(status, body))
     assert isinstance(error, errors.Veo3UnreadableAnswerError)
     assert was_accepted(error) is accepted
 
@@ -228,27 +238,29 @@ GATEWAYS = [
 
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("body", GATEWAYS, ids=str)
-def test_what_a_gateway_says_is_not_what_the_api_says_of_a_generation(body: Any, status: int) -> None:
+def test_a_gateway_s_error_is_not_the_api_s(body: Any, status: int) -> None:
     error = error_of(STATUS, status, body)
     assert type(error) is errors.Veo3UnreadableAnswerError
-    assert "does not seem to come from it" in str(error)
+    assert "does not seem to come from the API" in str(error)
     assert may_repeat(STATUS, error)
 
 
 @pytest.mark.parametrize(
-    ("request_", "sent", "told"),
+    ("request_", "sent", "sentence"),
     [
-        (POST, True, "may have been accepted and charged: look in the history before submitting again"),
-        (POST, False, "It was never sent; no credits were spent."),
-        (STATUS, True, "No credits were spent by asking."),
+        (POST, True, "may have been accepted and charged: check the history before submitting again"),
+        (POST, False, "The request was never sent; no credits were spent."),
+        (STATUS, True, "No credits were spent by this request."),
     ],
 )
-def test_no_answer_says_whether_it_was_sent(request_: protocol.ApiRequest, sent: bool, told: str) -> None:
-    error = protocol.error_of(request_, NoAnswer("ReadTimeout: too slow", sent))
+def test_the_error_without_a_response_says_whether_the_request_was_sent(
+    request_: protocol.ApiRequest, sent: bool, sentence: str
+) -> None:
+    error = protocol.error_of(request_, NoResponse("ReadTimeout: too slow", sent))
     assert isinstance(error, errors.Veo3NoAnswerError)
     assert (error.sent, error.status) == (sent, None)
     assert "ReadTimeout: too slow" in str(error)
-    assert told in str(error)
+    assert sentence in str(error)
     assert is_transient(error)
     assert may_repeat(request_, error) == (request_ is STATUS or not sent)
 
@@ -270,14 +282,14 @@ LEAKS = [
 @pytest.mark.parametrize("body", LEAKS, ids=range(len(LEAKS)))
 def test_no_error_shows_a_key_or_a_signature(body: Any, status: int) -> None:
     for flow in every_call().values():
-        end = end_of(flow, answer(status, body))
+        end = end_of(flow, response(status, body))
         assert isinstance(end, Exception) or status == 200
         shown = f"{end} {end!r} {vars(end) if isinstance(end, Exception) else ''}"
         assert "secret" not in shown.lower()
         assert "cafebabe" not in shown
 
 
-def test_a_huge_answer_makes_a_short_error() -> None:
+def test_a_huge_response_makes_a_short_error() -> None:
     body = {
         "error": {"code": "X" * 1_000_000, "message": "m" * 1_000_000},
         "field": "f" * 99,
@@ -291,6 +303,6 @@ def test_a_huge_answer_makes_a_short_error() -> None:
 
 def test_a_refused_model_is_named() -> None:
     error = error_of(POST, 400, flat("INVALID_MODEL", "Unknown model"))
-    assert f"The model is {POST.json['model']!r}; Veo3Hook.list_models tells" in str(error)
+    assert f"The model is {POST.json['model']!r}; Veo3Hook.list_models lists" in str(error)
     assert "The model is" not in str(error_of(POST, 400, flat("INVALID_PROMPT")))
     assert "The model is" not in str(error_of(STATUS, 400, flat("INVALID_MODEL")))

@@ -1,4 +1,4 @@
-"""What the API answers, typed: the vendor's samples, then everything else a JSON body can be."""
+"""Parsed responses: the vendor's samples, then every other shape of a JSON body."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_veo3.api.answers import (
-    parse_generation,
-    parse_history_page,
-    parse_models,
-    parse_videos,
-    read_status,
-)
 from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.models import (
     Generation,
     Status,
     Video,
     VideoModel,
+    is_another_model,
+    without_ending,
+)
+from airflow_provider_veo3.api.responses import (
+    parse_generation,
+    parse_history_page,
+    parse_models,
+    parse_status,
+    parse_videos,
 )
 from tests.support import samples
 from tests.support.samples import BASE, ID
@@ -105,7 +107,7 @@ def test_the_sample_of_the_models() -> None:
     ],
 )
 def test_a_status_in_any_spelling_and_an_unknown_one_is_not_finished(label: object, status: Status) -> None:
-    assert read_status(label) is status
+    assert parse_status(label) is status
     assert status.is_terminal == (status in (Status.COMPLETED, Status.FAILED))
 
 
@@ -124,27 +126,27 @@ STATUS_FIELDS = (
 
 @pytest.mark.parametrize("name", STATUS_FIELDS)
 @pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:10])
-def test_no_field_but_the_id_can_spoil_a_status(name: str, value: object) -> None:
-    told = parse_generation({**samples.COMPLETED, name: value}, BASE)
-    assert (told.id, told.status) == (ID, Status.COMPLETED)
-    json.dumps(told.manifest(), allow_nan=False, ensure_ascii=False).encode()
+def test_only_the_id_can_make_a_status_unusable(name: str, value: object) -> None:
+    generation = parse_generation({**samples.COMPLETED, name: value}, BASE)
+    assert (generation.id, generation.status) == (ID, Status.COMPLETED)
+    json.dumps(generation.manifest(), allow_nan=False, ensure_ascii=False).encode()
     without = {key: kept for key, kept in samples.COMPLETED.items() if key != name}
     assert parse_generation(without, BASE).status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("value", [None, "", 5, [], {}, "../../etc", "a b", "x" * 129])
 def test_an_acceptance_without_a_usable_id_is_unusable(value: object) -> None:
-    with pytest.raises(UnusableError, match="names no generation"):
+    with pytest.raises(UnusableError, match="has no generation id"):
         parse_generation({**samples.ACCEPTED, "taskId": value}, BASE)
 
 
 @pytest.mark.parametrize("name", ["taskId", "task_id", "id"])
-def test_the_id_is_found_under_each_name_that_clients_knew(name: str) -> None:
+def test_the_id_is_read_under_each_name_that_clients_use(name: str) -> None:
     assert parse_generation({name: ID, "status": "pending"}, BASE).id == ID
 
 
 @pytest.mark.parametrize(
-    ("told", "code", "why"),
+    ("body", "code", "reason"),
     [
         ({"error": "Video generation failed"}, None, "Video generation failed"),
         ({"error": "GENERATION_FAILED", "message": "No luck"}, "GENERATION_FAILED", "No luck"),
@@ -159,15 +161,15 @@ def test_the_id_is_found_under_each_name_that_clients_knew(name: str) -> None:
         ({}, None, None),
     ],
 )
-def test_why_a_generation_failed_is_found_wherever_it_stands(
-    told: dict[str, Any], code: str | None, why: str | None
+def test_the_reason_of_a_failure_is_read_from_every_place(
+    body: dict[str, Any], code: str | None, reason: str | None
 ) -> None:
-    failed = parse_generation({"taskId": ID, "status": "failed", **told}, BASE)
-    assert (failed.status, failed.error_code, failed.error) == (Status.FAILED, code, why)
+    failed = parse_generation({"taskId": ID, "status": "failed", **body}, BASE)
+    assert (failed.status, failed.error_code, failed.error) == (Status.FAILED, code, reason)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         {"videos": [{"url": LINK}]},
         {"videos": [{"videoUrl": LINK}]},
@@ -179,23 +181,23 @@ def test_why_a_generation_failed_is_found_wherever_it_stands(
         {"result": {"video_url": LINK}},
     ],
 )
-def test_a_link_is_found_in_each_shape_that_clients_knew(told: dict[str, Any]) -> None:
-    assert [video.url for video in parse_videos(told, BASE)] == [LINK]
+def test_a_link_is_read_from_each_shape_that_clients_use(body: dict[str, Any]) -> None:
+    assert [video.url for video in parse_videos(body, BASE)] == [LINK]
 
 
-def test_a_bad_link_does_not_hide_that_a_generation_has_finished() -> None:
-    told = {**samples.COMPLETED, "videos": [{"url": "http://plain.example/x.mp4"}]}
-    assert (parse_generation(told, BASE).status, parse_generation(told, BASE).videos) == (
+def test_a_bad_link_does_not_hide_the_completion() -> None:
+    body = {**samples.COMPLETED, "videos": [{"url": "http://plain.example/x.mp4"}]}
+    assert (parse_generation(body, BASE).status, parse_generation(body, BASE).videos) == (
         Status.COMPLETED,
         (),
     )
     with pytest.raises(UnusableError, match="may not be followed"):
-        parse_videos(told, BASE)
+        parse_videos(body, BASE)
 
 
 def test_a_bad_link_does_not_hide_the_other_files() -> None:
-    told = {"videos": [{"url": "http://plain.example/x.mp4"}, {"url": LINK}]}
-    assert [video.url for video in parse_videos(told, BASE)] == ["", LINK]
+    body = {"videos": [{"url": "http://plain.example/x.mp4"}, {"url": LINK}]}
+    assert [video.url for video in parse_videos(body, BASE)] == ["", LINK]
 
 
 def test_a_signed_link_is_not_shown() -> None:
@@ -228,14 +230,14 @@ def test_where_the_next_page_starts(
     assert (len(page.generations), page.next_skip) == (count, next_skip)
 
 
-def test_an_item_of_the_history_that_cannot_be_read_is_left_out() -> None:
+def test_an_unusable_item_of_the_history_is_left_out() -> None:
     items = [None, "x", {}, {"taskId": "../x"}, {"taskId": ID, "status": None}]
     page = parse_history_page({"videos": items}, BASE, 100, 0)
     assert [(g.id, g.status) for g in page.generations] == [(ID, Status.PROCESSING)]
 
 
 @pytest.mark.parametrize("body", [{}, {"videos": None}, {"videos": {}}, {"videos": "x"}])
-def test_no_history_is_not_an_empty_history(body: dict[str, Any]) -> None:
+def test_a_body_without_a_list_is_not_an_empty_history(body: dict[str, Any]) -> None:
     with pytest.raises(UnusableError, match="no list of generations"):
         parse_history_page(body, BASE, 100, 0)
 
@@ -243,7 +245,7 @@ def test_no_history_is_not_an_empty_history(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"models": []}, {"models": [None, {}, {"id": 5}, {"id": ""}]}, {"models": "x"}]
 )
-def test_no_models_is_unusable(body: dict[str, Any]) -> None:
+def test_a_body_without_models_is_unusable(body: dict[str, Any]) -> None:
     with pytest.raises(UnusableError, match="lists no model"):
         parse_models(body)
 
@@ -256,7 +258,29 @@ def test_a_model_without_anything_but_its_id() -> None:
     assert parse_models(body) == (VideoModel("m", "m", "", ("a",), None, None, is_default=False),)
 
 
-def test_why_a_generation_failed_shows_no_secret() -> None:
-    told = {"code": "veo3_thesecretkey", "message": "see https://h/a.mp4?X-Sig=cafe with veo3_thesecretkey"}
-    failed = parse_generation({"taskId": ID, "status": "failed", "error": told}, BASE)
+def test_the_reason_of_a_failure_shows_no_secret() -> None:
+    body = {"code": "veo3_thesecretkey", "message": "see https://h/a.mp4?X-Sig=cafe with veo3_thesecretkey"}
+    failed = parse_generation({"taskId": ID, "status": "failed", "error": body}, BASE)
     assert (failed.error_code, failed.error) == ("***", "see https://h/a.mp4?... with ***")
+
+
+@pytest.mark.parametrize(
+    ("sent", "listed", "same_price", "another"),
+    [
+        ("veo-3.1-generate-001", "veo-3.1-generate-001", True, False),
+        ("veo-3.1-generate-001", "veo-3.1-generate-preview", True, False),
+        ("veo-3.1-generate-001", " VEO-3.1-generate-preview\n", True, False),
+        ("veo-3.1-generate-001", "veo-3.1-generate", True, False),
+        ("veo-3.1-generate-001", "veo-3.1-generate-002", False, False),
+        ("veo-3.1-generate-002", "veo-3.1-generate-003", False, False),
+        ("veo-3.1-generate-001", "veo-3.0-generate-001", False, True),
+        ("veo-3.1-generate-001", "veo-3.1-fast-generate-001", False, True),
+        ("veo-3.1-generate-001", "Veo 3.1 Quality", False, False),
+    ],
+)
+def test_prices_match_one_version_and_the_history_any(
+    sent: str, listed: str, same_price: bool, another: bool
+) -> None:
+    assert (without_ending(sent) == without_ending(listed)) is same_price
+    assert is_another_model(sent, listed) is another
+    assert is_another_model(listed, sent) is another

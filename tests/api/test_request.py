@@ -72,7 +72,7 @@ def test_an_acceptable_value_is_kept_in_its_type(option: str, given: Any, kept: 
 
 
 @pytest.mark.parametrize(("option", "given"), REFUSED)
-def test_any_other_value_is_refused_by_name_value_and_what_is_allowed(option: str, given: Any) -> None:
+def test_any_other_value_is_refused_with_field_value_and_allowed_values(option: str, given: Any) -> None:
     with pytest.raises(Veo3ValidationError) as caught:
         request(**{option: given})
     error = caught.value
@@ -104,7 +104,7 @@ def nest(depth: int) -> list[Any]:
         {"a": {1}},
     ],
 )
-def test_an_extra_option_that_is_no_json_is_refused(value: Any) -> None:
+def test_an_extra_option_that_is_not_json_is_refused(value: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"extra_options\['new'\]=.*allowed: a JSON value"):
         request(extra_options={"new": value})
 
@@ -134,7 +134,7 @@ IMAGE, FIRST, LAST = Image("image", PNG), Image("first_frame", JPEG), Image("las
         ("first-last-frame", (LAST, FIRST)),
     ],
 )
-def test_images_must_be_the_endpoint_s(kind: Any, images: Any) -> None:
+def test_images_must_match_the_endpoint(kind: Any, images: Any) -> None:
     if images is IMAGE:
         assert GenerationRequest(kind, "x", images=(images,)).images == (IMAGE,)
         images = (IMAGE, FIRST)
@@ -147,7 +147,7 @@ def test_images_must_be_the_endpoint_s(kind: Any, images: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "mime", "name"), [(PNG, "image/png", "image.png"), (JPEG, "image/jpeg", "image.jpg")]
 )
-def test_an_image_s_type_is_its_content_s(data: bytes, mime: str, name: str) -> None:
+def test_the_type_of_an_image_is_read_from_its_content(data: bytes, mime: str, name: str) -> None:
     image = Image("image", data, "/secret/place/cat.gif")
     assert (image.mime_type, image.file_name) == (mime, name)
 
@@ -174,7 +174,7 @@ def test_an_image_may_have_20_mib_and_not_a_byte_more() -> None:
         bytearray(PNG),
     ],
 )
-def test_what_is_no_jpeg_or_png_is_refused(data: Any) -> None:
+def test_a_file_that_is_not_jpeg_or_png_is_refused(data: Any) -> None:
     with pytest.raises(Veo3ValidationError) as caught:
         Image("first_frame", data, "cat.png")
     assert caught.value.field == "first_frame"
@@ -211,12 +211,12 @@ def test_an_opaque_id_is_accepted(value: str) -> None:
         ["a"],
     ],
 )
-def test_what_could_change_a_path_is_no_id(value: Any) -> None:
+def test_an_id_that_could_change_a_path_is_refused(value: Any) -> None:
     with pytest.raises(Veo3ValidationError) as caught:
         check_generation_id(value)
     assert caught.value.field == "generation_id"
 
 
-def test_a_template_that_found_nothing_is_recognised() -> None:
+def test_a_template_that_rendered_to_none_is_recognised() -> None:
     with pytest.raises(Veo3ValidationError, match=r"generation_id='None' .* its task has returned nothing"):
         check_generation_id("None")

@@ -1,4 +1,4 @@
-"""How long the API asks to wait, and what is tried again: tables."""
+"""Delays that responses request, and retries: tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.flows import Pause
-from airflow_provider_veo3.api.protocol import NoAnswer
+from airflow_provider_veo3.api.protocol import NoResponse
 from airflow_provider_veo3.api.request import GenerationRequest
 from airflow_provider_veo3.api.retries import Retries, is_transient
 from airflow_provider_veo3.api.retry_after import RATE_LIMIT_FALLBACK, retry_after
 from tests.support import samples
-from tests.support.judge import NOW, POST, STATUS, answer
+from tests.support.judge import NOW, POST, STATUS, response
 from tests.support.samples import BASE, ID
 
 SOON = email.utils.formatdate(NOW + 30, usegmt=True)
@@ -30,7 +30,7 @@ def body(**details: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("headers", "told", "seconds"),
+    ("headers", "details", "seconds"),
     [
         ({OWN: "7", STANDARD: "8", RESET: str(NOW + 10)}, body(retry_after=9), 7),
         ({STANDARD: "8", RESET: str(NOW + 10)}, body(retry_after=9), 8),
@@ -69,10 +69,10 @@ def body(**details: Any) -> dict[str, Any]:
         ({RESET: str(NOW)}, {}, 0),
     ],
 )
-def test_a_429_waits_as_the_first_usable_hint_says(
-    headers: dict[str, str], told: dict[str, Any], seconds: float
+def test_the_first_usable_hint_of_a_429_decides(
+    headers: dict[str, str], details: dict[str, Any], seconds: float
 ) -> None:
-    assert retry_after(429, headers, told, NOW) == pytest.approx(seconds)
+    assert retry_after(429, headers, details, NOW) == pytest.approx(seconds)
 
 
 def test_dates_are_gmt_wherever_the_worker_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_dates_are_gmt_wherever_the_worker_is(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 500, 503])
-def test_another_answer_heeds_the_standard_header_alone(status: int) -> None:
+def test_for_any_other_status_only_the_standard_header_counts(status: int) -> None:
     everywhere = {OWN: "60", RESET: str(NOW + 10)}
     assert retry_after(status, everywhere, body(retry_after=9), NOW) is None
     assert retry_after(status, {**everywhere, STANDARD: "8"}, {}, NOW) == 8
@@ -99,7 +99,7 @@ def test_another_answer_heeds_the_standard_header_alone(status: int) -> None:
 
 
 @given(st.text() | st.floats().map(str), st.text(), st.floats(allow_nan=False) | st.integers() | st.text())
-def test_any_hint_is_a_wait_from_0_up_or_none(own: str, standard: str, reset: object) -> None:
+def test_any_hint_is_a_delay_from_0_up_or_none(own: str, standard: str, reset: object) -> None:
     headers = {OWN: own, STANDARD: standard, RESET: str(reset)}
     seconds = retry_after(429, headers, body(retry_after=reset, reset=reset), NOW)
     assert seconds is not None
@@ -122,7 +122,7 @@ PERMANENT = [
 
 
 @pytest.mark.parametrize(
-    ("error", "question", "submission"),
+    ("error", "get_request", "submission"),
     [
         (REFUSED, True, True),
         (NEVER_SENT, True, True),
@@ -135,9 +135,9 @@ PERMANENT = [
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_what_is_asked_again(error: errors.Veo3ApiError, question: bool, submission: bool) -> None:
+def test_which_errors_are_retried(error: errors.Veo3ApiError, get_request: bool, submission: bool) -> None:
     again = Retries()
-    assert (again.pause_after(STATUS, error, 1) is not None) == question
+    assert (again.pause_after(STATUS, error, 1) is not None) == get_request
     assert (again.pause_after(POST, error, 1) is not None) == submission
     assert is_transient(error) == (error in (REFUSED, NEVER_SENT, LOST, BROKEN, GARBLED))
 
@@ -179,7 +179,7 @@ def test_a_pause_is_within_its_bounds(attempts: int, attempt: int, jitter: float
 
 
 def steps(flow: flows.Flow[Any], outcome: Any) -> list[Any]:
-    """Everything a call yields while it gets the same outcome, and the error it ends with."""
+    """Every step of a call that always gets the same outcome, and its error."""
     seen: list[Any] = [next(flow)]
     while True:
         try:
@@ -188,26 +188,26 @@ def steps(flow: flows.Flow[Any], outcome: Any) -> list[Any]:
             return [*seen, type(error)]
 
 
-def test_a_question_is_asked_four_times_at_most() -> None:
+def test_a_get_request_is_sent_four_times_at_most() -> None:
     flow = flows.get_generation(ID, BASE, Retries(jitter=lambda: 1.0))
     pauses = [Pause(1.0), Pause(2.0), Pause(4.0)]
-    asked = [STATUS, pauses[0], STATUS, pauses[1], STATUS, pauses[2], STATUS, errors.Veo3ServerError]
-    assert steps(flow, answer(503, {})) == asked
+    expected = [STATUS, pauses[0], STATUS, pauses[1], STATUS, pauses[2], STATUS, errors.Veo3ServerError]
+    assert steps(flow, response(503, {})) == expected
 
 
 @pytest.mark.parametrize(
     ("outcome", "posts"),
     [
-        (answer(429, samples.RATE_LIMIT), 4),
-        (NoAnswer("refused", sent=False), 4),
-        (NoAnswer("cut", sent=True), 1),
-        (answer(500, {}), 1),
-        (answer(503, {}, {"retry-after": "1"}), 1),
-        (answer(408, {}), 1),
-        (answer(202, {}), 1),
-        (answer(202, {"taskId": "../x"}), 1),
-        (answer(400, {}), 1),
-        (answer(429, {}, {"x-ratelimit-retry-after": "86400"}), 1),
+        (response(429, samples.RATE_LIMIT), 4),
+        (NoResponse("refused", sent=False), 4),
+        (NoResponse("cut", sent=True), 1),
+        (response(500, {}), 1),
+        (response(503, {}, {"retry-after": "1"}), 1),
+        (response(408, {}), 1),
+        (response(202, {}), 1),
+        (response(202, {"taskId": "../x"}), 1),
+        (response(400, {}), 1),
+        (response(429, {}, {"x-ratelimit-retry-after": "86400"}), 1),
     ],
 )
 def test_a_submission_is_repeated_only_where_it_cannot_have_been_accepted(outcome: Any, posts: int) -> None:
@@ -215,8 +215,8 @@ def test_a_submission_is_repeated_only_where_it_cannot_have_been_accepted(outcom
     assert steps(flow, outcome).count(POST) == posts
 
 
-def test_a_transport_must_answer() -> None:
+def test_a_transport_must_send_the_outcome() -> None:
     flow = flows.list_models(Retries())
     next(flow)
-    with pytest.raises(RuntimeError, match="must answer"):
+    with pytest.raises(RuntimeError, match="must send the outcome"):
         next(flow)

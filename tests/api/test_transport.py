@@ -1,4 +1,4 @@
-"""Both transports over real sockets: one test body, and what the server received."""
+"""Both transports over real sockets: one test body for the two."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE, Retries
 from tests.support import samples
 from tests.support.drive import KEY, Clock, Driver
-from tests.support.raw_server import HANG_UP, Action, RawServer, deaf_port, reply, running_server
+from tests.support.raw_server import HANG_UP, Action, RawServer, closed_port, reply, running_server
 from tests.support.samples import ID, flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ONCE = Retries(attempts=1)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 JPEG = b"\xff\xd8\xff\xe0" + bytes(300)
 ODD = 'A "dragon" — 龍 & <fire> 100% \r\n--boundary ü'
@@ -37,7 +36,7 @@ def status(url: str, retries: Retries = ONCE) -> flows.Flow[Any]:
     return flows.get_generation(ID, url, retries)
 
 
-def test_what_a_submission_looks_like_on_the_wire(server: RawServer, drive: Driver) -> None:
+def test_a_submission_on_the_wire(server: RawServer, drive: Driver) -> None:
     server.script = [reply(202, samples.ACCEPTED)]
     generation = drive(server.url + "/", text(server.url, seed=7, negative_prompt="ü"))
     assert (generation.id, generation.status, generation.credits_used) == (ID, Status.PENDING, 500)
@@ -47,7 +46,7 @@ def test_what_a_submission_looks_like_on_the_wire(server: RawServer, drive: Driv
     assert got.headers["user-agent"] == f"airflow-provider-veo3/{__version__}"
     assert got.headers["content-type"] == "application/json"
     assert got.headers["cache-control"] == "no-cache", (
-        "an old history would have a lost answer paid for again"
+        "a stale history would have a generation paid for again"
     )
     assert "authorization" not in got.headers
     assert got.json() == {
@@ -64,7 +63,7 @@ def test_what_a_submission_looks_like_on_the_wire(server: RawServer, drive: Driv
     }
 
 
-def test_what_an_upload_looks_like_on_the_wire(server: RawServer, drive: Driver) -> None:
+def test_an_upload_on_the_wire(server: RawServer, drive: Driver) -> None:
     images = (Image("first_frame", PNG), Image("last_frame", JPEG))
     request = GenerationRequest("first-last-frame", ODD, images=images, extra_options={"new": 1.5})
     names = {"first_frame": "firstFrame", "last_frame": "lastFrame"}
@@ -90,7 +89,7 @@ def test_what_an_upload_looks_like_on_the_wire(server: RawServer, drive: Driver)
 
 
 @pytest.mark.parametrize("state", [None, "completed", "a&b=c #ü/?"])
-def test_what_a_question_looks_like_on_the_wire(server: RawServer, drive: Driver, state: str | None) -> None:
+def test_a_get_request_on_the_wire(server: RawServer, drive: Driver, state: str | None) -> None:
     server.script = [reply(200, samples.HISTORY)]
     page = drive(server.url, flows.get_history_page(100, 20, state, server.url, ONCE))
     assert (len(page.generations), page.next_skip) == (1, 21)
@@ -100,7 +99,7 @@ def test_what_a_question_looks_like_on_the_wire(server: RawServer, drive: Driver
     expected = {"limit": ["100"], "skip": ["20"]} | ({"status": [state]} if state else {})
     assert parse_qs(target.query, strict_parsing=True) == expected
     assert got.headers["x-api-key"] == KEY
-    assert got.headers["content-type"] == "application/json", "one page has it required of all requests"
+    assert got.headers["content-type"] == "application/json", "a page of the vendor requires it"
 
 
 def test_an_id_is_one_segment_of_the_path(server: RawServer, drive: Driver) -> None:
@@ -113,9 +112,9 @@ def test_an_id_is_one_segment_of_the_path(server: RawServer, drive: Driver) -> N
     assert len(server.received) == 2
 
 
-def test_a_connection_that_was_never_made_is_known_to_be_unsent(drive: Driver) -> None:
+def test_a_failed_connection_is_reported_as_unsent(drive: Driver) -> None:
     with (
-        deaf_port() as (url, _),
+        closed_port() as (url, _),
         pytest.raises(errors.Veo3NoAnswerError, match="never sent; no credits were spent") as caught,
     ):
         drive(url, text(url))
@@ -132,7 +131,7 @@ def test_a_connection_that_was_never_made_is_known_to_be_unsent(drive: Driver) -
         "https://x.invalid:1",
     ],
 )
-def test_an_address_that_is_none_is_known_to_be_unsent(drive: Driver, base_url: str) -> None:
+def test_an_unusable_address_is_reported_as_unsent(drive: Driver, base_url: str) -> None:
     with pytest.raises(errors.Veo3NoAnswerError) as caught:
         drive(base_url, text(base_url))
     assert caught.value.sent is False
@@ -150,7 +149,7 @@ def test_a_key_of_any_form_is_not_shown_where_it_is_repeated(
 
 
 SENT: dict[str, Action] = {
-    "closed before the answer": HANG_UP,
+    "closed before the response": HANG_UP,
     "closed in the head": lambda connection: connection.sendall(b"HTTP/1."),
     "closed in the body": reply(202, samples.ACCEPTED, cut=40),
     "closed in a chunk": lambda connection: connection.sendall(
@@ -162,7 +161,7 @@ SENT: dict[str, Action] = {
 
 
 @pytest.mark.parametrize("action", SENT)
-def test_a_lost_answer_is_not_asked_for_twice(
+def test_a_submission_without_a_response_is_not_repeated(
     server: RawServer, drive: Driver, clock: Clock, action: str
 ) -> None:
     server.script = [SENT[action]]
@@ -174,7 +173,9 @@ def test_a_lost_answer_is_not_asked_for_twice(
 
 
 @pytest.mark.parametrize("action", SENT)
-def test_a_lost_question_is_asked_again(server: RawServer, drive: Driver, clock: Clock, action: str) -> None:
+def test_a_get_request_without_a_response_is_repeated(
+    server: RawServer, drive: Driver, clock: Clock, action: str
+) -> None:
     server.script = [SENT[action], SENT[action], reply(200, samples.COMPLETED)]
     generation = drive(server.url, status(server.url, Retries(jitter=lambda: 1.0)))
     assert generation.status is Status.COMPLETED
@@ -182,9 +183,7 @@ def test_a_lost_question_is_asked_again(server: RawServer, drive: Driver, clock:
     assert clock.pauses == [1.0, 2.0]
 
 
-def test_an_answer_that_does_not_come_in_time_may_have_been_accepted(
-    server: RawServer, drive: Driver
-) -> None:
+def test_a_submission_that_timed_out_may_have_been_accepted(server: RawServer, drive: Driver) -> None:
     server.script = [server.hang]
     with pytest.raises(errors.Veo3NoAnswerError, match="ReadTimeout") as caught:
         drive(server.url, text(server.url), timeout=2)  # which the connection must be made in, too
@@ -205,7 +204,7 @@ def test_a_redirect_is_not_followed(server: RawServer, drive: Driver, clock: Clo
                 drive(server.url, flow)
             assert caught.value.status == code
         assert elsewhere.connections == 0
-    assert len(server.received) == 3, "a question is asked again: it may be a page that tells of maintenance"
+    assert len(server.received) == 3, "a GET request is repeated: it may be a maintenance page"
 
 
 def test_a_submission_is_repeated_after_a_429(server: RawServer, drive: Driver, clock: Clock) -> None:
@@ -217,28 +216,24 @@ def test_a_submission_is_repeated_after_a_429(server: RawServer, drive: Driver, 
     assert clock.pauses == [7.0]
 
 
-def test_a_submission_is_repeated_where_nobody_listened(
-    server: RawServer, drive: Driver, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The API comes up during the first pause."""
+def test_a_submission_is_repeated_after_a_failed_connection(drive: Driver, clock: Clock) -> None:
+    """The API starts during the first pause."""
     opened: list[RawServer] = []
 
-    def open_it(seconds: float) -> None:
-        clock.slept.append(seconds)
+    def start_server(seconds: float) -> None:
         if seconds and not opened:
             opened.append(stack.enter_context(running_server(listener=holder)))
             opened[0].script = [reply(202, samples.ACCEPTED)]
 
-    monkeypatch.setattr(clock, "sleep", open_it)
-    clock.put_into(monkeypatch)
+    clock.on_sleep = start_server
     with ExitStack() as stack:
-        url, holder = stack.enter_context(deaf_port())
+        url, holder = stack.enter_context(closed_port())
         assert drive(url, text(url, Retries(jitter=lambda: 1.0))).id == ID
         assert len(opened[0].received) == 1
     assert clock.pauses == [1.0]
 
 
-def test_a_server_error_is_asked_again_but_not_submitted_again(
+def test_after_a_server_error_a_get_request_is_repeated_but_no_submission(
     server: RawServer, drive: Driver, clock: Clock
 ) -> None:
     server.script = [reply(503, flat("X")), reply(200, samples.COMPLETED)]
@@ -250,7 +245,7 @@ def test_a_server_error_is_asked_again_but_not_submitted_again(
     assert clock.pauses == [1.0]
 
 
-def test_requests_keep_to_their_share(server: RawServer, drive: Driver, clock: Clock) -> None:
+def test_requests_keep_to_the_rate_limit(server: RawServer, drive: Driver, clock: Clock) -> None:
     server.script = [reply(200, samples.COMPLETED)]
     drive(server.url, *(status(server.url) for _ in range(14)), per_minute=60.0)
     assert len(server.received) == 14
@@ -258,7 +253,7 @@ def test_requests_keep_to_their_share(server: RawServer, drive: Driver, clock: C
     assert clock.slept == pytest.approx([0.0] * 10 + [60 / 51] * 4, abs=1e-6)
 
 
-ANSWERS = {
+RESPONSES = {
     "plain": reply(200, samples.COMPLETED),
     "with a mark": reply(200, b"\xef\xbb\xbf" + json.dumps(samples.COMPLETED).encode()),
     "labelled as text": reply(200, samples.COMPLETED, {"Content-Type": "text/html; charset=latin-1"}),
@@ -276,9 +271,9 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_both_transports_read_an_answer_alike(server: RawServer, name: str) -> None:
-    server.script = [ANSWERS[name]]
+@pytest.mark.parametrize("name", RESPONSES)
+def test_both_transports_read_a_response_alike(server: RawServer, name: str) -> None:
+    server.script = [RESPONSES[name]]
     ends = []
     for kind in ("sync", "async"):
         try:
@@ -286,10 +281,10 @@ def test_both_transports_read_an_answer_alike(server: RawServer, name: str) -> N
         except errors.Veo3ApiError as error:
             ends.append(f"{error!r} {vars(error)}")
     assert ends[0] == ends[1]
-    assert ("Status.COMPLETED" in ends[0]) == (name in list(ANSWERS)[:5])
+    assert ("Status.COMPLETED" in ends[0]) == (name in list(RESPONSES)[:5])
 
 
-def test_one_connection_closed_by_the_other_side_is_no_trouble(server: RawServer, drive: Driver) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(server: RawServer, drive: Driver) -> None:
     """The server closes each connection though the client would keep it."""
     server.script = [reply(200, samples.COMPLETED, {"Connection": "keep-alive"})]
     runs: list[Callable[[], Any]] = [

@@ -1,4 +1,4 @@
-"""TLS: what a failed handshake and a failure behind it say about a submission."""
+"""TLS errors: whether a submission was sent before a failure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def submit(url: str) -> flows.Flow[object]:
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_trusted_server_is_talked_to(tls_server: RawServer, drive: Driver) -> None:
+def test_a_trusted_server_is_used(tls_server: RawServer, drive: Driver) -> None:
     tls_server.script = [reply(202, samples.ACCEPTED)]
     assert drive(tls_server.url, submit(tls_server.url)).id == ID
 
@@ -94,7 +94,7 @@ def test_a_server_that_is_not_trusted_sees_no_key_and_nothing_was_sent(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_tls_that_breaks_behind_the_request_may_have_been_accepted(
+def test_after_a_tls_error_behind_the_request_it_may_have_been_accepted(
     tls_server: RawServer, drive: Driver, clock: Clock
 ) -> None:
     def garble(connection: socket.socket) -> None:

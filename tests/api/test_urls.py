@@ -1,4 +1,4 @@
-"""Which links may be followed, and what is never printed."""
+"""Rules for links that may be followed, and redaction of printed text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_veo3.api.json_values import UnusableError, read_count, read_number, read_text, read_time
+from airflow_provider_veo3.api.json_values import (
+    LATEST_TIME,
+    UnusableError,
+    is_unix_time,
+    read_count,
+    read_number,
+    read_text,
+    read_time,
+)
 from airflow_provider_veo3.api.redact import BODY_LIMIT, redact_text, redact_url
 from airflow_provider_veo3.api.urls import is_loopback_url, safe_join
 
@@ -64,19 +72,19 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("host", LOOPBACK)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_remote_api_cannot_send_us_to_ourselves(host: str, scheme: str) -> None:
+def test_a_remote_api_cannot_link_to_this_machine(host: str, scheme: str) -> None:
     assert is_loopback_url(f"{scheme}://{host}:80/x")
     with pytest.raises(UnusableError, match="may not be followed"):
         safe_join(REMOTE, f"{scheme}://{host}/x")
 
 
 @pytest.mark.parametrize("host", NOWHERE)
-def test_what_is_no_address_is_not_this_machine(host: str) -> None:
+def test_a_malformed_host_is_not_this_machine(host: str) -> None:
     assert not is_loopback_url(f"http://{host}/x")
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
-def test_a_local_api_may(host: str) -> None:
+def test_a_local_api_can_link_to_this_machine(host: str) -> None:
     assert safe_join(LOCAL, f"http://{host}:9000/x") == f"http://{host}:9000/x"
 
 
@@ -154,11 +162,11 @@ def test_a_refused_link_is_not_shown_in_full() -> None:
         ("", ""),
     ],
 )
-def test_what_is_printed_holds_no_secret(text: str, shown: str) -> None:
+def test_printed_text_holds_no_secret(text: str, shown: str) -> None:
     assert redact_text(text) == shown
 
 
-def test_a_given_secret_is_removed_whatever_it_looks_like() -> None:
+def test_a_given_secret_of_any_form_is_removed() -> None:
     assert redact_text("denied for hunter2, hunter2!", "hunter2", "") == "denied for ***, ***!"
 
 
@@ -220,6 +228,18 @@ def test_no_count_is_larger_than_airflow_takes() -> None:
 def test_times_are_utc(value: object, shown: str | None) -> None:
     time = read_time(value)
     assert (time and time.isoformat()) == shown
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1_700_000_000, LATEST_TIME - 1])
+def test_a_number_of_unix_seconds_is_a_time(value: object) -> None:
+    assert is_unix_time(value)
+
+
+@pytest.mark.parametrize(
+    "value", [-1, -0.5, LATEST_TIME, 10**400, float("inf"), float("nan"), True, False, None, "1700000000", []]
+)
+def test_any_other_value_is_not_a_time(value: object) -> None:
+    assert not is_unix_time(value)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every verb of the hook against the emulated API, over real HTTP; the flows over both transports."""
+"""Every method of the hook against the emulator, and the flows over both transports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import GenerationRequest, Image
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE, Retries
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
@@ -83,7 +83,7 @@ def test_text_to_video_from_the_prompt_to_the_file(emulator: Emulator, hook: Veo
     emulator.advance(30)
     assert hook.get_generation(accepted.id).status is Status.PROCESSING
     with pytest.raises(errors.Veo3VideoNotReadyError):
-        Veo3Hook().get_conn().run(flows.get_videos(accepted.id, emulator.base_url, Retries(attempts=1)))
+        Veo3Hook().get_conn().run(flows.get_videos(accepted.id, emulator.base_url, ONCE))
     emulator.advance(60)
     done = hook.get_generation(accepted.id)
     assert (done.status, done.video_count, done.prompt) == (Status.COMPLETED, 2, "a dragon")
@@ -96,8 +96,8 @@ def test_text_to_video_from_the_prompt_to_the_file(emulator: Emulator, hook: Veo
     assert len(videos) == 2
     for video in videos:
         assert video.expires_at is not None
-        with hook.open_file(video.url) as answer:
-            assert (answer.status, len(b"".join(answer.iter_bytes(100)))) == (200, 500)
+        with hook.open_file(video.url) as response:
+            assert (response.status, len(b"".join(response.iter_bytes(100)))) == (200, 500)
     assert emulator.ledger()["api_key_leaks"] == []
 
 
@@ -170,9 +170,9 @@ def submit(url: str, **options: Any) -> flows.Flow[Any]:
 
 
 @pytest.fixture
-def ask(drive: Driver, emulator: Emulator, clock: Clock) -> Any:
-    """Runs flows with the emulator's key, over either transport, without waiting."""
-    return lambda *asked: drive(emulator.base_url, *asked, key=emulator.api_key)
+def call(drive: Driver, emulator: Emulator) -> Any:
+    """Runs flows with the emulator's key over either transport, without real pauses."""
+    return lambda *flows: drive(emulator.base_url, *flows, key=emulator.api_key)
 
 
 @pytest.mark.parametrize(
@@ -189,36 +189,38 @@ def ask(drive: Driver, emulator: Emulator, clock: Clock) -> Any:
     ],
 )
 def test_nothing_is_ever_paid_for_twice(
-    emulator: Emulator, ask: Any, fault: dict[str, Any], posts: int, kind: type[Exception]
+    emulator: Emulator, call: Any, fault: dict[str, Any], posts: int, kind: type[Exception]
 ) -> None:
     emulator.inject({**fault, "endpoint": "text-to-video", "times": 1})
     with pytest.raises(kind):
-        ask(submit(emulator.base_url))
+        call(submit(emulator.base_url))
     ledger = emulator.ledger()
     assert sum(ledger["requests"]["text-to-video"].values()) == posts
     assert ledger["totals"]["accepted"] <= 1
 
 
-def test_a_full_queue_is_waited_out(emulator: Emulator, ask: Any, clock: Clock) -> None:
+def test_a_full_queue_is_waited_out(emulator: Emulator, call: Any, clock: Clock) -> None:
     emulator.configure(queue_limit=1)
-    ask(submit(emulator.base_url))
+    call(submit(emulator.base_url))
     with pytest.raises(errors.Veo3RateLimitError, match="No credits were spent"):
-        ask(submit(emulator.base_url))
+        call(submit(emulator.base_url))
     assert len(clock.pauses) == 3
     assert min(clock.pauses) >= 60
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
-def test_trouble_in_between_is_no_trouble_for_a_question(emulator: Emulator, ask: Any, clock: Clock) -> None:
-    one = ask(submit(emulator.base_url))
+def test_a_get_request_is_retried_through_transient_errors(
+    emulator: Emulator, call: Any, clock: Clock
+) -> None:
+    one = call(submit(emulator.base_url))
     emulator.inject({"kind": "disconnect_before", "endpoint": "status"})
     emulator.inject({"kind": "status", "status": 503, "endpoint": "status"})
     emulator.inject({"kind": "garbage", "endpoint": "status"})
-    assert ask(flows.get_generation(one.id, emulator.base_url, Retries(jitter=lambda: 1.0))).id == one.id
+    assert call(flows.get_generation(one.id, emulator.base_url, Retries(jitter=lambda: 1.0))).id == one.id
     assert clock.pauses == [1.0, 2.0, 4.0]
 
 
-def test_what_the_api_refuses(emulator: Emulator, ask: Any) -> None:
+def test_refusals_of_the_api_have_their_error_classes(emulator: Emulator, call: Any) -> None:
     url = emulator.base_url
     refused: list[tuple[flows.Flow[Any], type[Exception]]] = [
         (submit(url, model="veo-9"), errors.Veo3BadRequestError),
@@ -229,7 +231,7 @@ def test_what_the_api_refuses(emulator: Emulator, ask: Any) -> None:
     ]
     for flow, kind in refused:
         with pytest.raises(kind) as caught:
-            ask(flow)
+            call(flow)
         assert type(caught.value) is kind
     assert emulator.ledger()["totals"]["charged"] == 0
 
@@ -244,8 +246,8 @@ def test_a_key_without_credits_and_a_wrong_key(emulator: Emulator, drive: Driver
         drive(emulator.base_url, submit(emulator.base_url), key="veo3_unknown")
 
 
-def test_an_image_the_api_refuses(emulator: Emulator, ask: Any) -> None:
+def test_an_image_the_api_refuses(emulator: Emulator, call: Any) -> None:
     emulator.inject({"kind": "status", "status": 413, "endpoint": "image-to-video", "body": "too large"})
     request = GenerationRequest("image-to-video", "x", images=(Image("image", PNG),))
     with pytest.raises(errors.Veo3FileTooLargeError, match="Send a smaller image"):
-        ask(flows.submit(request, emulator.base_url, {}, Retries()))
+        call(flows.submit(request, emulator.base_url, {}, Retries()))

@@ -1,4 +1,4 @@
-"""How a request goes over the wire, and that any value ends as a sendable request or is refused."""
+"""Requests on the wire: any value makes a sendable request or is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JPEG = b"\xff\xd8\xff\xe0" + b"j" * 20
 IMAGE, FIRST, LAST = Image("image", PNG), Image("first_frame", JPEG), Image("last_frame", PNG)
 
 
-def test_text_to_video_is_sent_as_json_with_every_default_but_what_is_none() -> None:
+def test_text_to_video_is_sent_as_json_with_every_default_that_is_not_none() -> None:
     sent = protocol.submission(GenerationRequest("text-to-video", "a dragon"), {})
     assert (sent.method, sent.path, sent.form, sent.files) == ("POST", "/api/veo/text-to-video", None, None)
     assert sent.json == {
@@ -128,7 +128,7 @@ def test_any_data_is_an_image_or_is_refused(field: str, data: Any) -> None:
     assert image.mime_type in ("image/png", "image/jpeg")
 
 
-def test_every_type_knows_its_images() -> None:
+def test_every_type_has_its_image_roles() -> None:
     assert IMAGE_ROLES == {
         "text-to-video": (),
         "image-to-video": ("image",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,10 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError
-from airflow_provider_veo3.hooks.connection import (
-    ConnectionSettings,
-    settings_from_connection,
-)
+from airflow_provider_veo3.hooks.connection import ConnectionSettings, settings_from_connection
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support.airflow_versions import AIRFLOW
@@ -160,13 +156,12 @@ def test_an_address_that_is_unusable_or_shows_the_key_is_refused(host: str) -> N
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
 def test_a_port_out_of_range_is_refused(port: int) -> None:
-    connection = SimpleNamespace(conn_type="veo3", host=None, schema=None, port=port, password=KEY)
     with pytest.raises(Veo3ConnectionConfigError, match="port is"):
-        settings_from_connection("c", connection, {})
+        from_fields(port=port)
 
 
 @pytest.mark.parametrize("schema", ["http", "HTTP ", "ftp", "http://x", "veo3"])
-def test_a_scheme_that_is_unusable_with_the_default_host_changes_nothing(schema: str) -> None:
+def test_the_scheme_field_does_not_change_the_default_host(schema: str) -> None:
     assert from_fields(schema=schema).base_url == "https://api.veo3gen.co"
     with pytest.raises(Veo3ConnectionConfigError, match="host is"):
         from_fields(host="api.example.com", schema=schema)
@@ -179,7 +174,7 @@ def test_a_missing_key_is_named(key: str | None) -> None:
 
 
 @pytest.mark.parametrize("key", ["veo3_a b", "veo3_a\nX-Evil: 1", "veo3_ü", "veo3_\x00", "veo3_\x7f", "a\tb"])
-def test_a_key_that_cannot_be_a_header_is_refused_unseen(key: str) -> None:
+def test_a_key_that_cannot_be_a_header_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(Veo3ConnectionConfigError, match=r"password is malformed \(not shown\)") as caught:
         from_fields(password=key)
     assert key not in str(caught.value)
@@ -255,12 +250,12 @@ REFUSED_EXTRAS = (
 
 
 @pytest.mark.parametrize("extra", ["[1, 2]", '"text"', "5"])
-def test_extras_that_are_no_object_are_refused(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+def test_extras_that_are_not_an_object_are_refused(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
     with pytest.raises(REFUSED_EXTRAS[0], match=REFUSED_EXTRAS[1]):
         from_variable(monkeypatch, as_json(extra=extra))
 
 
-def test_an_unknown_extra_is_nobody_s_business() -> None:
+def test_an_unknown_extra_is_ignored() -> None:
     assert from_fields(extra=json.dumps({"region": "eu"})).base_url == "https://api.veo3gen.co"
 
 
@@ -278,7 +273,7 @@ def test_the_password_of_another_service_is_not_taken_for_the_key(
 
 
 @pytest.mark.parametrize("kind", [{}, {"conn_type": "generic"}], ids=str)
-def test_a_connection_need_not_say_its_type(monkeypatch: pytest.MonkeyPatch, kind: dict[str, str]) -> None:
+def test_a_connection_needs_no_type(monkeypatch: pytest.MonkeyPatch, kind: dict[str, str]) -> None:
     """An API server without the provider offers no other type in its form."""
     assert from_variable(monkeypatch, json.dumps({**kind, "password": KEY})).api_key == KEY
 
@@ -297,9 +292,8 @@ def test_the_key_is_never_shown() -> None:
 def test_any_address_is_safe_for_the_key_or_refused(
     host: str | None, schema: str | None, port: int | None
 ) -> None:
-    connection = SimpleNamespace(conn_type="veo3", host=host, schema=schema, port=port, password=KEY)
     try:
-        base_url = settings_from_connection("c", connection, {}).base_url
+        base_url = from_fields(host=host, schema=schema, port=port).base_url
     except Veo3ConnectionConfigError:
         return
     scheme, _, rest = base_url.partition("://")

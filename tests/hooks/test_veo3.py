@@ -1,4 +1,4 @@
-"""The hook's own work: the connection test, prices, paging, and the form for older Airflows."""
+"""The hook: connection test, prices, pages of the history, forms of older Airflow."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import ONCE
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3ValidationError
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support import samples
 from tests.support.airflow_versions import AIRFLOW
-from tests.support.raw_server import HANG_UP, RawServer, deaf_port, reply, running_server
+from tests.support.raw_server import HANG_UP, RawServer, closed_port, reply, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
         yield server
 
 
-def test_a_good_connection_is_tested_with_one_question_that_costs_nothing(server: RawServer) -> None:
+def test_the_connection_test_sends_one_request_that_costs_nothing(server: RawServer) -> None:
     server.script = [reply(200, samples.MODELS)]
     assert Veo3Hook().test_connection() == (True, f"Connected to {server.url}; 5 models are offered.")
     assert [(got.method, got.target) for got in server.received] == [("GET", "/api/veo/models")]
@@ -48,15 +48,17 @@ def test_a_good_connection_is_tested_with_one_question_that_costs_nothing(server
     ("action", "said"),
     [
         (reply(401, samples.flat("INVALID_API_KEY")), "401 INVALID_API_KEY"),
-        (reply(503, b"<html>"), "answered 503"),
+        (reply(503, b"<html>"), "returned 503"),
         (reply(429, samples.RATE_LIMIT), "429 RATE_LIMIT_EXCEEDED"),
-        (reply(200, b"<html>a portal</html>"), "no JSON object"),
+        (reply(200, b"<html>a portal</html>"), "not a JSON object"),
         (reply(200, {"models": []}), "lists no model"),
-        (reply(302, b"", {"Location": "http://elsewhere.example"}), "answered 302"),
-        (HANG_UP, "no answer"),
+        (reply(302, b"", {"Location": "http://elsewhere.example"}), "returned 302"),
+        (HANG_UP, "no response"),
     ],
 )
-def test_a_bad_connection_is_told_at_once(server: RawServer, action: Any, said: str) -> None:
+def test_the_connection_test_reports_an_error_without_a_retry(
+    server: RawServer, action: Any, said: str
+) -> None:
     server.script = [action]
     good, message = Veo3Hook().test_connection()
     assert good is False
@@ -68,25 +70,25 @@ def test_a_bad_connection_is_told_at_once(server: RawServer, action: Any, said: 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"host": "where nobody listens", "password": KEY}, "never sent"),
+        ({"host": "closed port", "password": KEY}, "never sent"),
         ({"host": "http://api.example.com", "password": KEY}, "plain http only to this machine"),
         ({}, "password is empty"),
     ],
 )
-def test_a_connection_that_leads_nowhere_is_told(
+def test_the_connection_test_reports_an_unusable_connection(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], said: str
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    with deaf_port() as (deaf, _):
-        if fields.get("host") == "where nobody listens":
-            fields = {**fields, "host": deaf}
+    with closed_port() as (closed, _):
+        if fields.get("host") == "closed port":
+            fields = {**fields, "host": closed}
         monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps({"conn_type": "veo3", **fields}))
         good, message = Veo3Hook().test_connection()
     assert good is False
     assert said in message
 
 
-def test_no_connection_at_all_is_told() -> None:
+def test_the_connection_test_reports_a_missing_connection() -> None:
     good, message = Veo3Hook("veo3_team").test_connection()
     assert good is False
     assert "'veo3_team' is not defined" in message
@@ -103,15 +105,15 @@ def test_prices_are_the_api_s(server: RawServer) -> None:
     assert {got.target for got in server.received} == {"/api/veo/models"}
 
 
-@pytest.mark.parametrize("asked", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
+@pytest.mark.parametrize("model", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
 @pytest.mark.parametrize("listed", ["veo-3.1-lite-generate-001", "veo-3.1-lite-generate-preview"])
-def test_a_price_is_found_under_either_spelling(server: RawServer, asked: str, listed: str) -> None:
+def test_a_price_is_found_under_either_spelling(server: RawServer, model: str, listed: str) -> None:
     *others, lite = samples.MODELS["models"]
     server.script = [reply(200, {"models": [*others, {**lite, "id": listed}]})]
-    assert Veo3Hook().estimate_credits(asked) == 65
+    assert Veo3Hook().estimate_credits(model) == 65
 
 
-def test_the_very_spelling_goes_before_the_other(server: RawServer) -> None:
+def test_the_exact_spelling_of_a_model_goes_first(server: RawServer) -> None:
     lite = samples.MODELS["models"][-1]
     dear = {**lite, "id": "veo-3.1-lite-generate-preview", "pricing": {"creditsPerVideo": 66}}
     server.script = [reply(200, {"models": [dear, lite]})]
@@ -130,7 +132,7 @@ def test_the_very_spelling_goes_before_the_other(server: RawServer) -> None:
         ({"model": "unpriced", "generate_audio": "maybe"}, "generate_audio"),
     ],
 )
-def test_what_has_no_price_is_refused(server: RawServer, options: dict[str, Any], field: str) -> None:
+def test_a_model_without_a_price_is_refused(server: RawServer, options: dict[str, Any], field: str) -> None:
     server.script = [reply(200, {"models": [*samples.MODELS["models"], {"id": "unpriced", "pricing": None}]})]
     with pytest.raises(Veo3ValidationError) as caught:
         Veo3Hook().estimate_credits(**options)
@@ -172,7 +174,7 @@ def test_a_history_that_repeats_its_first_page_for_ever_ends(server: RawServer) 
     assert len(server.received) == 2
 
 
-def test_a_history_that_says_more_where_there_is_none_ends(server: RawServer) -> None:
+def test_a_history_that_wrongly_announces_more_ends(server: RawServer) -> None:
     server.script = [page(1, more=True), page(more=True)]
     assert history() == ["1"]
     assert len(server.received) == 2
@@ -183,7 +185,7 @@ def test_an_empty_history(server: RawServer) -> None:
     assert history() == []
 
 
-def test_an_upload_that_is_no_bytes_is_refused_before_anything_is_sent(server: RawServer) -> None:
+def test_an_upload_that_is_not_bytes_is_refused_before_anything_is_sent(server: RawServer) -> None:
     server.script = [reply(202, samples.ACCEPTED)]
     path: Any = "cat.png"
     for call in (
@@ -201,20 +203,20 @@ def test_an_upload_that_is_no_bytes_is_refused_before_anything_is_sent(server: R
 def test_the_triggerer_reads_the_same_connection(server: RawServer) -> None:
     server.script = [reply(200, samples.COMPLETED)]
 
-    async def ask() -> Status:
+    async def request_status() -> Status:
         hook = Veo3Hook()
         transport = await hook.aget_conn()
         try:
-            asked = flows.get_generation(samples.ID, hook.settings.base_url, Retries(attempts=1))
-            return (await transport.run(asked)).status
+            flow = flows.get_generation(samples.ID, hook.settings.base_url, ONCE)
+            return (await transport.run(flow)).status
         finally:
             await transport.close()
 
-    assert asyncio.run(ask()) is Status.COMPLETED
+    assert asyncio.run(request_status()) is Status.COMPLETED
     assert server.received[0].headers["x-api-key"] == KEY
 
 
-def test_the_triggerer_takes_the_environment_too(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_triggerer_uses_the_environment_too(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
     with pytest.raises(AirflowNotFoundException):
         asyncio.run(Veo3Hook().aget_conn())
@@ -230,7 +232,9 @@ def test_the_triggerer_takes_the_environment_too(server: RawServer, monkeypatch:
 
 
 @pytest.mark.parametrize("extra", ["[1]", '"x"'])
-def test_the_triggerer_refuses_extras_that_are_no_object(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+def test_the_triggerer_refuses_extras_that_are_not_an_object(
+    monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
     fields = {"conn_type": "veo3", "password": KEY, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_VEO3_DEFAULT", json.dumps(fields))
     refused: tuple[type[Exception], str] = (Veo3ConnectionConfigError, "a JSON object")
@@ -240,7 +244,7 @@ def test_the_triggerer_refuses_extras_that_are_no_object(monkeypatch: pytest.Mon
         asyncio.run(Veo3Hook().aget_conn())
 
 
-def test_the_environment_serves_where_the_default_connection_is_not_defined(
+def test_the_environment_replaces_an_undefined_default_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("VEO3_API_KEY", KEY)
@@ -255,17 +259,22 @@ def test_the_environment_serves_where_the_default_connection_is_not_defined(
 
 def test_a_named_connection_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_API_KEY", KEY)
-    with pytest.raises(AirflowNotFoundException, match=r"'veo3_team' is not defined. Add one of type 'veo3'"):
+    with pytest.raises(
+        AirflowNotFoundException,
+        match=r"'veo3_team' is not defined. Nothing was sent or spent. Add a connection of type 'veo3'",
+    ):
         _ = Veo3Hook("veo3_team").settings
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_a_connection_or_a_key_both_ways_are_named(
+def test_the_error_without_a_connection_or_a_key_names_both_ways(
     monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     if value is not None:
         monkeypatch.setenv("VEO3_API_KEY", value)
-    with pytest.raises(AirflowNotFoundException, match=r"VEO3_API_KEY serves as well. Nothing was sent"):
+    with pytest.raises(
+        AirflowNotFoundException, match=r"Nothing was sent or spent. .*VEO3_API_KEY serves as well"
+    ):
         _ = Veo3Hook().settings
 
 

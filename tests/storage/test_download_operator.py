@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,8 +90,9 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def no_api_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the API's transport retry without pauses."""
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    """Lets the hook's transport retry without pauses."""
+    clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=lambda seconds: None)
+    monkeypatch.setattr(Veo3Hook, "clock", clock)
 
 
 @pytest.fixture

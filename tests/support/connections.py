@@ -1,4 +1,4 @@
-"""Airflow connections that lead to the emulator."""
+"""Airflow connections to the emulator."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 def use_connection(
     monkeypatch: pytest.MonkeyPatch, emulator: Emulator, conn_id: str = "veo3_default", **fields: object
 ) -> None:
-    """Define an Airflow connection that leads to the emulator, for this test."""
+    """Define an Airflow connection to the emulator, for this test."""
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection_to(emulator) | fields))
 
 
 def connection_to(emulator: Emulator) -> dict[str, object]:
-    """The connection, as JSON."""
+    """Return the connection as JSON."""
     return {
         "conn_type": "veo3",
         "host": emulator.base_url,

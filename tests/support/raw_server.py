@@ -1,4 +1,4 @@
-"""A server on a raw socket, which answers as its script says and remembers every byte it was sent."""
+"""A server on a raw socket with scripted responses, which records every request."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     import ssl
 
 Action = Callable[[socket.socket], None]
-"""Answers one request on its connection, which is closed afterwards."""
+"""Function that responds to one request on its connection, closed afterwards."""
 
 PATIENCE = 60.0
-"""Seconds after which somebody is taken for gone; a busy machine is slow."""
+"""Seconds before a peer counts as gone; a busy machine is slow."""
 
-HANG_UP: Action = lambda connection: None  # noqa: E731 - an answer that is none
+HANG_UP: Action = lambda connection: None  # noqa: E731 - closes without a response
 
 
 def reply(
     status: int = 200, body: object = None, headers: dict[str, str] | None = None, *, cut: int | None = None
 ) -> Action:
-    """Answer with JSON, text or bytes; ``cut`` closes after so many bytes of the body."""
+    """Return an action that responds with JSON or bytes.
+
+    :param cut: number of bytes of the body after which the connection is closed.
+    """
     data = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
     lines = {"Content-Type": "application/json", "Content-Length": str(len(data)), "Connection": "close"}
     head = "".join(f"{name}: {value}\r\n" for name, value in {**lines, **(headers or {})}.items())
@@ -36,7 +39,7 @@ def reply(
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came over the wire."""
+    """A request as received."""
 
     method: str
     target: str
@@ -47,7 +50,7 @@ class Received:
         return json.loads(self.body)
 
     def parts(self) -> dict[str, tuple[str | None, str, bytes]]:
-        """The parts of a multipart form: name -> (file name, content type, content)."""
+        """Return the parts of a multipart form: name -> (file name, content type, content)."""
         head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
         message = message_from_bytes(head + self.body, policy=policy.HTTP)
         assert message.is_multipart(), self.body[:200]
@@ -61,7 +64,7 @@ class Received:
 
 
 class RawServer:
-    """Answers each request with the next action of its script, and the last one for ever."""
+    """Server that runs the next action of its script per request, the last repeatedly."""
 
     def __init__(self, context: ssl.SSLContext | None = None, listener: socket.socket | None = None) -> None:
         self.received: list[Received] = []
@@ -77,7 +80,7 @@ class RawServer:
         self._threads[0].start()
 
     def hang(self, connection: socket.socket) -> None:
-        """Answer nothing until the test is over."""
+        """Send no response until the test is over."""
         self.released.wait(PATIENCE)
 
     def close(self) -> None:
@@ -140,8 +143,8 @@ def running_server(
 
 
 @contextmanager
-def deaf_port() -> Iterator[tuple[str, socket.socket]]:
-    """Where nobody listens, nor can begin to meanwhile: the URL, and the socket that holds it."""
+def closed_port() -> Iterator[tuple[str, socket.socket]]:
+    """Yield the URL of a closed port, and the socket that reserves it."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{holder.getsockname()[1]}", holder

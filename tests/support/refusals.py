@@ -26,7 +26,7 @@ class Jumps:
     """
 
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        from airflow_provider_veo3.api import transport
+        from airflow_provider_veo3.hooks.veo3 import Veo3Hook
         from airflow_provider_veo3.operators._generating import GeneratingOperator
         from airflow_provider_veo3.polling.shared import SharedPoller
         from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
@@ -38,9 +38,9 @@ class Jumps:
         for cls in (GeneratingOperator, SharedPoller, Veo3BackoffTrigger):
             monkeypatch.setattr(cls, "clock", clock)
         monkeypatch.setattr(Veo3BackoffTrigger, "sleep", staticmethod(self._asleep))
-        # which notes when an answer came, to compare the API's clock with ours
-        noting = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
-        monkeypatch.setattr(transport, "time", noting)
+        # the hook's transport records when a response came, to compare the API's clock with ours
+        recording = SimpleNamespace(time=self.now, sleep=time.sleep, monotonic=time.monotonic)
+        monkeypatch.setattr(Veo3Hook, "clock", recording)
 
     def now(self) -> float:
         return NOW() + self._ahead

@@ -140,10 +140,10 @@ RATE_LIMIT = {
 
 
 def flat(code: str, message: str = "Human readable", **more: Any) -> dict[str, Any]:
-    """An error in the envelope of the errors page."""
+    """Return an error in the envelope of the errors page."""
     return {"success": False, "error": code, "message": message, **more}
 
 
 def nested(code: str, message: str = "Human readable", **more: Any) -> dict[str, Any]:
-    """An error in the envelope of the rate limits page."""
+    """Return an error in the envelope of the rate limits page."""
     return {"error": {"code": code, "message": message, **({"details": more} if more else {})}}

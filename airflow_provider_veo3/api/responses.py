@@ -1,14 +1,14 @@
-"""Answers of the API, read into models.
+"""Parsers of the API's response bodies.
 
-Every contradiction of the vendor's pages is absorbed here, so that no other file knows of it: two names for
-the cost, ``error`` as a string or an object, ``videos`` as files or as tasks, statuses in any spelling,
-fields that are missing, null or of another type.
+They absorb every contradiction of the vendor's pages, so that no other file knows of it: two names for the
+cost, ``error`` as a string or an object, ``videos`` as files or as tasks, statuses in any spelling, fields
+that are missing, null or of another type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_veo3.api.json_values import (
     UnusableError,
@@ -27,7 +27,7 @@ from airflow_provider_veo3.exceptions import Veo3ValidationError
 
 Json = Mapping[str, Any]
 
-_STATUSES = {
+_STATUSES: Final = {
     "pending": Status.PENDING,
     "queued": Status.PENDING,
     "completed": Status.COMPLETED,
@@ -40,32 +40,32 @@ _STATUSES = {
 }
 
 
-def read_status(value: object) -> Status:
-    """Read a status in any case; what is unknown is not finished yet."""
+def parse_status(value: object) -> Status:
+    """Parse a status in any case; an unknown one counts as unfinished."""
     label = value.strip().lower() if isinstance(value, str) else ""
     return _STATUSES.get(label, Status.PROCESSING)
 
 
 def parse_generation(body: Json, base_url: str) -> Generation:
-    """Read an acceptance, a status or an item of the history.
+    """Parse an acceptance, a status or an item of the history.
 
-    :raises UnusableError: it has no id, or one that cannot be an id.
+    :raises UnusableError: it has no usable id.
     """
     try:
-        generation_id = check_generation_id(named_id(body), "taskId")
+        generation_id = check_generation_id(raw_generation_id(body), "taskId")
     except Veo3ValidationError as error:
-        raise UnusableError("it names no generation") from error
+        raise UnusableError("it has no generation id") from error
     return _generation(generation_id, body, base_url)
 
 
-def named_id(body: Json) -> object:
-    """Return what stands where the id of a generation is."""
+def raw_generation_id(body: Json) -> object:
+    """Return the unchecked value of the first field that may hold a generation's id."""
     return body.get("taskId") or body.get("task_id") or body.get("id")
 
 
 def _generation(generation_id: str, body: Json, base_url: str) -> Generation:
-    status = read_status(body.get("status"))
-    videos = _listed_videos(body, base_url) if status is Status.COMPLETED else ()
+    status = parse_status(body.get("status"))
+    videos = _videos_if_usable(body, base_url) if status is Status.COMPLETED else ()
     code, message = read_error(body) if status is Status.FAILED else (None, None)
     used = read_count(body.get("creditsUsed"))
     return Generation(
@@ -86,8 +86,8 @@ def _generation(generation_id: str, body: Json, base_url: str) -> Generation:
     )
 
 
-def _listed_videos(body: Json, base_url: str) -> tuple[Video, ...]:
-    """Read the files in passing: that a link is bad must not hide that the generation has finished."""
+def _videos_if_usable(body: Json, base_url: str) -> tuple[Video, ...]:
+    """Parse the files of a status; a bad link must not hide the completion."""
     try:
         return parse_videos(body, base_url)
     except UnusableError:
@@ -95,11 +95,11 @@ def _listed_videos(body: Json, base_url: str) -> tuple[Video, ...]:
 
 
 def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
-    """Read the files of a status or download answer, in order; nothing when there are none.
+    """Parse the files of a status or download response, possibly none, in order.
 
-    A link that is neither https nor http to this machine is left empty, so that the other files are had.
+    A link that may not be followed becomes empty, so that the other files can be stored.
 
-    :raises UnusableError: there is no other.
+    :raises UnusableError: no file has a usable link.
     """
     result = body.get("result")
     items = read_list(body.get("videos")) or [body, result if isinstance(result, Mapping) else {}]
@@ -122,14 +122,14 @@ def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
 def parse_history_page(
     body: Json, base_url: str, limit: int, skip: int, clock_skew: float | None = None
 ) -> HistoryPage:
-    """Read one page of the history; an item that names no generation is set apart, not fatal.
+    """Parse a page of the history, with items without a usable id set apart.
 
-    :raises UnusableError: there is no list, or one with a failure, which must not be taken for an empty one.
+    :raises UnusableError: it has no list, or reports a failure, which must not pass for an empty history.
     """
     if not isinstance(body.get("videos"), list):
         raise UnusableError("it has no list of generations")
     if body.get("success") is False:
-        raise UnusableError("it says that it has failed")
+        raise UnusableError("it reports a failure")
     items = read_list(body["videos"])
     generations, unnamed = [], []
     for item in items:
@@ -137,42 +137,43 @@ def parse_history_page(
             generations.append(parse_generation(item, base_url))
         except UnusableError:
             unnamed.append(_generation("", item, base_url))
-    told = body.get("pagination")
-    paging = told if isinstance(told, Mapping) else {}
+    pagination = body.get("pagination")
+    paging = pagination if isinstance(pagination, Mapping) else {}
     total = read_count(paging.get("total"))
-    more = paging.get("hasMore")
-    if not isinstance(more, bool):
-        more = skip + len(items) < total if total is not None else len(items) >= limit
-    next_skip = skip + len(items) if more and items else None
+    has_more = paging.get("hasMore")
+    if not isinstance(has_more, bool):
+        has_more = skip + len(items) < total if total is not None else len(items) >= limit
+    next_skip = skip + len(items) if has_more and items else None
     return HistoryPage(tuple(generations), total, next_skip, clock_skew, tuple(unnamed))
 
 
 def parse_models(body: Json) -> tuple[VideoModel, ...]:
-    """Read the models and their prices.
+    """Parse the models and their prices.
 
-    :raises UnusableError: there is no model in it.
+    :raises UnusableError: it lists no model.
     """
     default = read_text(body.get("defaultModel"))
-    models = []
-    for item in read_list(body.get("models")):
-        model_id = read_text(item.get("id"))
-        pricing = item.get("pricing")
-        prices = pricing if isinstance(pricing, Mapping) else {}
-        abilities = item.get("capabilities")
-        if model_id is not None:
-            models.append(
-                VideoModel(
-                    id=model_id,
-                    name=read_text(item.get("name")) or model_id,
-                    description=read_text(item.get("description")) or "",
-                    capabilities=tuple(filter(None, map(read_text, abilities)))
-                    if isinstance(abilities, list)
-                    else (),
-                    credits_per_video=read_count(prices.get("creditsPerVideo")),
-                    credits_per_video_no_audio=read_count(prices.get("creditsPerVideoNoAudio")),
-                    is_default=model_id == default,
-                )
-            )
+    items = read_list(body.get("models"))
+    models = tuple(
+        _model(item, model_id, default) for item in items if (model_id := read_text(item.get("id")))
+    )
     if not models:
         raise UnusableError("it lists no model")
-    return tuple(models)
+    return models
+
+
+def _model(item: Json, model_id: str, default: str | None) -> VideoModel:
+    pricing = item.get("pricing")
+    prices = pricing if isinstance(pricing, Mapping) else {}
+    capabilities = item.get("capabilities")
+    return VideoModel(
+        id=model_id,
+        name=read_text(item.get("name")) or model_id,
+        description=read_text(item.get("description")) or "",
+        capabilities=tuple(filter(None, map(read_text, capabilities)))
+        if isinstance(capabilities, list)
+        else (),
+        credits_per_video=read_count(prices.get("creditsPerVideo")),
+        credits_per_video_no_audio=read_count(prices.get("creditsPerVideoNoAudio")),
+        is_default=model_id == default,
+    )

@@ -1,4 +1,4 @@
-"""Whatever the API answers, a call ends with a model or an error of ours."""
+"""Any response of the API: each call ends with a model or an error of ours."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_veo3.api.answers import (
+from airflow_provider_veo3.api.json_values import UnusableError
+from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
+from airflow_provider_veo3.api.responses import (
     parse_generation,
     parse_history_page,
     parse_models,
     parse_videos,
 )
-from airflow_provider_veo3.api.json_values import UnusableError
-from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
     Veo3Error,
@@ -24,7 +24,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3UnreadableAnswerError,
 )
 from tests.support import samples
-from tests.support.judge import answer, end_of, every_call
+from tests.support.judge import end_of, every_call, response
 from tests.support.samples import BASE, ID
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def test_any_body_becomes_a_model_or_is_unusable(parser: str, body: dict[str, An
 
 
 @given(st.sampled_from([200, 202, 204, 302, 400, 401, 402, 404, 429, 500, 503]), st.binary() | JSON)
-def test_any_answer_ends_each_call_with_a_result_or_an_error_of_ours(status: int, body: object) -> None:
+def test_any_response_ends_each_call_with_a_result_or_an_error_of_ours(status: int, body: object) -> None:
     for flow in every_call().values():
-        end = end_of(flow, answer(status, body))
+        end = end_of(flow, response(status, body))
         assert isinstance(end, Veo3Error | Generation | HistoryPage | tuple)
         assert isinstance(end, Veo3ApiError) or 200 <= status < 300
 
@@ -124,43 +124,43 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("call", every_call())
 @pytest.mark.parametrize("body", UNREADABLE)
-def test_an_unreadable_answer_of_200_is_an_error_that_says_so(body: str, call: str) -> None:
-    error = end_of(every_call()[call], answer(200, UNREADABLE[body]))
+def test_an_unreadable_response_of_200_is_an_error_that_says_so(body: str, call: str) -> None:
+    error = end_of(every_call()[call], response(200, UNREADABLE[body]))
     assert type(error) is Veo3UnreadableAnswerError
     assert (error.status, "cannot be used" in str(error)) == (200, True)
-    told = "may have been accepted and charged" if call == "submit" else "No credits were spent"
-    assert told in str(error)
+    credits_sentence = "may have been accepted and charged" if call == "submit" else "No credits were spent"
+    assert credits_sentence in str(error)
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])
 @pytest.mark.parametrize("body", UNREADABLE)
 def test_an_unreadable_error_is_judged_by_its_status(body: str, status: int) -> None:
-    error = end_of(every_call()["get_generation"], answer(status, UNREADABLE[body]))
+    error = end_of(every_call()["get_generation"], response(status, UNREADABLE[body]))
     assert (error.status, error.code) == (status, None)
 
 
-def test_a_byte_order_mark_is_no_trouble() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     body = b"\xef\xbb\xbf" + json.dumps(samples.COMPLETED).encode()
-    assert end_of(every_call()["get_generation"], answer(200, body)).status is Status.COMPLETED
+    assert end_of(every_call()["get_generation"], response(200, body)).status is Status.COMPLETED
 
 
 def test_a_status_of_another_generation_is_unreadable() -> None:
     other = {**samples.COMPLETED, "taskId": "veo_1_other"}
-    error = end_of(every_call()["get_generation"], answer(200, other))
+    error = end_of(every_call()["get_generation"], response(200, other))
     assert type(error) is Veo3UnreadableAnswerError
     assert "veo_1_other" in str(error)
 
 
-@pytest.mark.parametrize("told", [{}, {"taskId": None}, {"id": "507f1f77bcf86cd799439011"}])
-def test_a_status_without_an_id_is_of_the_generation_that_was_asked_for(told: dict[str, Any]) -> None:
-    body = {"status": "processing", **told}
-    assert end_of(every_call()["get_generation"], answer(200, body)).id == ID
+@pytest.mark.parametrize("fields", [{}, {"taskId": None}, {"id": "507f1f77bcf86cd799439011"}])
+def test_a_status_without_an_id_is_of_the_requested_generation(fields: dict[str, Any]) -> None:
+    body = {"status": "processing", **fields}
+    assert end_of(every_call()["get_generation"], response(200, body)).id == ID
 
 
 @pytest.mark.parametrize(
     "body", [{"success": True}, {"videos": []}, {"videos": None}, {"videos": [{"url": ""}]}]
 )
-def test_a_download_without_a_file_is_no_videos(body: dict[str, Any]) -> None:
-    error = end_of(every_call()["get_videos"], answer(200, body))
+def test_a_download_without_a_file_raises_no_videos(body: dict[str, Any]) -> None:
+    error = end_of(every_call()["get_videos"], response(200, body))
     assert type(error) is Veo3NoVideosError
     assert ID in str(error)
