@@ -22,7 +22,7 @@ ONCE: Final = Retries(attempts=1)
 
 @dataclass(eq=False)
 class Wait:
-    """One wait for one generation.
+    """Wait for one generation.
 
     :param generation_id: the generation.
     :param deadline: Unix seconds; wall clock, so that it holds in another process too.
