@@ -23,7 +23,7 @@ WINDOW: Final = 3600.0
 """Seconds behind the newest completion within which one that is listed late is still reported."""
 
 KEPT: Final = 1000
-"""Reported generations that are kept, so that the cursor fits into Airflow's state store (64 kB)."""
+"""Most reported generations kept: the cursor must fit into Airflow's state store (64 kB)."""
 
 
 @dataclass(frozen=True)

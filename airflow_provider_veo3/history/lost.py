@@ -64,7 +64,7 @@ class Lost:
         return {g.id: g for g in page.generations if self._may_be(g, page.clock_skew, longest)}
 
     def is_unnamed(self, page: HistoryPage) -> bool:
-        """Return whether a page lists it, as far as the prompt shows, under an unusable id."""
+        """Return whether a page lists such a prompt under an unusable id."""
         prompted = [g for g in page.unnamed if g.prompt is not None]
         longest = sizes_of(g.prompt for g in (*page.generations, *prompted) if g.prompt is not None)
         return any(self._may_be(g, page.clock_skew, longest) for g in prompted)

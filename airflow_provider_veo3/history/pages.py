@@ -50,9 +50,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Rest:
-    """Creation times of the generations that are not read yet, as far as the order of the pages shows them.
+    """Bounds of the creation times of all generations not read yet.
 
-    :param before: all were created at this time or earlier; ``None`` when unknown.
+    :param before: all were created at this time or earlier, by the order of the pages; ``None`` when unknown.
     :param after: all were created at this time or later; ``None`` when unknown.
     """
 
@@ -90,7 +90,7 @@ class TimeOrder:
         self.oldest: datetime | None = None
         self.newest: datetime | None = None
         self.all_timed = True
-        """Whether each has a creation time."""
+        """False once one had no creation time."""
         self._last: datetime | None = None
         self._rises = self._falls = True
         self.add(generations)
@@ -121,7 +121,7 @@ class HistoryReader:
 
     def __init__(self) -> None:
         self.filters = True
-        """Whether the API honours the status filter, as far as is known."""
+        """False once the API has ignored or refused the status filter."""
         self._old_to_new = False
         self._page_size = HISTORY_PAGE_LIMIT
         self._totals: dict[str | None, int | None] = {}
@@ -165,8 +165,12 @@ class HistoryReader:
             is_new = walk.add(page)
             has_more = walk.advance(page)
             stop = enough(page, walk.rest(self._old_to_new))
-            if not has_more or stop or not is_new:
-                return End.WHOLE if not has_more else End.ENOUGH if stop else End.REPEATED
+            if not has_more:
+                return End.WHOLE
+            if stop:
+                return End.ENOUGH
+            if not is_new:
+                return End.REPEATED
             if isinstance(walk, _Newest) and self._newest_skip(status) > 0:
                 walk = self._begin(status, newest_first)  # the pages have shown that it runs from old to new
         return End.LIMIT
@@ -179,7 +183,7 @@ class HistoryReader:
         return _FromEnd(skip, self._page_size) if skip > 0 else _Newest()
 
     def _newest_skip(self, status: str | None) -> int:
-        """Return the generations before the page with the newest, in a history that runs from old to new."""
+        """Return the ``skip`` of the newest page, where that is at the end."""
         total = self._totals.get(status) if self._trusts_totals and self._old_to_new else None
         # a tenth of the page stays free for generations that are added meanwhile
         return max(0, (total or 0) - self._page_size + self._page_size // 10)
@@ -237,7 +241,7 @@ class _Walk:
 
 
 class _Newest(_Walk):
-    """Pages from the first on, which are taken for the newest unless they show another order."""
+    """Pages from the first on, taken for the newest unless they show another order."""
 
     def advance(self, page: HistoryPage) -> bool:
         return self._step(page, page.next_skip)
@@ -274,8 +278,9 @@ class _FromEnd(_Walk):
     def __init__(self, skip: int, page_size: int) -> None:
         super().__init__(skip)
         self._page_size = page_size
-        self._begin = self._unread = skip
-        """Generations before the first page, and before those of which none is missing up to the end."""
+        self._begin = skip
+        self._unread = skip
+        """Generations before the first of those that are read without a gap."""
         self._goes_back = False
 
     def is_past_the_end(self, page: HistoryPage) -> bool:

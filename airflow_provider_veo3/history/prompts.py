@@ -1,4 +1,4 @@
-"""Comparison of a listed prompt with the one that was sent, whatever storing and listing did to it."""
+"""Comparison of a listed prompt with the sent one, in any form or length."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _sizes(prompt: str) -> Sizes:
 
 
 def same_prompt(sent: str, listed: str, longest: Sizes) -> bool:
-    """Return whether a listed prompt is the one that was sent, shortened or in another form.
+    """Return whether a listed prompt is the sent one, shortened or in another form.
 
     :param longest: sizes of the longest prompts on the page: a listing that cuts without a mark cuts every
         prompt there to the same length, so that a shorter one is whole.
@@ -61,7 +61,7 @@ def same_prompt(sent: str, listed: str, longest: Sizes) -> bool:
 
 
 def _is_cut_in_escape(ours: str, beginning: str) -> bool:
-    """Return whether a cut prompt ends amid an HTML escape, such as ``&quo`` for a quote."""
+    """Return whether a cut prompt ends in half an HTML escape, such as ``&quo``."""
     whole = re.sub(r"&#?\w*$", "", beginning)
     follows = ours[len(whole) :][:1]
     # letters, digits and spaces stand for themselves: what an 'R&B' ends is another prompt

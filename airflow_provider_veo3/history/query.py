@@ -67,7 +67,7 @@ def created_at(generation: Generation) -> datetime | None:
 
 
 def select(query: HistoryQuery) -> Generator[Page, HistoryPage, list[Generation]]:
-    """Return the generations that match, the oldest first, and request no page that cannot hold one.
+    """Return the generations that match, the oldest first; request no page without one.
 
     The API does not document the order of its history. Pages that run from new to old, or from old to new,
     end the reading when they have left the window; in any other order all are read.

@@ -29,12 +29,12 @@ CLOSEST: Final = 5.0
 """Seconds between two polls when someone starts to watch; at most the poll interval."""
 
 LONGEST_BACKOFF: Final = 300.0
-"""Seconds between two polls of an account in trouble, where the API does not ask for more."""
+"""Longest pause after an error, in seconds, unless the API asks for a longer one."""
 
 
 @dataclass(eq=False)
 class Watcher:
-    """One who watches an account.
+    """State of one trigger that watches an account.
 
     :param cursor: its position in the completions.
     :param poll_interval: seconds between two polls.

@@ -38,13 +38,13 @@ ENOUGH: Final = 5
 """Fewest generations that may put off the first poll; fewer may have met a jam."""
 
 KEPT: Final = 50
-"""Latest generations of a model whose durations are kept, so that the estimate follows the vendor."""
+"""Latest durations kept of each model, so that the estimate follows the vendor."""
 
 CREDIBLE: Final = 3
 """Largest multiple of the published time that counts: anything beyond is a jam, or another unit."""
 
 SLOWER: Final = 1 / 30
-"""Share of the time waited by which polls are apart, if that is more than a poll interval."""
+"""Share of the time waited that lies between two polls, at least a poll interval."""
 
 CLOCK_TOLERANCE: Final = (2.0, 1.1)
 """Seconds and factor by which a reported duration may exceed the one measured here."""
@@ -106,7 +106,7 @@ def pause_before_poll(age: float | None, earliest: float, waited: float, poll_in
 
 
 def _key(model: str | None) -> str | None:
-    """Return the common name of a model, which may be listed otherwise than it was requested."""
+    """Return the name of a model without the ending that listings spell differently."""
     return None if model is None else without_ending(model)
 
 
@@ -116,7 +116,7 @@ def _typical(model: str | None) -> float:
 
 
 def reported_seconds(generation: Generation) -> float | None:
-    """Return the shorter of the processing time and the span between both times, in whichever unit."""
+    """Return the reported duration: processing time or span between both times, the shorter."""
     times = [] if generation.processing_seconds is None else [generation.processing_seconds]
     if generation.created_at is not None and generation.completed_at is not None:
         times.append((generation.completed_at - generation.created_at).total_seconds())

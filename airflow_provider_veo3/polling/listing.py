@@ -33,7 +33,7 @@ class Listing:
     def __init__(self) -> None:
         self.reader = HistoryReader()
         self.shows_completed: bool | None = None
-        """Whether the completed list has ever shown a generation; ``None`` before it is first read."""
+        """True once the completed list has shown a generation; ``None`` before it is first read."""
         self._ended: dict[Status, set[str]] = {}
         self._hidden: dict[Status, int] = {}
         """Ended generations further back in the history than any waiter needs, by status."""

@@ -1,4 +1,4 @@
-"""Result of a wait, and the event that carries it from the triggerer to the task."""
+"""Result of a wait, and the trigger event that carries it to the task."""
 
 from __future__ import annotations
 

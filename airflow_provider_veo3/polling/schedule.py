@@ -35,10 +35,10 @@ CLOSEST: Final = 1.0
 """Seconds between two polls when a deadline comes before the poll interval has passed."""
 
 OVERDUE: Final = 600.0
-"""Seconds after which the status is requested of a generation that is running only for want of a listing."""
+"""Seconds without a sign of life until the status of a running generation is requested."""
 
 OVERDUE_UNPROVEN: Final = 120.0
-"""The same, while the list of completed generations has never shown one and may never do."""
+"""The same, while the list of completed generations has never shown one."""
 
 HISTORY_PATIENCE: Final = 2
 """Polls in a row whose history pages may fail before single statuses are requested instead."""
@@ -57,7 +57,7 @@ class StatusRequest:
 Request = Page | StatusRequest
 Response = HistoryPage | Generation | errors.Veo3Error
 Poll = Generator[Request, tuple[Response, float], None]
-"""One poll for all waiters: yields requests, is sent each response and its arrival in Unix seconds."""
+"""Poll for all waiters: yields requests, is sent each response and its arrival in Unix seconds."""
 
 
 @dataclass(eq=False)
@@ -70,11 +70,11 @@ class _Waiter:
     since: float
     """Unix seconds when the wait began here."""
     known: bool = False
-    """Whether a response has shown the generation."""
+    """True once a response has shown the generation."""
     listed: bool = False
-    """Whether a history page has."""
+    """True once a history page has shown it."""
     troubled: bool = False
-    """Whether the last poll failed."""
+    """True after a poll that failed."""
     requested: float = 0.0
     """Unix seconds of the last status request."""
 
@@ -296,7 +296,7 @@ class Schedule:
             raise _PollOverError
 
     def _on_page_error(self, page: Page, error: errors.Veo3Error, missing: set[str], now: float) -> None:
-        """Report a failed page and end the poll, or note a refusal and go on without the page."""
+        """Report a failed page and end the poll; note a refused one and go on."""
         transient = will_pass(error)
         if transient or isinstance(error, errors.Veo3AuthenticationError):
             waiters = [each for each in self._waiters.values() if each.generation_id in missing]

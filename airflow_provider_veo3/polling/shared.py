@@ -43,8 +43,8 @@ LONGEST_SLEEP: Final = 60.0
 """Seconds between two checks of the wall clock, which may have been set back."""
 
 LONGEST_RESPONSE: Final = 90.0
-"""Seconds beyond the connection's timeout, which is for each part of a response, until all of it is given up.
-A response that drips would hold up everyone for ever; the end of a rate window may be waited for before."""
+"""Seconds beyond the connection's timeout until a whole response is given up. That timeout is for each part:
+a response that drips would hold up everyone for ever. The end of a rate window may be waited for before."""
 
 CANCEL_AGAIN: Final = 0.25
 """Seconds after which a task that goes on is cancelled again."""
@@ -62,7 +62,7 @@ async def connect(veo3_conn_id: str) -> Connection:
 
 
 class SharedPoller(ABC):
-    """One poller for everyone who uses a connection in an event loop.
+    """Poller for everyone who uses a connection in an event loop.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
     :param connect: reads the connection.
@@ -89,7 +89,7 @@ class SharedPoller(ABC):
 
     @property
     def is_over(self) -> bool:
-        """Whether it polls no more: the connection could not be read."""
+        """Return whether polling has ended, since the connection could not be read."""
         return self._task.done()
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ LONGEST_BACKOFF: Final = 60.0
 
 @dataclass(eq=False)
 class Wait:
-    """One wait for one generation.
+    """Wait for one generation.
 
     :param generation_id: the generation.
     :param deadline: Unix seconds; wall clock, so that it holds in another process too.

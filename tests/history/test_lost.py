@@ -47,7 +47,7 @@ def task(name: str, seconds: float, prompt: str = PROMPT, **fields: Any) -> dict
 
 
 def others(count: int, first: float = -10_000) -> list[dict[str, Any]]:
-    """So many older generations, from old to new."""
+    """Return older generations, from old to new."""
     return [task(f"other_{n}", first - (count - n), f"video {n}") for n in range(count)]
 
 
@@ -117,7 +117,7 @@ def test_it_is_found_in_any_order_on_any_page(order: str, page: int, fields: tup
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_page_that_says_it_is_the_last_is_not_believed_against_the_total(order: str) -> None:
-    """As by an API that caps the page and compares its length with the requested one."""
+    """By an API that shortens pages and takes each short one for the last."""
     tasks = [*others(70), task("veo_lost", 5), *(task(f"later_{n}", 10 + n, f"later {n}") for n in range(60))]
     history = History(ORDERS[order](tasks), page=50)
     history.says_last = True
@@ -338,5 +338,5 @@ def test_a_prompt_is_known_although_a_character_that_is_escaped_was_cut() -> Non
 @pytest.mark.parametrize("listed", ["An advert for H&M", "An advert for H&", "An advert for H&more"])
 @pytest.mark.parametrize("sent", ["An advert for Hugo", "An advert for H1", "An advert for H"])
 def test_an_ampersand_that_a_prompt_has_of_its_own_is_no_cut(sent: str, listed: str) -> None:
-    """It is listed whole, as the longest of its page."""
+    """The prompt is listed whole, as the longest of its page."""
     assert not same_prompt(sent, listed, sizes_of([listed]))

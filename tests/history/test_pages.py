@@ -32,7 +32,7 @@ def made_until(end: int, status: Status = Status.COMPLETED) -> list[Generation]:
 
 @dataclass
 class Account:
-    """An account whose reader is kept, with the pages that were requested and what was read."""
+    """Account with a reader, its page requests, and the generations read."""
 
     rows: list[Generation]
     options: dict[str, Any] = field(default_factory=dict)

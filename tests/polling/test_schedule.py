@@ -39,7 +39,7 @@ def limited(seconds: float) -> errors.Veo3RateLimitError:
 
 
 def campaign(world: World, number: int, in_flight: int, seed: int) -> None:
-    """So many generations of 60 to 120 s, the next submitted as soon as one is seen to have ended."""
+    """Run generations of 60 to 120 s, each submitted as soon as another has ended."""
     dice = random.Random(seed)
     left = number
 

@@ -56,7 +56,7 @@ def triggerer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def made_by_a_triggerer(name: str) -> tuple[int, Veo3CompletedGenerationsTrigger]:
-    """Make the trigger again from the row that a DAG's asset watcher has in the database."""
+    """Make the trigger from the database row of a DAG's asset watcher."""
     from airflow.models.asset import AssetModel
     from airflow.models.trigger import Trigger
     from airflow.sdk import Asset
