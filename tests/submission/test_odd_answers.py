@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,7 +43,7 @@ def listed(emulator: Emulator, **fields: Any) -> dict[str, Any]:
         "model": "veo-3.1-fast-generate-001",
         "prompt": task["prompt"],
         "status": "processing",
-        "createdAt": datetime.now(UTC).isoformat(),
+        "createdAt": task["created"],  # by the clock of the API
     }
     return {"success": True, "videos": [item | fields], "pagination": {"total": 1, "hasMore": False}}
 
