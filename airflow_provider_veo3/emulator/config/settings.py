@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator
 
 from airflow_provider_veo3.emulator.config.options import YEAR, extra_of, option, validated
-from airflow_provider_veo3.emulator.config.variants import Variants
+from airflow_provider_veo3.emulator.config.quirks import Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def _even(value: int) -> int:
     return value
 
 
-class Settings(Variants, frozen=True):
+class Settings(Quirks, frozen=True):
     """All options of the emulator.
 
     The value ``off`` of the command line is ``None`` here.

@@ -133,8 +133,9 @@ class Exchange:
         await deliver(response, connection, send, self.delivery_fault, self._count)
 
     def _date(self) -> dict[str, str]:
-        now = self.service.clock.now()
-        return {"Date": formatdate(now, usegmt=True)} if self.service.settings.date_header else {}
+        settings = self.service.settings
+        now = self.service.clock.now() + settings.date_offset_seconds
+        return {"Date": formatdate(now, usegmt=True)} if settings.date_header else {}
 
     def _count(self, sent: int) -> None:
         if self.fetches is not None:
@@ -148,7 +149,7 @@ class Exchange:
                 self.task.sent_status = status
         method, key = self.request.method, fingerprint(self.secret) if self.secret is not None else None
         faults = ", ".join(fault.kind for fault in self._faults) or None
-        path, now = self.request.url.path, self.service.clock.now()
+        path, now = self.request.scope["path"], self.service.clock.now()
         self.service.record(Entry(now, method, self.endpoint, path, status, key, task_id, faults))
         parts = [method, self.endpoint, status, task_id or "", self.note, f"[{faults}]" if faults else ""]
         log.info(" ".join(part for part in parts if part))

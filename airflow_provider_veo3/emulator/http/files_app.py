@@ -16,7 +16,7 @@ from airflow_provider_veo3.emulator.http.responses import (
     storage_error,
 )
 from airflow_provider_veo3.emulator.http.video_files import video_body
-from airflow_provider_veo3.emulator.service.file_urls import BUCKET_PATH, LIFETIME, video_path
+from airflow_provider_veo3.emulator.service.file_urls import LIFETIME, parse_path, video_path
 from airflow_provider_veo3.emulator.service.tasks import State
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.service.tasks import Task
     from airflow_provider_veo3.emulator.video.store import VideoStore
 
-_PATH = re.compile(re.escape(BUCKET_PATH) + r"/([^/]+)/sample_(\d{1,3})\.mp4")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class FilesApp:
@@ -47,16 +46,16 @@ class FilesApp:
         """Serve a request."""
         exchange = Exchange(self._service, Request(scope, receive), "file")
         if exchange.secret:
-            self._service.record_leak(exchange.request.url.path, exchange.secret)
+            self._service.record_leak(scope["path"], exchange.secret)
         await exchange.respond(self._respond, send)
 
     async def _respond(self, exchange: Exchange) -> Response:
         method, headers = exchange.request.method, exchange.request.headers
-        match = _PATH.fullmatch(exchange.request.url.path)
-        task = self._service.find_any(match[1]) if match else None
-        if match is None or task is None:
+        video = parse_path(str(exchange.request.scope["raw_path"], "ascii"))
+        task = self._service.find_any(video[0]) if video else None
+        if video is None or task is None:
             return no_such_file()
-        exchange.task, index = task, int(match[2])
+        exchange.task, index = task, video[1]
         exchange.note = f"sample_{index}"
         await exchange.apply_request_faults(self._service.secret_of(task), task.id, task.parameters.prompt)
         if method not in ("GET", "HEAD"):
@@ -77,8 +76,11 @@ class FilesApp:
 
     def _refusal(self, request: Request, task: Task, index: int) -> Response | None:
         settings, now = self._service.settings, self._service.clock.now()
+        path, query = (str(request.scope[name], "ascii") for name in ("raw_path", "query_string"))
         if settings.signed_urls:
-            expiry = self._service.signer.expiry(video_path(task.id, index), request.query_params)
+            expiry = self._service.signer.expiry(f"{path}?{query}")
+        elif path != video_path(task.id, index, settings):
+            return no_such_file()
         else:
             expiry = task.ends_at + settings.scaled(LIFETIME)
         if expiry is None:

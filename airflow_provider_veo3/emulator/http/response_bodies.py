@@ -11,9 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from airflow_provider_veo3.emulator.config.quirks import FileLayout
+
 CHUNK = 256 * 1024
 # A prime number of bytes: a download resumed at the wrong place cannot be equal by chance.
 NOISE_LENGTH = 1_048_573
+# Boxes without content before and after the mdat box.
+_BOXES: dict[FileLayout, tuple[tuple[bytes, ...], tuple[bytes, ...]]] = {
+    "moov-first": ((b"moov",), ()),
+    "moov-last": ((), (b"moov",)),
+    "fragments": ((b"moov", b"moof"), ()),
+}
 _FTYP = struct.pack(">I4s4sI4s4s4s4s", 32, b"ftyp", b"isom", 512, b"isom", b"iso2", b"avc1", b"mp41")
 
 
@@ -56,11 +64,18 @@ class FileBody:
 
 
 class NoiseBody:
-    """A stand-in for a video: the header of an MP4 file, then noise."""
+    """A stand-in for a video: the boxes of an MP4 file, with noise in place of the pictures.
 
-    def __init__(self, size: int) -> None:
+    :param size: size in bytes, at least 64.
+    """
+
+    def __init__(self, size: int, layout: FileLayout = "moov-first") -> None:
         self.size = size
-        self._header = _FTYP + struct.pack(">I4sQ", 1, b"mdat", size - len(_FTYP))
+        before, after = _BOXES[layout]
+        boxes = _FTYP + b"".join(struct.pack(">I4s", 8, name) for name in before)
+        self._tail = b"".join(struct.pack(">I4s", 8, name) for name in after)
+        self._noise_stop = size - len(self._tail)
+        self._header = boxes + struct.pack(">I4sQ", 1, b"mdat", self._noise_stop - len(boxes))
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes from start to stop in chunks."""
@@ -68,11 +83,13 @@ class NoiseBody:
             yield self._header[start:stop]
             start = len(self._header)
         noise = _noise()
-        while start < stop:
+        while start < min(stop, self._noise_stop):
             at = (start - len(self._header)) % NOISE_LENGTH
-            chunk = noise[at : at + min(CHUNK, stop - start)]
+            chunk = noise[at : at + min(CHUNK, stop - start, self._noise_stop - start)]
             yield chunk
             start += len(chunk)
+        if start < stop:
+            yield self._tail[start - self._noise_stop : stop - self._noise_stop]
 
 
 @functools.cache

@@ -144,7 +144,9 @@ async def deliver(
             await push(end, response.length)
         case _:
             await push(0, response.length)
-    if not connection.closing:
+    if connection.closing:
+        await connection.disconnected()
+    else:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -56,6 +56,12 @@ KINDS: dict[str, Kind] = {
     "fail_generation": Kind(
         TASK, GENERATIONS, "the accepted generation fails at its end with ``error``, and is refunded"
     ),
+    "report_failed": Kind(
+        TASK,
+        (*GENERATIONS, *READS),
+        "the API reports the generation as failed for ``seconds``, then as it is; with a submission the time "
+        "begins ``after`` seconds from the acceptance, with status and download from that request",
+    ),
     "no_videos": Kind(TASK, GENERATIONS, "the accepted generation completes without a file"),
     "drop_sample": Kind(TASK, GENERATIONS, "the accepted generation completes with one file less"),
     "lose_task": Kind(TASK, (*GENERATIONS, *READS), "the API no longer knows the generation"),
@@ -105,10 +111,12 @@ class Fault:
     :param headers: headers of the response; null removes a header.
     :param content_type: content type of the response.
     :param location: target of a ``redirect``.
-    :param seconds: length of a ``delay`` or ``stall``, in seconds of the wall clock.
+    :param seconds: length of a ``delay`` or ``stall``, in seconds of the wall clock; length of a
+        ``report_failed``, in seconds of the emulator's clock, whatever the time scale.
+    :param after: seconds until a ``report_failed`` begins, on the same clock.
     :param bytes: position in the body for ``disconnect_mid_body``, ``truncate``, ``stall`` and ``corrupt``,
         and the length in the header for ``wrong_length``; by default the middle, for ``corrupt`` the start.
-    :param error: error text of ``fail_generation``.
+    :param error: error text of ``fail_generation`` and ``report_failed``.
     """
 
     kind: Annotated[str, AfterValidator(_known_kind)]
@@ -125,6 +133,7 @@ class Fault:
     content_type: HeaderText | None = None
     location: HeaderText | None = None
     seconds: float = Field(default=1.0, ge=0)
+    after: float = Field(default=0.0, ge=0)
     bytes: int | None = Field(default=None, ge=0)
     error: str = "Video generation failed"
 
