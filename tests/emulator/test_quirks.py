@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from urllib.parse import quote
 
 import pytest
@@ -406,3 +408,127 @@ def test_links_stay_valid_when_their_spelling_changes(start):
     (url,) = api.urls(api.finished())
     api.emulator.configure(url_escapes=False, url_whitespace="inside")
     assert api.get(url).status_code == 200
+
+
+# Videos and files that come late, or otherwise than as a plain MP4.
+
+
+@pytest.mark.parametrize(
+    ("choice", "samples", "listed"),
+    [("empty", 1, 0), ("empty", 2, 0), ("missing", 2, None), ("one-less", 2, 1), ("one-less", 1, 0)],
+)
+def test_videos_lag(start, choice, samples, listed):
+    api = start(
+        videos_lag_seconds=20, videos_lag_shows=choice, time_scale=2, processing_seconds=60, file_size=64
+    )
+    task_id = api.submit(sampleCount=samples)
+    api.emulator.advance(30)
+    for seconds, count in ((9.9, listed), (0.1, samples)):
+        api.emulator.advance(seconds)
+        status, download = api.status(task_id).json(), api.download(task_id).json()
+        assert (status["status"], download["totalVideos"]) == ("completed", samples)
+        assert api.history().json()["videos"][0]["videoCount"] == samples
+        for body in (status, download):
+            assert ("videos" in body) is (count is not None)
+            assert len(body.get("videos", [])) == (count or 0)
+    assert [api.get(url).status_code for url in api.urls(task_id)] == [200] * samples
+
+
+def test_download_may_know_no_videos_for_a_while(start):
+    api = start(videos_lag_seconds=20, videos_lag_shows="no-videos", processing_seconds=60)
+    task_id = api.submit()
+    api.emulator.advance(79.9)
+    assert api.status(task_id).json()["videos"] == []
+    response = api.download(task_id)
+    assert (response.status_code, response.json()["error"]) == (404, "NO_VIDEOS")
+    api.emulator.advance(0.1)
+    assert len(api.urls(task_id)) == 1
+
+
+@pytest.mark.parametrize("shape", ["url", "result.video_url"])
+@pytest.mark.parametrize("choice", ["empty", "missing"])
+def test_videos_lag_in_other_shapes(start, shape, choice):
+    api = start(videos_shape=shape, videos_lag_shows=choice, videos_lag_seconds=999)
+    body = api.status(api.finished()).json()
+    assert (shape.partition(".")[0] in body) is (choice == "empty")
+    assert "http" not in str(body)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_file_lag(start, signed):
+    api = start(file_lag_seconds=15, processing_seconds=60, file_size=64, signed_urls=signed)
+    task_id = api.submit()
+    api.emulator.advance(74.9)
+    (url,) = api.urls(task_id)
+    response = api.get(url)
+    assert (response.status_code, b"NoSuchKey" in response.content) == (404, True)
+    api.emulator.advance(0.1)
+    assert api.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "binary/octet-stream", ""])
+def test_file_content_type(start, content_type):
+    api = start(file_content_type=content_type, file_size=64)
+    response = api.get(api.urls(api.finished())[0])
+    assert (response.headers.get("content-type", ""), len(response.content)) == (content_type, 64)
+
+
+@pytest.mark.parametrize("size", [64, 1_000_000])
+@pytest.mark.parametrize(
+    ("choice", "named", "decode"),
+    [
+        ("gzip", "gzip", gzip.decompress),
+        ("deflate", "deflate", zlib.decompress),
+        ("unknown", "x-veo3", lambda data: bytes(byte ^ 0xFF for byte in data)),
+    ],
+)
+def test_file_encoding(start, choice, named, decode, size):
+    api = start(file_size=size)
+    url = api.urls(api.finished())[0]
+    whole = api.get(url).content
+    api.emulator.configure(file_encoding=choice)
+    for headers in ({}, {"Range": "bytes=9-"}, {"Accept-Encoding": "identity"}):
+        with api.http.stream("GET", url, headers=headers) as response:
+            sent = b"".join(response.iter_raw())
+        assert (response.status_code, response.headers["content-encoding"]) == (200, named)
+        assert "content-length" not in response.headers
+        assert decode(sent) == whole
+    assert api.emulator.ledger()["tasks"][0]["fetched"][0]["bytes"] == size + 3 * len(sent)
+    head = api.http.head(url)
+    assert (head.headers["content-encoding"], head.content) == (named, b"")
+    api.emulator.inject({"kind": "end_early", "bytes": size // 2})
+    with api.http.stream("GET", url) as response:
+        assert len(b"".join(response.iter_raw())) < len(sent)
+
+
+def test_an_encoded_file_can_drip(start):
+    api = start(file_encoding="gzip", file_size=64)
+    url = api.urls(api.finished())[0]
+    api.emulator.inject({"kind": "drip", "seconds": 0})
+    assert api.get(url).content[4:8] == b"ftyp"
+
+
+# Errors inside a 200.
+
+
+@pytest.mark.parametrize("envelope", ["flat", "nested"])
+def test_error_http_status(start, connect, envelope):
+    api = start(error_http_status="200", error_envelope=envelope, failed_status=500)
+    api.emulator.inject({"kind": "fail_generation", "error": "Out of luck"})
+    task_id = api.finished()
+    responses = {
+        "CONTENT_POLICY_VIOLATION": api.text("prohibited content"),
+        "INVALID_PROMPT": api.text(""),
+        "GENERATION_FAILED": api.status(task_id),
+        "TASK_NOT_FOUND": api.status("veo_0_x"),
+        "NO_VIDEOS": api.download(task_id),
+        "VALIDATION_ERROR": api.history(limit=0),
+        "INVALID_API_KEY": connect(api, "veo3_unknown").history(),
+    }
+    for code, response in responses.items():
+        body = response.json()
+        assert response.status_code == 200
+        assert (body["error"] if envelope == "flat" else body["error"]["code"]) == code
+        assert ("success" in body) is (envelope == "flat")
+    assert api.emulator.ledger()["totals"]["accepted"] == 1
+    assert api.text().status_code == 202

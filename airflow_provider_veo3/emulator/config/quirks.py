@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from airflow_provider_veo3.emulator.config.options import YEAR, option
+from airflow_provider_veo3.emulator.config.options import HEADER_TEXT, YEAR, option
 from airflow_provider_veo3.emulator.config.variants import Variants
 
 GENERATIONS = "quirks of generations (on no page of the vendor)"
 FILES = "quirks of video files and their links (on no page of the vendor)"
 HISTORY = "quirks of the history (on no page of the vendor)"
+ERRORS = "quirks of errors (on no page of the vendor)"
 TIMES = "quirks of times and clocks (on no page of the vendor)"
 
 TimeForm = Literal[
@@ -58,6 +59,20 @@ class Quirks(Variants, frozen=True):
         "send taskId in the errors about a generation: TASK_NOT_FOUND, GENERATION_FAILED, VIDEO_NOT_READY, "
         "NO_VIDEOS",
     )
+    videos_lag_seconds: float = option(
+        0.0,
+        GENERATIONS,
+        "seconds from the completion in which the videos are not listed in full, although totalVideos and "
+        "videoCount count them (divided by the time scale)",
+        ge=0,
+        le=86_400,
+    )
+    videos_lag_shows: Literal["empty", "missing", "one-less", "no-videos"] = option(
+        "empty",
+        GENERATIONS,
+        "the videos in that time: an empty list, no list, one less than there are, or an empty list with "
+        "404 NO_VIDEOS from download",
+    )
     status_lag_seconds: float = option(
         0.0,
         GENERATIONS,
@@ -78,6 +93,19 @@ class Quirks(Variants, frozen=True):
     )
 
     # Video files and their links.
+    file_lag_seconds: float = option(
+        0.0,
+        FILES,
+        "seconds from the completion in which the file host responds with 404 (divided by the time scale)",
+        ge=0,
+        le=86_400,
+    )
+    file_content_type: str = option("video/mp4", FILES, "Content-Type of the files", pattern=HEADER_TEXT)
+    file_encoding: Literal["none", "gzip", "deflate", "unknown"] = option(
+        "none",
+        FILES,
+        "Content-Encoding of the files, whatever the client accepts; unknown = x-veo3, which no client knows",
+    )
     file_layout: FileLayout = option(
         "moov-first",
         FILES,
@@ -94,6 +122,11 @@ class Quirks(Variants, frozen=True):
         "none",
         FILES,
         "white space in the links: around them, or inside, where the file host expects %20",
+    )
+
+    # Errors.
+    error_http_status: Literal["documented", "200"] = option(
+        "documented", ERRORS, "HTTP status of all errors of the endpoints; 200 = errors inside a success"
     )
 
     # The history.

@@ -94,7 +94,10 @@ class ApiApp:
                     self._service.end_request(key)
             except ApiError as error:
                 exchange.note = error.code
-                return self._error(error)
+                response = self._error(error)
+                if self._service.settings.error_http_status == "200":
+                    response.status = 200
+                return response
             finally:
                 # Also for faults and cut connections: every response has these headers.
                 exchange.headers = self._service.rate_headers(exchange.secret)
@@ -174,7 +177,7 @@ class ApiApp:
             raise _failed_download(report.failure, self._service.settings.failed_download)
         if report.state is not State.COMPLETED:
             raise _not_ready()
-        if not task.samples:
+        if not task.samples or self._shapes.hides_videos(task):
             raise _no_videos()
         exchange.note = f"{task.samples} video" + ("s" if task.samples > 1 else "")
         return Response.of_json(200, self._shapes.download(task))

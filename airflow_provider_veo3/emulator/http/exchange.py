@@ -7,9 +7,11 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3.emulator.http.connection import Connection
-from airflow_provider_veo3.emulator.http.responses import Response, deliver, fault_response
+from airflow_provider_veo3.emulator.http.delivery import Delivery
+from airflow_provider_veo3.emulator.http.fault_responses import fault_response, spoil
 from airflow_provider_veo3.emulator.service.accounts import fingerprint
 from airflow_provider_veo3.emulator.service.catalog import GENERATIONS
+from airflow_provider_veo3.emulator.service.errors import ApiError
 from airflow_provider_veo3.emulator.service.faults import DELAY, INSTEAD, RESPONSE, Fault, Target
 from airflow_provider_veo3.emulator.service.ledger import CUT, Entry
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Send
 
+    from airflow_provider_veo3.emulator.http.responses import Response
     from airflow_provider_veo3.emulator.service.service import Service
     from airflow_provider_veo3.emulator.service.tasks import Fetches, Task
 
@@ -94,6 +97,8 @@ class Exchange:
             return
         if fault.kind == "disconnect_before":
             raise Cut
+        if fault.kind == "refuse":
+            raise ApiError(fault.status or 400, fault.code or "", fault.error)
         raise Instead(self._response_of(fault))
 
     def apply_response_fault(self, response: Response) -> Response:
@@ -105,7 +110,7 @@ class Exchange:
             raise Cut
         if fault.kind == "accept_then_status":
             return self._response_of(fault)
-        self.delivery_fault = fault
+        response, self.delivery_fault = spoil(response, fault)
         return response
 
     def _response_of(self, fault: Fault) -> Response:
@@ -130,7 +135,7 @@ class Exchange:
         added = {name: text for name, text in common.items() if name.lower() not in given}
         response.headers = {name: text for name, text in (response.headers | added).items() if text}
         self._record(str(response.status))
-        await deliver(response, connection, send, self.delivery_fault, self._count)
+        await Delivery(response, connection, send, self.delivery_fault, self._count).run()
 
     def _date(self) -> dict[str, str]:
         settings = self.service.settings

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from airflow_provider_veo3.emulator.http.exchange import Exchange
 from airflow_provider_veo3.emulator.http.responses import (
+    ENCODINGS,
     Response,
     expired_url,
     no_such_file,
@@ -64,11 +65,12 @@ class FilesApp:
         if refusal is not None:
             return refusal
         body = await video_body(self._store, task, index)
-        response = exchange.apply_response_fault(_whole_file(task, index, body))
+        response = exchange.apply_response_fault(self._whole_file(task, index, body))
         fault = exchange.delivery_fault
-        if method == "GET" and not (fault is not None and fault.kind == "ignore_range"):
+        ignored = response.encoding != "none" or (fault is not None and fault.kind == "ignore_range")
+        if method == "GET" and not ignored:
             _apply_range(response, headers)
-        exchange.note += f" {response.headers.get('Content-Range', f'{body.size} bytes')}"
+        exchange.note += f" {response.headers.get('Content-Range', f'{response.body.size} bytes')}"
         if method == "GET" and response.status != 416:  # noqa: PLR2004 - an HTTP status
             exchange.fetches = task.fetches_of(index)
             exchange.fetches.requests += 1
@@ -87,20 +89,25 @@ class FilesApp:
             return storage_error(403, "SignatureDoesNotMatch", "The signature does not match.")
         if now >= expiry:
             return expired_url(settings.expired_url_status)
-        if task.state(now) is not State.COMPLETED or index >= task.samples:
+        stored = task.state(now) is State.COMPLETED and index < task.samples
+        if not stored or now < task.ends_at + settings.scaled(settings.file_lag_seconds):
             return no_such_file()
         return None
 
-
-def _whole_file(task: Task, index: int, body: Body) -> Response:
-    etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
-    headers = {
-        "Content-Type": "video/mp4",
-        "Accept-Ranges": "bytes",
-        "ETag": f'"{etag}"',
-        "Cache-Control": "private, max-age=0",
-    }
-    return Response(200, headers, body, 0, body.size)
+    def _whole_file(self, task: Task, index: int, body: Body) -> Response:
+        settings = self._service.settings
+        etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
+        headers = {
+            "Content-Type": settings.file_content_type,
+            "Accept-Ranges": "bytes",
+            "ETag": f'"{etag}"',
+            "Cache-Control": "private, max-age=0",
+        }
+        response = Response(200, headers, body, 0, body.size)
+        if settings.file_encoding != "none":
+            headers |= {"Content-Encoding": ENCODINGS[settings.file_encoding], "Accept-Ranges": "none"}
+            response.encoding, response.sized = settings.file_encoding, False
+        return response
 
 
 def _apply_range(response: Response, headers: Headers) -> None:

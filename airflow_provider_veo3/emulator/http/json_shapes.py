@@ -135,6 +135,10 @@ class JsonShapes:
             "videoCount": task.samples if report.state is State.COMPLETED else 0,
         }
 
+    def hides_videos(self, task: Task) -> bool:
+        """Return whether download knows no videos of a completed task yet."""
+        return self._videos_lag(task) and self._settings.videos_lag_shows == "no-videos"
+
     def download(self, task: Task) -> dict[str, Any]:
         """Return the response of the download endpoint."""
         signs_anew = self._settings.resign_urls and self._settings.signed_urls
@@ -210,11 +214,19 @@ class JsonShapes:
                 return None
         return str(number) if form.endswith("-text") else number
 
+    def _videos_lag(self, task: Task) -> bool:
+        lag = self._settings.scaled(self._settings.videos_lag_seconds)
+        return self._service.clock.now() < task.ends_at + lag
+
     def _videos(self, task: Task, signed_at: float) -> dict[str, Any]:
-        settings = self._settings
+        settings, count = self._settings, task.samples
+        if self._videos_lag(task):
+            if settings.videos_lag_shows == "missing":
+                return {}
+            count = max(0, count - 1) if settings.videos_lag_shows == "one-less" else 0
         expires = self._time(signed_at + settings.scaled(LIFETIME))
         urls = []
-        for index in range(task.samples):
+        for index in range(count):
             target = video_path(task.id, index, settings)
             if settings.signed_urls:
                 target = self._service.signer.sign(target, signed_at, settings)

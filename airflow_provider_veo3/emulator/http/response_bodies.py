@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_provider_veo3.emulator.config.quirks import FileLayout
@@ -46,6 +46,45 @@ class BytesBody:
         """Yield the bytes from start to stop in chunks."""
         for at in range(start, stop, CHUNK):
             yield self._data[at : min(at + CHUNK, stop)]
+
+
+class PartBody:
+    """The beginning of a body."""
+
+    def __init__(self, whole: Body, size: int) -> None:
+        self._whole = whole
+        self.size = size
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from start to stop in chunks."""
+        return self._whole.read(start, stop)
+
+
+class FilledBody:
+    """A body with many equally long parts, which are made while they are sent.
+
+    :param head: the bytes before the parts.
+    :param part: the part of a number.
+    :param count: number of parts.
+    :param tail: the bytes behind the parts.
+    """
+
+    def __init__(self, head: bytes, part: Callable[[int], bytes], count: int, tail: bytes) -> None:
+        self._head, self._part, self._count, self._tail = head, part, count, tail
+        self._length = len(part(0))
+        self._tail_start = len(head) + count * self._length
+        self.size = self._tail_start + len(tail)
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from start to stop in chunks."""
+        yield self._head[start:stop]
+        for number in range(max(0, start - len(self._head)) // self._length, self._count):
+            at = len(self._head) + number * self._length
+            if at >= stop:
+                return
+            yield self._part(number)[max(0, start - at) : stop - at]
+        at = self._tail_start
+        yield self._tail[max(0, start - at) : max(0, stop - at)]
 
 
 class FileBody:
@@ -90,6 +129,21 @@ class NoiseBody:
             start += len(chunk)
         if start < stop:
             yield self._tail[start - self._noise_stop : stop - self._noise_stop]
+
+
+def box_start(body: Body, name: bytes) -> int:
+    """Return the position of the first MP4 box of a type, or the size of a body without it."""
+    at = 0
+    while at + 8 <= body.size:
+        head = b"".join(body.read(at, min(at + 16, body.size)))
+        if head[4:8] == name:
+            return at
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        # A box of length 0 lasts until the end; a smaller one than its own head is broken.
+        at = at + length if length >= 8 else body.size  # noqa: PLR2004 - the head of a box
+    return body.size
 
 
 @functools.cache
