@@ -29,6 +29,8 @@ _ID_LENGTH = 1000
 def _id_template(template: str | None) -> str | None:
     if template is not None and ID_PLACE not in template:
         raise ValueError(f"must contain {ID_PLACE}, the place of an id that is unique")
+    if template is not None and not template.isprintable():
+        raise ValueError("must be printable text")
     return template
 
 

@@ -99,6 +99,15 @@ class Settings(Quirks, frozen=True):
         le=1_000_000,
     )
 
+    body_timeout_seconds: float | None = option(
+        30.0,
+        SERVER,
+        "seconds of the wall clock until the body of a request must be complete; or 'off'",
+        gt=0,
+        le=YEAR,
+    )
+    cors: bool = option(True, SERVER, "let web pages of any origin use the API and the file host (CORS)")
+
     api_key: Annotated[str, AfterValidator(check_key)] = option(
         "veo3_emulator_key", ACCOUNT, "its key; begins with veo3_", runtime=False
     )

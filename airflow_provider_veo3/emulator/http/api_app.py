@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from airflow_provider_veo3.emulator.http.json_shapes import (
     json_id,
     label,
 )
-from airflow_provider_veo3.emulator.http.request_bodies import read_form, read_json, read_uploads
+from airflow_provider_veo3.emulator.http.request_bodies import read_submission, read_uploads
 from airflow_provider_veo3.emulator.http.responses import HTML_TYPE, Response
 from airflow_provider_veo3.emulator.http.video_files import start_rendering
 from airflow_provider_veo3.emulator.service.catalog import GENERATIONS, TEXT_TO_VIDEO
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.service.tasks import Failure, Report, Task
     from airflow_provider_veo3.emulator.video.store import VideoStore
 
+_DIGITS = re.compile(r"[0-9]{1,18}")
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 Handler = Callable[[Exchange, "Key"], Awaitable[Response]]
 
@@ -134,14 +136,12 @@ class ApiApp:
 
     async def _submit(self, exchange: Exchange, key: Key) -> Response:
         service, kind, settings = self._service, exchange.endpoint, self._service.settings
-        is_form = kind != TEXT_TO_VIDEO
-        request = exchange.request
-        submission = await (read_form(request, settings) if is_form else read_json(request))
+        submission = await read_submission(exchange.request, kind, settings)
         fields = submission.fields
         prompt = fields.get("prompt")
         await exchange.apply_request_faults(key.secret, prompt=prompt if isinstance(prompt, str) else None)
         uploads = await read_uploads(submission, kind, settings, self._store)
-        parameters = read_parameters(fields, kind, settings, form=is_form)
+        parameters = read_parameters(fields, kind, settings, form=kind != TEXT_TO_VIDEO)
         task = exchange.task = service.submit(key, kind, parameters, fields, uploads)
         fault = exchange.take_fault(TASK)
         if fault is not None:
@@ -254,7 +254,7 @@ def _failed_download(failure: Failure, code: str) -> ApiError:
 def _number(text: str | None, name: str, default: int, *, minimum: int) -> int:
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit()) or int(text) < minimum:
+    if not _DIGITS.fullmatch(text) or int(text) < minimum:
         raise validation_error(name, text, f"{name} must be an integer, at least {minimum}")
     return int(text)
 

@@ -6,9 +6,13 @@ import logging
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
+
 from airflow_provider_veo3.emulator.http.connection import Connection
 from airflow_provider_veo3.emulator.http.delivery import Delivery
 from airflow_provider_veo3.emulator.http.fault_responses import fault_response, spoil
+from airflow_provider_veo3.emulator.http.response_bodies import BytesBody
+from airflow_provider_veo3.emulator.http.responses import Response
 from airflow_provider_veo3.emulator.service.accounts import fingerprint
 from airflow_provider_veo3.emulator.service.catalog import GENERATIONS
 from airflow_provider_veo3.emulator.service.errors import ApiError
@@ -21,11 +25,16 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Send
 
-    from airflow_provider_veo3.emulator.http.responses import Response
     from airflow_provider_veo3.emulator.service.service import Service
     from airflow_provider_veo3.emulator.service.tasks import Fetches, Task
 
 API_KEY_HEADER = "X-API-Key"
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
+    "X-RateLimit-Retry-After, Retry-After, Date, Content-Length, Content-Range, Accept-Ranges, ETag",
+}
+"""Headers with which browsers let web pages of any origin read a response."""
 
 log = logging.getLogger("airflow_provider_veo3.emulator")
 
@@ -40,6 +49,18 @@ class Instead(Exception):  # noqa: N818 - an instruction, not an error
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
         self.response = response
+
+
+def _preflight(request: Request) -> Response:
+    """Return the response to a browser that asks for permission to send a request."""
+    headers = {
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+        "Access-Control-Allow-Headers": request.headers.get(
+            "Access-Control-Request-Headers", f"{API_KEY_HEADER}, Content-Type"
+        ),
+        "Access-Control-Max-Age": "600",
+    }
+    return Response(204, headers, BytesBody(b""))
 
 
 class Exchange:
@@ -122,16 +143,20 @@ class Exchange:
         In this order, so that the ledger is never behind the client.
         """
         connection = Connection.of(self.request.scope)
+        cors, is_preflight = self.service.settings.cors, self.request.method == "OPTIONS"
         try:
-            response = await handler(self)
+            response = _preflight(self.request) if cors and is_preflight else await handler(self)
         except Instead as instead:
             response = instead.response
+        except ClientDisconnect:
+            self._record(CUT)
+            return
         except Cut:
             self._record(CUT)
             await connection.reset()
             return
         given = {name.lower() for name in response.headers}
-        common = self.headers | self._date()
+        common = self.headers | self._date() | (CORS_HEADERS if cors else {})
         added = {name: text for name, text in common.items() if name.lower() not in given}
         response.headers = {name: text for name, text in (response.headers | added).items() if text}
         self._record(str(response.status))
