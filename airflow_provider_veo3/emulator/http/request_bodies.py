@@ -159,12 +159,8 @@ async def _read_form(request: Request, settings: Settings) -> Submission:
                     files.setdefault(name, []).append(file)
                 else:
                     fields[name] = value
-        names = [file.filename for named in files.values() for file in named]
-        "".join([*fields, *fields.values(), *files, *names]).encode()
     except HTTPException as error:
         raise validation_error("body", None, f"The form cannot be read: {error.detail}") from None
-    except UnicodeError:
-        raise validation_error("body", None, "The form has text that is not Unicode") from None
     return Submission(fields, files)
 
 

@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.config.settings import Settings
@@ -21,9 +21,7 @@ LIFETIME: Final = 86_400.0
 BUCKET_PATH: Final = "/veo3gen-gen-video/videos"
 _FILE_NAME = re.compile(r"sample[_ ](\d{1,3})\.mp4", re.ASCII)
 _SIGNATURE = "&X-Goog-Signature="
-_SIGNED = re.compile(r"X-Goog-Date=([^&]*)&X-Goog-Expires=([^&]*)")
 _DATE = "%Y%m%dT%H%M%S"
-_DATE_SHAPE = re.compile(r"(\d{8}T\d{6})\.(\d{3})Z")
 # A parameter with which a link names the file for browsers.
 _DISPOSITION = "&response-content-disposition=attachment"
 
@@ -75,8 +73,8 @@ class Signer:
         signed, _, signature = target.rpartition(_SIGNATURE)
         if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             return None
-        query = _SIGNED.search(signed)
-        return _parse(query[1]) + float(query[2]) if query else None
+        query = dict(parse_qsl(signed.partition("?")[2]))
+        return _parse(query["X-Goog-Date"]) + float(query["X-Goog-Expires"])
 
     def _signature(self, text: str) -> str:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
@@ -89,8 +87,4 @@ def _format(moment: float) -> str:
 
 
 def _parse(text: str) -> float:
-    match = _DATE_SHAPE.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not the date of a signature")
-    utc = datetime.datetime.strptime(match[1], _DATE).replace(tzinfo=datetime.UTC)
-    return utc.timestamp() + int(match[2]) / 1000
+    return datetime.datetime.strptime(text, f"{_DATE}.%fZ").replace(tzinfo=datetime.UTC).timestamp()
