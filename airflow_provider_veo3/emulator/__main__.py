@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import TypeAdapter
 
 from airflow_provider_veo3.emulator.config.options import choices_of, extra_of, validated
+from airflow_provider_veo3.emulator.config.quirks import Quirks
 from airflow_provider_veo3.emulator.config.settings import Settings
-from airflow_provider_veo3.emulator.config.variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,10 +59,8 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[Settings, Path | No
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     groups: dict[str, argparse._ArgumentGroup] = {}
-    # The variants come last: the options of Settings itself are of more interest.
-    for name, field in sorted(
-        Settings.model_fields.items(), key=lambda item: item[0] in Variants.model_fields
-    ):
+    # Variants and quirks come last: the options of Settings itself are of more interest.
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] in Quirks.model_fields):
         title = extra_of(field, "group")
         if title not in groups:
             groups[title] = parser.add_argument_group(title)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -51,3 +53,18 @@ def api(start: Callable[..., Client]) -> Client:
 @pytest.fixture
 def png() -> bytes:
     return picture()
+
+
+@pytest.fixture
+def raw_status() -> Callable[[Client, str], int]:
+    """Request a path and query of the file host exactly as they are spelled, and return the status."""
+
+    def requested(client: Client, target: str) -> int:
+        host = client.emulator.files_url.removeprefix("http://")
+        address = urlsplit(client.emulator.files_url)
+        with socket.create_connection((address.hostname, address.port), timeout=60) as raw:
+            raw.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            with raw.makefile("rb") as received:
+                return int(received.readline().split()[1])
+
+    return requested

@@ -26,7 +26,7 @@ def test_the_index_lists_every_path_and_method(api, control):
     assert httpx.get(f"{api.emulator.base_url}/__emulator__", trust_env=False).json() == {"paths": paths}
     assert {path for path in paths if "{" not in path} == {
         f"/__emulator__/{name}"
-        for name in ("", "health", "ledger", "faults", "settings", "keys", "advance", "reset")
+        for name in ("", "health", "ledger", "faults", "settings", "keys", "history", "advance", "reset")
     }
     for path, methods in paths.items():
         address = path.format(task_id="veo_0_x")

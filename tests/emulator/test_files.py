@@ -168,10 +168,34 @@ def test_a_stand_in_has_the_same_bytes_from_every_start():
     whole = b"".join(body.read(0, body.size))
     assert len(whole) == 3_000_000
     assert whole[:12] == b"\0\0\0\x20ftypisom"
-    assert whole[32:40] == b"\0\0\0\x01mdat"
-    assert int.from_bytes(whole[40:48], "big") == 3_000_000 - 32
+    assert whole[32:48] == b"\0\0\0\x08moov\0\0\0\x01mdat"
+    assert int.from_bytes(whole[48:56], "big") == 3_000_000 - 40
     for start, stop in ((0, 10), (30, 60), (48, 49), (1_048_000, 1_050_000), (2_999_999, 3_000_000)):
         assert b"".join(body.read(start, stop)) == whole[start:stop]
+
+
+@pytest.mark.parametrize(
+    ("layout", "boxes"),
+    [
+        ("moov-first", [b"ftyp", b"moov", b"mdat"]),
+        ("moov-last", [b"ftyp", b"mdat", b"moov"]),
+        ("fragments", [b"ftyp", b"moov", b"moof", b"mdat"]),
+    ],
+)
+@pytest.mark.parametrize("size", [64, SIZE])
+def test_file_layout(start, layout, boxes, size):
+    api = start(file_layout=layout, file_size=size)
+    url = api.urls(api.finished())[0]
+    whole = api.get(url).content
+    assert len(whole) == size
+    found, at = [], 0
+    while at < size:
+        length = int.from_bytes(whole[at : at + 4], "big")
+        found.append(whole[at + 4 : at + 8])
+        at += length if length != 1 else int.from_bytes(whole[at + 8 : at + 16], "big")
+    assert (found, at) == (boxes, size)
+    for first in range(max(0, size - 20), size):
+        assert api.get(url, Range=f"bytes={first}-").content == whole[first:]
 
 
 def test_a_huge_stand_in_needs_no_memory(start):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 from PIL import Image
@@ -58,10 +59,10 @@ class Client:
         return task_id
 
     def status(self, task_id: str) -> httpx.Response:
-        return self.http.get(f"/api/veo/status/{task_id}")
+        return self.http.get(f"/api/veo/status/{quote(task_id, safe='')}")
 
     def download(self, task_id: str) -> httpx.Response:
-        return self.http.get(f"/api/veo/download/{task_id}")
+        return self.http.get(f"/api/veo/download/{quote(task_id, safe='')}")
 
     def history(self, **query: Any) -> httpx.Response:
         return self.http.get("/api/veo/history", params=query)

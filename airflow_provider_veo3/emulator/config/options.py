@@ -20,6 +20,8 @@ STRICT = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # The longest duration of an option. Slowed down a thousand times it still ends before the year 9999, the last
 # year of Python's dates.
 YEAR = 366 * 86_400
+HEADER_TEXT = r"^[\t\x20-\x7e\x80-\xff]*$"
+"""Pattern of a header's value."""
 
 
 def option(default: Any, group: str, help_text: str, *, runtime: bool = True, **constraints: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator
 
 from airflow_provider_veo3.emulator.config.options import YEAR, extra_of, option, validated
-from airflow_provider_veo3.emulator.config.variants import Variants
+from airflow_provider_veo3.emulator.config.quirks import Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def _even(value: int) -> int:
     return value
 
 
-class Settings(Variants, frozen=True):
+class Settings(Quirks, frozen=True):
     """All options of the emulator.
 
     The value ``off`` of the command line is ``None`` here.
@@ -98,6 +98,15 @@ class Settings(Variants, frozen=True):
         ge=0.001,
         le=1_000_000,
     )
+
+    body_timeout_seconds: float | None = option(
+        30.0,
+        SERVER,
+        "seconds of the wall clock until the body of a request must be complete; or 'off'",
+        gt=0,
+        le=YEAR,
+    )
+    cors: bool = option(True, SERVER, "let web pages of any origin use the API and the file host (CORS)")
 
     api_key: Annotated[str, AfterValidator(check_key)] = option(
         "veo3_emulator_key", ACCOUNT, "its key; begins with veo3_", runtime=False

@@ -49,19 +49,20 @@ class Connection:
         # Lingering for no time makes the kernel send RST instead of FIN.
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
-        await self._disconnected()
+        await self.disconnected()
 
     async def end(self) -> None:
         """Close the connection after the data that is sent so far."""
         self._transport.close()
-        await self._disconnected()
+        await self.disconnected()
 
     async def pause(self, seconds: float) -> None:
         """Wait for some seconds, or until the server stops."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    async def _disconnected(self) -> None:
-        # Uvicorn logs an error about an unfinished response unless it knows that the client has disconnected.
+    async def disconnected(self) -> None:
+        """Wait until the server knows that the connection is closed."""
+        # Uvicorn logs an error about an unfinished response before it knows.
         while (await self._receive())["type"] != "http.disconnect":
             pass

@@ -39,6 +39,10 @@ PATHS = {
     f"{PREFIX}/tasks/{{task_id}}": {
         "POST": 'decide the outcome of a task: {"outcome": "fail", "error": "why"}; or "complete", or "lose"'
     },
+    f"{PREFIX}/history": {
+        "POST": "add completed generations of the past to the history: "
+        '{"count": 6000, "seconds": 864000, "prompts": ["A dragon"]}'
+    },
     f"{PREFIX}/advance": {"POST": 'move the clock forward: {"seconds": 86400}'},
     f"{PREFIX}/reset": {"POST": "delete tasks, faults, keys and requests; the clock stays"},
 }
@@ -80,6 +84,9 @@ def control_routes(service: Service, base_url: str, files_url: str) -> list[Base
         force = functools.partial(service.force, request.path_params["task_id"])
         return _call(force, await _object(request))
 
+    async def history(request: Request) -> Any:
+        return {"task_ids": _call(service.add_history, await _object(request))}
+
     async def advance(request: Request) -> Any:
         return {"now": _call(service.advance, await _object(request))}
 
@@ -94,12 +101,14 @@ def control_routes(service: Service, base_url: str, files_url: str) -> list[Base
         "/faults": faults,
         "/settings": settings,
         "/keys": keys,
-        "/tasks/{task_id}": tasks,
+        "/tasks/{task_id:path}": tasks,
+        "/history": history,
         "/advance": advance,
         "/reset": reset,
     }
     routes = [
-        Route(path, _json(handler), methods=list(PATHS[PREFIX + path])) for path, handler in handlers.items()
+        Route(path, _json(handler), methods=list(PATHS[PREFIX + path.replace(":path", "")]))
+        for path, handler in handlers.items()
     ]
     return [Route(PREFIX, _json(index)), Mount(PREFIX, routes=routes)]
 

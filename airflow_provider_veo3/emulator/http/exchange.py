@@ -6,10 +6,16 @@ import logging
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
+
 from airflow_provider_veo3.emulator.http.connection import Connection
-from airflow_provider_veo3.emulator.http.responses import Response, deliver, fault_response
+from airflow_provider_veo3.emulator.http.delivery import Delivery
+from airflow_provider_veo3.emulator.http.fault_responses import fault_response, spoil
+from airflow_provider_veo3.emulator.http.response_bodies import BytesBody
+from airflow_provider_veo3.emulator.http.responses import Response
 from airflow_provider_veo3.emulator.service.accounts import fingerprint
 from airflow_provider_veo3.emulator.service.catalog import GENERATIONS
+from airflow_provider_veo3.emulator.service.errors import ApiError
 from airflow_provider_veo3.emulator.service.faults import DELAY, INSTEAD, RESPONSE, Fault, Target
 from airflow_provider_veo3.emulator.service.ledger import CUT, Entry
 
@@ -23,6 +29,12 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.service.tasks import Fetches, Task
 
 API_KEY_HEADER = "X-API-Key"
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
+    "X-RateLimit-Retry-After, Retry-After, Date, Content-Length, Content-Range, Accept-Ranges, ETag",
+}
+"""Headers with which browsers let web pages of any origin read a response."""
 
 log = logging.getLogger("airflow_provider_veo3.emulator")
 
@@ -37,6 +49,18 @@ class Instead(Exception):  # noqa: N818 - an instruction, not an error
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
         self.response = response
+
+
+def _preflight(request: Request) -> Response:
+    """Return the response to a browser that asks for permission to send a request."""
+    headers = {
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+        "Access-Control-Allow-Headers": request.headers.get(
+            "Access-Control-Request-Headers", f"{API_KEY_HEADER}, Content-Type"
+        ),
+        "Access-Control-Max-Age": "600",
+    }
+    return Response(204, headers, BytesBody(b""))
 
 
 class Exchange:
@@ -94,6 +118,8 @@ class Exchange:
             return
         if fault.kind == "disconnect_before":
             raise Cut
+        if fault.kind == "refuse":
+            raise ApiError(fault.status or 400, fault.code or "", fault.error)
         raise Instead(self._response_of(fault))
 
     def apply_response_fault(self, response: Response) -> Response:
@@ -105,7 +131,7 @@ class Exchange:
             raise Cut
         if fault.kind == "accept_then_status":
             return self._response_of(fault)
-        self.delivery_fault = fault
+        response, self.delivery_fault = spoil(response, fault)
         return response
 
     def _response_of(self, fault: Fault) -> Response:
@@ -117,24 +143,29 @@ class Exchange:
         In this order, so that the ledger is never behind the client.
         """
         connection = Connection.of(self.request.scope)
+        cors, is_preflight = self.service.settings.cors, self.request.method == "OPTIONS"
         try:
-            response = await handler(self)
+            response = _preflight(self.request) if cors and is_preflight else await handler(self)
         except Instead as instead:
             response = instead.response
+        except ClientDisconnect:
+            self._record(CUT)
+            return
         except Cut:
             self._record(CUT)
             await connection.reset()
             return
         given = {name.lower() for name in response.headers}
-        common = self.headers | self._date()
+        common = self.headers | self._date() | (CORS_HEADERS if cors else {})
         added = {name: text for name, text in common.items() if name.lower() not in given}
         response.headers = {name: text for name, text in (response.headers | added).items() if text}
         self._record(str(response.status))
-        await deliver(response, connection, send, self.delivery_fault, self._count)
+        await Delivery(response, connection, send, self.delivery_fault, self._count).run()
 
     def _date(self) -> dict[str, str]:
-        now = self.service.clock.now()
-        return {"Date": formatdate(now, usegmt=True)} if self.service.settings.date_header else {}
+        settings = self.service.settings
+        now = self.service.clock.now() + settings.date_offset_seconds
+        return {"Date": formatdate(now, usegmt=True)} if settings.date_header else {}
 
     def _count(self, sent: int) -> None:
         if self.fetches is not None:
@@ -148,7 +179,7 @@ class Exchange:
                 self.task.sent_status = status
         method, key = self.request.method, fingerprint(self.secret) if self.secret is not None else None
         faults = ", ".join(fault.kind for fault in self._faults) or None
-        path, now = self.request.url.path, self.service.clock.now()
+        path, now = self.request.scope["path"], self.service.clock.now()
         self.service.record(Entry(now, method, self.endpoint, path, status, key, task_id, faults))
         parts = [method, self.endpoint, status, task_id or "", self.note, f"[{faults}]" if faults else ""]
         log.info(" ".join(part for part in parts if part))

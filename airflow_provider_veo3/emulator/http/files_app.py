@@ -10,13 +10,14 @@ from starlette.requests import Request
 
 from airflow_provider_veo3.emulator.http.exchange import Exchange
 from airflow_provider_veo3.emulator.http.responses import (
+    ENCODINGS,
     Response,
     expired_url,
     no_such_file,
     storage_error,
 )
 from airflow_provider_veo3.emulator.http.video_files import video_body
-from airflow_provider_veo3.emulator.service.file_urls import BUCKET_PATH, LIFETIME, video_path
+from airflow_provider_veo3.emulator.service.file_urls import LIFETIME, parse_path, video_path
 from airflow_provider_veo3.emulator.service.tasks import State
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator.service.tasks import Task
     from airflow_provider_veo3.emulator.video.store import VideoStore
 
-_PATH = re.compile(re.escape(BUCKET_PATH) + r"/([^/]+)/sample_(\d{1,3})\.mp4")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class FilesApp:
@@ -47,16 +47,16 @@ class FilesApp:
         """Serve a request."""
         exchange = Exchange(self._service, Request(scope, receive), "file")
         if exchange.secret:
-            self._service.record_leak(exchange.request.url.path, exchange.secret)
+            self._service.record_leak(scope["path"], exchange.secret)
         await exchange.respond(self._respond, send)
 
     async def _respond(self, exchange: Exchange) -> Response:
         method, headers = exchange.request.method, exchange.request.headers
-        match = _PATH.fullmatch(exchange.request.url.path)
-        task = self._service.find_any(match[1]) if match else None
-        if match is None or task is None:
+        video = parse_path(str(exchange.request.scope["raw_path"], "ascii"))
+        task = self._service.find_any(video[0]) if video else None
+        if video is None or task is None:
             return no_such_file()
-        exchange.task, index = task, int(match[2])
+        exchange.task, index = task, video[1]
         exchange.note = f"sample_{index}"
         await exchange.apply_request_faults(self._service.secret_of(task), task.id, task.parameters.prompt)
         if method not in ("GET", "HEAD"):
@@ -65,11 +65,12 @@ class FilesApp:
         if refusal is not None:
             return refusal
         body = await video_body(self._store, task, index)
-        response = exchange.apply_response_fault(_whole_file(task, index, body))
+        response = exchange.apply_response_fault(self._whole_file(task, index, body))
         fault = exchange.delivery_fault
-        if method == "GET" and not (fault is not None and fault.kind == "ignore_range"):
+        ignored = response.encoding != "none" or (fault is not None and fault.kind == "ignore_range")
+        if method == "GET" and not ignored:
             _apply_range(response, headers)
-        exchange.note += f" {response.headers.get('Content-Range', f'{body.size} bytes')}"
+        exchange.note += f" {response.headers.get('Content-Range', f'{response.body.size} bytes')}"
         if method == "GET" and response.status != 416:  # noqa: PLR2004 - an HTTP status
             exchange.fetches = task.fetches_of(index)
             exchange.fetches.requests += 1
@@ -77,28 +78,36 @@ class FilesApp:
 
     def _refusal(self, request: Request, task: Task, index: int) -> Response | None:
         settings, now = self._service.settings, self._service.clock.now()
+        path, query = (str(request.scope[name], "ascii") for name in ("raw_path", "query_string"))
         if settings.signed_urls:
-            expiry = self._service.signer.expiry(video_path(task.id, index), request.query_params)
+            expiry = self._service.signer.expiry(f"{path}?{query}")
+        elif path != video_path(task.id, index, settings):
+            return no_such_file()
         else:
             expiry = task.ends_at + settings.scaled(LIFETIME)
         if expiry is None:
             return storage_error(403, "SignatureDoesNotMatch", "The signature does not match.")
         if now >= expiry:
             return expired_url(settings.expired_url_status)
-        if task.state(now) is not State.COMPLETED or index >= task.samples:
+        stored = task.state(now) is State.COMPLETED and index < task.samples
+        if not stored or now < task.ends_at + settings.scaled(settings.file_lag_seconds):
             return no_such_file()
         return None
 
-
-def _whole_file(task: Task, index: int, body: Body) -> Response:
-    etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
-    headers = {
-        "Content-Type": "video/mp4",
-        "Accept-Ranges": "bytes",
-        "ETag": f'"{etag}"',
-        "Cache-Control": "private, max-age=0",
-    }
-    return Response(200, headers, body, 0, body.size)
+    def _whole_file(self, task: Task, index: int, body: Body) -> Response:
+        settings = self._service.settings
+        etag = hashlib.md5(f"{task.id}/{index}/{body.size}".encode(), usedforsecurity=False).hexdigest()
+        headers = {
+            "Content-Type": settings.file_content_type,
+            "Accept-Ranges": "bytes",
+            "ETag": f'"{etag}"',
+            "Cache-Control": "private, max-age=0",
+        }
+        response = Response(200, headers, body, 0, body.size)
+        if settings.file_encoding != "none":
+            headers |= {"Content-Encoding": ENCODINGS[settings.file_encoding], "Accept-Ranges": "none"}
+            response.encoding, response.sized = settings.file_encoding, False
+        return response
 
 
 def _apply_range(response: Response, headers: Headers) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow_provider_veo3.emulator.service.catalog import (
     DEFAULT_MODEL,
@@ -11,15 +13,16 @@ from airflow_provider_veo3.emulator.service.catalog import (
     TEXT_TO_VIDEO,
 )
 from airflow_provider_veo3.emulator.service.clock import iso
-from airflow_provider_veo3.emulator.service.file_urls import LIFETIME, video_path
+from airflow_provider_veo3.emulator.service.file_urls import LIFETIME, shown_url, video_path
 from airflow_provider_veo3.emulator.service.tasks import State
 
 if TYPE_CHECKING:
+    from airflow_provider_veo3.emulator.config.quirks import TimeForm
     from airflow_provider_veo3.emulator.config.settings import Settings
     from airflow_provider_veo3.emulator.config.variants import StatusLabels
     from airflow_provider_veo3.emulator.service.errors import ApiError
     from airflow_provider_veo3.emulator.service.service import Service
-    from airflow_provider_veo3.emulator.service.tasks import Task
+    from airflow_provider_veo3.emulator.service.tasks import Report, Task
 
 API_PREFIX = "/api/veo"
 ESTIMATED_WAIT = "60-120 seconds"
@@ -33,7 +36,18 @@ STATUS_LABELS: dict[StatusLabels, tuple[str, str, str, str]] = {
 
 def label(state: State, settings: Settings) -> str:
     """Return the spelling of a status."""
-    return STATUS_LABELS[settings.status_labels][state.value]
+    words = (
+        settings.pending_word,
+        settings.processing_word,
+        settings.completed_word,
+        settings.failed_word,
+    )
+    return words[state.value] or STATUS_LABELS[settings.status_labels][state.value]
+
+
+def json_id(task: Task) -> str | int:
+    """Return a task id as JSON has it."""
+    return int(task.id) if task.numeric_id else task.id
 
 
 def error_body(error: ApiError, settings: Settings) -> dict[str, Any]:
@@ -74,13 +88,13 @@ class JsonShapes:
         body = {
             "success": True,
             "message": "Video generation started",
-            "taskId": task.id,
+            "taskId": json_id(task),
             "status": label(State.PENDING, settings),
             "estimatedWaitTime": ESTIMATED_WAIT,
             cost_field: task.cost,
             "remainingCredits": task.account.credits,
-            "statusUrl": f"{API_PREFIX}/status/{task.id}",
-            "downloadUrl": f"{API_PREFIX}/download/{task.id}",
+            "statusUrl": f"{API_PREFIX}/status/{quote(task.id, safe='')}",
+            "downloadUrl": f"{API_PREFIX}/download/{quote(task.id, safe='')}",
         }
         if not task.uploads:
             return body
@@ -90,15 +104,18 @@ class JsonShapes:
 
     def status(self, task: Task) -> dict[str, Any]:
         """Return the response of the status endpoint."""
-        settings, state = self._settings, task.state(self._service.clock.now())
+        settings, report = self._settings, task.report(self._service.clock.now())
+        state = report.state
         body: dict[str, Any] = {
             "success": settings.failed_success if state is State.FAILED else True,
-            "taskId": task.id,
+            "taskId": json_id(task),
             "status": label(state, settings),
         }
+        if state is State.FAILED and not settings.failed_task_id:
+            del body["taskId"]
         if not state.finished and settings.unfinished_fields == "minimal":
             return body
-        body |= self._facts(task, state, settings.status_prompt_length)
+        body |= self._facts(task, report, settings.status_prompt_length, settings.status_created_at)
         if state is State.COMPLETED:
             body |= self._videos(task, signed_at=task.ends_at)
         elif settings.unfinished_fields == "null":
@@ -107,23 +124,27 @@ class JsonShapes:
 
     def history_entry(self, task: Task) -> dict[str, Any]:
         """Return a task in the history."""
-        settings, state = self._settings, task.state(self._service.clock.now())
-        facts = self._facts(task, state, settings.history_prompt_length)
+        settings, report = self._settings, task.report(self._service.clock.now())
+        facts = self._facts(task, report, settings.history_prompt_length, settings.history_created_at)
         request = {name: facts.pop(name) for name in ("type", "model", "prompt")}
         return {
-            "taskId": task.id,
+            "taskId": json_id(task),
             **request,
-            "status": label(state, settings),
+            "status": label(report.state, settings),
             **facts,
-            "videoCount": task.samples if state is State.COMPLETED else 0,
+            "videoCount": task.samples if report.state is State.COMPLETED else 0,
         }
+
+    def hides_videos(self, task: Task) -> bool:
+        """Return whether download knows no videos of a completed task yet."""
+        return self._videos_lag(task) and self._settings.videos_lag_shows == "no-videos"
 
     def download(self, task: Task) -> dict[str, Any]:
         """Return the response of the download endpoint."""
         signs_anew = self._settings.resign_urls and self._settings.signed_urls
         signed_at = self._service.clock.now() if signs_anew else task.ends_at
         videos = self._videos(task, signed_at=signed_at)
-        return {"success": True, "taskId": task.id, **videos, "totalVideos": task.samples}
+        return {"success": True, "taskId": json_id(task), **videos, "totalVideos": task.samples}
 
     def models(self) -> dict[str, Any]:
         """Return the response of the models endpoint."""
@@ -146,7 +167,7 @@ class JsonShapes:
             "defaultModel": DEFAULT_MODEL.preview_id if preview else DEFAULT_MODEL.id,
         }
 
-    def _facts(self, task: Task, state: State, prompt_length: int | None) -> dict[str, Any]:
+    def _facts(self, task: Task, report: Report, prompt_length: int | None, form: TimeForm) -> dict[str, Any]:
         settings = self._settings
         model, prompt = task.parameters.model, task.parameters.prompt
         if prompt_length is not None and len(prompt) > prompt_length:
@@ -156,16 +177,18 @@ class JsonShapes:
             "model": model.id if settings.model_ids_on_read == "001" else model.preview_id,
             "prompt": prompt,
             "creditsCost": task.cost,
-            "createdAt": iso(task.created_at),
+            "createdAt": self._time(task.created_at, form),
         }
-        if state.finished:
-            facts["completedAt"] = iso(task.ends_at)
+        if form == "absent":
+            del facts["createdAt"]
+        if report.ended_at is not None:
+            facts["completedAt"] = self._time(report.ended_at, "iso" if form in ("null", "absent") else form)
             if settings.processing_time:
-                facts["processingTime"] = int(task.ends_at - task.created_at)
+                facts["processingTime"] = int(report.ended_at - task.created_at)
         elif settings.unfinished_fields == "null":
             facts |= {"completedAt": None, "processingTime": None}
-        if state is State.FAILED and task.failure:
-            code, message = task.failure.code, task.failure.message
+        if report.failure is not None:
+            code, message = report.failure.code, report.failure.message
             errors: dict[str, dict[str, Any]] = {
                 "string": {"error": message},
                 "object": {"error": {"code": code, "message": message}},
@@ -175,15 +198,39 @@ class JsonShapes:
             facts |= errors[settings.failed_error]
         return facts
 
+    def _time(self, moment: float, form: TimeForm = "iso") -> str | int | None:
+        """Return a time by the API's own clock."""
+        shown = moment + self._settings.clock_offset_seconds
+        match form:
+            case "iso":
+                return iso(shown)
+            case "local":
+                return iso(shown + self._settings.local_offset_hours * 3600).removesuffix("Z")
+            case "milliseconds" | "milliseconds-text":
+                number = round(shown * 1000)
+            case "seconds" | "seconds-text":
+                number = math.floor(shown)
+            case _:
+                return None
+        return str(number) if form.endswith("-text") else number
+
+    def _videos_lag(self, task: Task) -> bool:
+        lag = self._settings.scaled(self._settings.videos_lag_seconds)
+        return self._service.clock.now() < task.ends_at + lag
+
     def _videos(self, task: Task, signed_at: float) -> dict[str, Any]:
-        settings = self._settings
-        lifetime = settings.scaled(LIFETIME)
-        expires = iso(signed_at + lifetime)
+        settings, count = self._settings, task.samples
+        if self._videos_lag(task):
+            if settings.videos_lag_shows == "missing":
+                return {}
+            count = max(0, count - 1) if settings.videos_lag_shows == "one-less" else 0
+        expires = self._time(signed_at + settings.scaled(LIFETIME))
         urls = []
-        for index in range(task.samples):
-            path = video_path(task.id, index)
-            query = f"?{self._service.signer.sign(path, signed_at, lifetime)}" if settings.signed_urls else ""
-            urls.append(f"{self._files_url}{path}{query}")
+        for index in range(count):
+            target = video_path(task.id, index, settings)
+            if settings.signed_urls:
+                target = self._service.signer.sign(target, signed_at, settings)
+            urls.append(shown_url(f"{self._files_url}{target}", settings))
         shape = settings.videos_shape
         if shape.startswith("videos[]."):
             name = shape.removeprefix("videos[].")

@@ -6,10 +6,13 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from airflow_provider_veo3.emulator.service.catalog import FIRST_LAST_FRAME, TEXT_TO_VIDEO
 from airflow_provider_veo3.emulator.service.errors import ApiError, validation_error
@@ -17,11 +20,17 @@ from airflow_provider_veo3.emulator.service.tasks import Upload
 from airflow_provider_veo3.emulator.video.scene import reduce_upload
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Message
 
     from airflow_provider_veo3.emulator.config.settings import Settings
     from airflow_provider_veo3.emulator.video.store import VideoStore
 
+# Beyond its limit a body is discarded to its end, so that the client reads the refusal.
+JSON_LIMIT = 1024 * 1024
+FORM_LIMIT = 64 * 1024 * 1024
+MAX_DEPTH = 32
+# Decoding with others, such as unicode_escape or punycode, has effects of its own.
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii")
 IMAGE_TYPES = {"image/jpeg", "image/jpg", "image/png"}
 IMAGE_LIMITS = {"decimal": 20_000_000, "mib": 20 * 1024 * 1024}
 
@@ -45,13 +54,18 @@ class Submission:
 
 
 def parse_json_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object, or raise ``ValueError``; NaN and Infinity are not JSON."""
+    """Parse a JSON object, or raise ``ValueError``.
 
-    def refuse(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
+    NaN, Infinity, numbers beyond a float, deep nesting, and text that is not Unicode are refused.
+    """
     try:
-        parsed = json.loads(data, parse_constant=refuse)
+        parsed = json.loads(data, parse_constant=_not_json, parse_float=_finite)
+        _check_depth(parsed)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeError:
+        raise ValueError("must be a JSON object: it has text that is not Unicode") from None
+    except RecursionError:
+        raise ValueError("must be a JSON object: it is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"must be a JSON object: {error}") from None
     if not isinstance(parsed, dict):
@@ -59,7 +73,62 @@ def parse_json_object(data: bytes) -> dict[str, Any]:
     return parsed
 
 
-async def read_json(request: Request) -> Submission:
+def _not_json(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _check_depth(parsed: Any) -> None:
+    level = [parsed]
+    for _ in range(MAX_DEPTH):
+        containers = [value for value in level if isinstance(value, (dict, list))]
+        level = [
+            child for each in containers for child in (each.values() if isinstance(each, dict) else each)
+        ]
+    if level:
+        raise RecursionError
+
+
+async def read_submission(request: Request, kind: str, settings: Settings) -> Submission:
+    """Read the body of a submission, up to its limit of bytes and of time."""
+    if kind == TEXT_TO_VIDEO:
+        refusal = ApiError(413, "PAYLOAD_TOO_LARGE", f"The body has more than {JSON_LIMIT} bytes")
+        reading = _read_json(_limited(request, JSON_LIMIT, refusal))
+    else:
+        refusal = ApiError(413, "FILE_TOO_LARGE", f"The form has more than {FORM_LIMIT} bytes")
+        reading = _read_form(_limited(request, FORM_LIMIT, refusal), settings)
+    try:
+        async with asyncio.timeout(settings.body_timeout_seconds):
+            return await reading
+    except TimeoutError:
+        message = f"The body was not complete after {settings.body_timeout_seconds:g} seconds"
+        raise ApiError(408, "REQUEST_TIMEOUT", message, headers={"Connection": "close"}) from None
+
+
+def _limited(request: Request, limit: int, refusal: ApiError) -> Request:
+    """Return a request whose body is refused beyond a limit, after its end."""
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        while True:
+            message = await request.receive()
+            size += len(message.get("body", b""))
+            if size <= limit or message["type"] != "http.request":
+                return message
+            if not message.get("more_body"):
+                raise refusal
+
+    return Request(request.scope, receive)
+
+
+async def _read_json(request: Request) -> Submission:
     """Read a text-to-video request; a body that is not declared as JSON counts as empty."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     data = await request.body()
@@ -71,9 +140,13 @@ async def read_json(request: Request) -> Submission:
         raise validation_error("body", None, f"The body {error}") from None
 
 
-async def read_form(request: Request, settings: Settings) -> Submission:
+async def _read_form(request: Request, settings: Settings) -> Submission:
     """Read a form with images."""
     limit = IMAGE_LIMITS[settings.image_limit]
+    charset = parse_options_header(request.headers.get("content-type"))[1].get(b"charset", b"utf-8")
+    if charset.lower() not in CHARSETS:
+        shown = charset.decode("latin-1")
+        raise validation_error("Content-Type", shown, "The charset of a form must be utf-8")
     fields: dict[str, Any] = {}
     files: dict[str, list[File]] = {}
     try:

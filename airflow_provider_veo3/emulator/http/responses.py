@@ -1,31 +1,18 @@
-"""HTTP responses, and the faults of their delivery."""
+"""HTTP responses of the API and of the file host."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider_veo3.emulator.http.response_bodies import Body, BytesBody
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from starlette.types import Send
-
-    from airflow_provider_veo3.emulator.http.connection import Connection
-    from airflow_provider_veo3.emulator.service.faults import Fault
+from airflow_provider_veo3.emulator.http.response_bodies import CHUNK, Body, BytesBody, FilledBody
 
 JSON_TYPE = "application/json; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
-CORRUPT_LENGTH = 64
-GARBAGE = bytes(range(128, 256)) + b'{"success": tru'
-INJECTED = b'{"success": false, "error": "INJECTED_FAULT", "message": "Injected fault"}'
-WEB_PAGE = (
-    b"<!DOCTYPE html><html><head><title>Just a moment...</title></head>"
-    b"<body>Checking your browser.</body></html>"
-)
+ENCODINGS = {"gzip": "gzip", "deflate": "deflate", "unknown": "x-veo3"}
+"""The header Content-Encoding of each encoding."""
 
 
 @dataclasses.dataclass
@@ -33,6 +20,8 @@ class Response:
     """A response that is ready to be sent.
 
     :param body: the whole body; the bytes from ``start`` to ``stop`` are sent.
+    :param encoding: encoding of the body, a key of ``ENCODINGS``, or ``none``.
+    :param sized: whether the response has a ``Content-Length``.
     """
 
     status: int
@@ -40,6 +29,8 @@ class Response:
     body: Body
     start: int = 0
     stop: int = 0
+    encoding: str = "none"
+    sized: bool = True
 
     @classmethod
     def of_bytes(cls, status: int, content_type: str, data: bytes) -> Response:
@@ -50,6 +41,21 @@ class Response:
     def of_json(cls, status: int, data: Any) -> Response:
         """Return a response with a JSON body."""
         return cls.of_bytes(status, JSON_TYPE, json.dumps(data, ensure_ascii=False).encode())
+
+    def fill(self, size: int, tail: bytes = b"", *, filler: bytes = b" ") -> None:
+        """Extend a short body to a size.
+
+        :param tail: end of the body, behind the filler.
+        :param filler: a single character.
+        """
+        head = b"".join(self.body.read(0, self.body.size))
+        blocks, rest = divmod(max(0, size - len(head) - len(tail)), CHUNK)
+        block = filler * CHUNK
+        self.send_all(FilledBody(head, lambda _: block, blocks, filler * rest + tail))
+
+    def send_all(self, body: Body) -> None:
+        """Replace the body."""
+        self.body, self.start, self.stop = body, 0, body.size
 
     @property
     def length(self) -> int:
@@ -74,96 +80,3 @@ def expired_url(status: int) -> Response:
     if status == 404:  # noqa: PLR2004 - an HTTP status
         return no_such_file()
     return storage_error(status, "ExpiredToken", "The provided token has expired.")
-
-
-def fault_response(fault: Fault, expired_url_status: int) -> Response:
-    """Return the response of a fault that replaces the service's response."""
-    if fault.kind == "expire":
-        response = expired_url(expired_url_status)
-    else:
-        defaults = {
-            "garbage": (200, JSON_TYPE, GARBAGE),
-            "html_instead": (200, HTML_TYPE, WEB_PAGE),
-            "redirect": (302, "text/plain", b""),
-        }
-        status, content_type, data = defaults.get(fault.kind, (500, JSON_TYPE, INJECTED))
-        if isinstance(fault.body, str):
-            data, content_type = fault.body.encode(), TEXT_TYPE
-        elif fault.body is not None:
-            data, content_type = json.dumps(fault.body).encode(), JSON_TYPE
-        response = Response.of_bytes(fault.status or status, fault.content_type or content_type, data)
-    if fault.location:
-        response.headers["Location"] = fault.location
-    # An empty header is not sent, and keeps the rate limit header of the same name from being added.
-    response.headers |= {name: text or "" for name, text in fault.headers.items()}
-    return response
-
-
-async def deliver(
-    response: Response,
-    connection: Connection,
-    send: Send,
-    fault: Fault | None,
-    count: Callable[[int], None],
-) -> None:
-    """Send a response with the fault of its delivery.
-
-    :param count: is called with the size of each chunk, just before the chunk is sent.
-    """
-    kind = fault.kind if fault else ""
-    position = _position(response, fault)
-    headers = dict(response.headers)
-    if kind != "no_length":
-        headers["Content-Length"] = str(position if kind == "wrong_length" else response.length)
-    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": response.status, "headers": encoded})
-
-    async def push(start: int, stop: int) -> None:
-        chunks: Iterator[bytes] = response.body.read(response.start + start, response.start + stop)
-        for chunk in _corrupted(chunks, start, position) if kind == "corrupt" else chunks:
-            if connection.closing:
-                return
-            count(len(chunk))
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-
-    end = min(position, response.length)
-    match kind:
-        case "disconnect_mid_body":
-            await push(0, end)
-            await connection.reset()
-        case "truncate":
-            await push(0, end)
-            await connection.end()
-        case "wrong_length":
-            await push(0, end)
-            if position > response.length:
-                await connection.end()
-        case "stall":
-            await push(0, end)
-            await connection.pause(fault.seconds if fault else 0)
-            await push(end, response.length)
-        case _:
-            await push(0, response.length)
-    if not connection.closing:
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _position(response: Response, fault: Fault | None) -> int:
-    """Return the position in the body at which a fault acts."""
-    if fault is None:
-        return 0
-    if fault.bytes is not None:
-        return fault.bytes
-    return 0 if fault.kind == "corrupt" else response.length // 2
-
-
-def _corrupted(chunks: Iterator[bytes], at: int, position: int) -> Iterator[bytes]:
-    """Yield the chunks with some bytes inverted from a position on."""
-    for chunk in chunks:
-        low, high = max(position - at, 0), min(position + CORRUPT_LENGTH - at, len(chunk))
-        if low < high:
-            inverted = bytes(byte ^ 0xFF for byte in chunk[low:high])
-            yield chunk[:low] + inverted + chunk[high:]
-        else:
-            yield chunk
-        at += len(chunk)

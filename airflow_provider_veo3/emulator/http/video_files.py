@@ -23,7 +23,7 @@ def start_rendering(store: VideoStore, task: Task) -> None:
 async def video_body(store: VideoStore, task: Task, index: int) -> Body:
     """Return a video of a task, after the end of its rendering."""
     if task.file_size is not None:
-        return NoiseBody(task.file_size)
+        return NoiseBody(task.file_size, task.file_layout)
     return FileBody(await asyncio.wrap_future(store.render(_script(task, index))))
 
 

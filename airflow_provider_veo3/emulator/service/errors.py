@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+SHOWN_LENGTH = 600
+"""Number of characters of a refused value that an error shows."""
+
+
 class ApiError(Exception):
     """A refused or failed API request.
 
@@ -40,6 +44,8 @@ class ApiError(Exception):
 
 def validation_error(field: str, value: Any, message: str) -> ApiError:
     """Return the error of a parameter with a refused value."""
+    if len(str(value)) > SHOWN_LENGTH:
+        value = f"{str(value)[:SHOWN_LENGTH]}..."
     return ApiError(400, "VALIDATION_ERROR", message, extra={"field": field, "value": value})
 
 

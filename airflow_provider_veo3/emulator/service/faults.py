@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Self
 import pydantic.dataclasses
 from pydantic import AfterValidator, Field
 
-from airflow_provider_veo3.emulator.config.options import STRICT
+from airflow_provider_veo3.emulator.config.options import HEADER_TEXT, STRICT
 from airflow_provider_veo3.emulator.service.accounts import fingerprint
 from airflow_provider_veo3.emulator.service.catalog import GENERATIONS
 
@@ -46,6 +46,13 @@ KINDS: dict[str, Kind] = {
         "a response with ``status``; the service does not see the request",
         needs="status",
     ),
+    "refuse": Kind(
+        INSTEAD,
+        API,
+        "an error of the API in its envelope, with ``code``, ``error`` as the message, and ``status``: 400 "
+        "by default, 200 for an error inside a success; the service does not see the request",
+        needs="code",
+    ),
     "garbage": Kind(INSTEAD, EVERYWHERE, "a response 200 with bytes that are not JSON"),
     "html_instead": Kind(INSTEAD, EVERYWHERE, "a response 200 with a web page, as a proxy sends it"),
     "redirect": Kind(INSTEAD, EVERYWHERE, "a response 302 to ``location``", needs="location"),
@@ -55,6 +62,12 @@ KINDS: dict[str, Kind] = {
     "expire": Kind(INSTEAD, FILE, "the URL is refused as expired"),
     "fail_generation": Kind(
         TASK, GENERATIONS, "the accepted generation fails at its end with ``error``, and is refunded"
+    ),
+    "report_failed": Kind(
+        TASK,
+        (*GENERATIONS, *READS),
+        "the API reports the generation as failed for ``seconds``, then as it is; with a submission the time "
+        "begins ``after`` seconds from the acceptance, with status and download from that request",
     ),
     "no_videos": Kind(TASK, GENERATIONS, "the accepted generation completes without a file"),
     "drop_sample": Kind(TASK, GENERATIONS, "the accepted generation completes with one file less"),
@@ -71,6 +84,31 @@ KINDS: dict[str, Kind] = {
         RESPONSE, EVERYWHERE, "``Content-Length`` is ``bytes``; the body ends there or earlier"
     ),
     "no_length": Kind(RESPONSE, EVERYWHERE, "the response has no ``Content-Length``"),
+    "end_early": Kind(
+        RESPONSE,
+        EVERYWHERE,
+        "the response has no ``Content-Length`` and ends after ``bytes``, so that nothing shows the cut",
+    ),
+    "short_file": Kind(
+        RESPONSE,
+        FILE,
+        "the file is ``bytes`` long, as if nothing more had been stored, and ``Content-Length`` agrees",
+    ),
+    "huge_body": Kind(
+        RESPONSE,
+        API,
+        "the response gets a field ``padding`` that makes it ``bytes`` long, and has no ``Content-Length``",
+        needs="bytes",
+    ),
+    "many_rows": Kind(
+        RESPONSE,
+        ("history",),
+        "the page gets ``rows`` further rows behind its own, and has no ``Content-Length``",
+        needs="rows",
+    ),
+    "drip": Kind(
+        RESPONSE, EVERYWHERE, "from ``bytes`` on, the body comes one byte at a time, each after ``seconds``"
+    ),
     "corrupt": Kind(RESPONSE, EVERYWHERE, "64 bytes of the body, from ``bytes`` on, are inverted"),
     "stall": Kind(RESPONSE, EVERYWHERE, "the body pauses for ``seconds`` after ``bytes``"),
     "ignore_range": Kind(RESPONSE, FILE, "the whole file is sent although the request has a ``Range``"),
@@ -84,7 +122,7 @@ def _known_kind(kind: str) -> str:
 
 
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-HeaderText = Annotated[str, Field(pattern=r"^[\t\x20-\x7e\x80-\xff]*$")]
+HeaderText = Annotated[str, Field(pattern=HEADER_TEXT)]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=STRICT)
@@ -104,11 +142,19 @@ class Fault:
     :param body: body of the response: text, or an object that is sent as JSON.
     :param headers: headers of the response; null removes a header.
     :param content_type: content type of the response.
+    :param code: error code of ``refuse``.
     :param location: target of a ``redirect``.
-    :param seconds: length of a ``delay`` or ``stall``, in seconds of the wall clock.
-    :param bytes: position in the body for ``disconnect_mid_body``, ``truncate``, ``stall`` and ``corrupt``,
-        and the length in the header for ``wrong_length``; by default the middle, for ``corrupt`` the start.
-    :param error: error text of ``fail_generation``.
+    :param seconds: length of a ``delay`` or ``stall``, or of each pause of a ``drip``, in seconds of the wall
+        clock; length of a ``report_failed``, in seconds of the emulator's clock, whatever the time scale.
+    :param after: seconds until a ``report_failed`` begins, on the same clock.
+    :param bytes: position in the body for ``disconnect_mid_body``, ``truncate``, ``end_early``,
+        ``short_file``, ``stall``, ``corrupt`` and ``drip``, and the length in the header for
+        ``wrong_length``; by default the middle, for ``corrupt`` and ``drip`` the start. Length of a
+        ``huge_body``, and of a response in place of the service's, which is filled with spaces.
+    :param before_box: position in a file in place of ``bytes``: the beginning of the first MP4 box of this
+        type, such as ``mdat``; without such a box the end of the file.
+    :param rows: number of rows of ``many_rows``.
+    :param error: error text of ``fail_generation``, ``report_failed`` and ``refuse``.
     """
 
     kind: Annotated[str, AfterValidator(_known_kind)]
@@ -123,9 +169,13 @@ class Fault:
     body: str | dict[str, Any] | list[Any] | None = None
     headers: dict[HeaderName, HeaderText | None] = Field(default_factory=dict)
     content_type: HeaderText | None = None
+    code: str | None = None
     location: HeaderText | None = None
     seconds: float = Field(default=1.0, ge=0)
+    after: float = Field(default=0.0, ge=0)
     bytes: int | None = Field(default=None, ge=0)
+    before_box: Annotated[str, Field(pattern=r"^[\x20-\x7e]{4}$")] | None = None
+    rows: int | None = Field(default=None, ge=1)
     error: str = "Video generation failed"
 
     @pydantic.model_validator(mode="after")
@@ -136,6 +186,8 @@ class Fault:
             raise ValueError(f"endpoint={self.endpoint!r}: allowed for {self.kind} are {allowed}")
         if kind.needs and not getattr(self, kind.needs):
             raise ValueError(f"{kind.needs}: {self.kind} needs this field")
+        if self.before_box and FILE[0] not in kind.endpoints:
+            raise ValueError(f"before_box={self.before_box!r}: only files have boxes")
         return self
 
     @property

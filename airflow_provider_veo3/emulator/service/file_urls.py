@@ -1,4 +1,7 @@
-"""URLs of the video files: their paths, signatures and expiry."""
+"""URLs of the video files: their paths, signatures and expiry.
+
+A signature covers the path and the query as they are spelled, byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,43 @@ import hmac
 import re
 import secrets
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, quote, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from airflow_provider_veo3.emulator.config.settings import Settings
 
 LIFETIME: Final = 86_400.0
 """Lifetime of a URL, in seconds of the vendor."""
 BUCKET_PATH: Final = "/veo3gen-gen-video/videos"
+_FILE_NAME = re.compile(r"sample[_ ](\d{1,3})\.mp4", re.ASCII)
+_SIGNATURE = "&X-Goog-Signature="
 _DATE = "%Y%m%dT%H%M%S"
-_DATE_SHAPE = re.compile(r"(\d{8}T\d{6})\.(\d{3})Z")
+# A parameter with which a link names the file for browsers.
+_DISPOSITION = "&response-content-disposition=attachment"
 
 
-def video_path(task_id: str, index: int) -> str:
-    """Return the path of a video on the file host."""
-    return f"{BUCKET_PATH}/{task_id}/sample_{index}.mp4"
+def video_path(task_id: str, index: int, settings: Settings) -> str:
+    """Return the path of a video on the file host, as it must be spelled."""
+    separator = "_"
+    if "inside" in settings.url_whitespace:
+        separator = "%20"
+    elif settings.url_escapes:
+        separator = "%5f"
+    return f"{BUCKET_PATH}/{quote(task_id, safe='')}/sample{separator}{index}.mp4"
+
+
+def parse_path(path: str) -> tuple[str, int] | None:
+    """Return the task id and the index of a path on the file host, however it is spelled."""
+    folder, _, rest = path.removeprefix(f"{BUCKET_PATH}/").partition("/")
+    match = _FILE_NAME.fullmatch(unquote(rest))
+    return (unquote(folder), int(match[1])) if match and path.startswith(f"{BUCKET_PATH}/") else None
+
+
+def shown_url(url: str, settings: Settings) -> str:
+    """Return a URL as the API shows it: white space in it is not escaped."""
+    if "inside" in settings.url_whitespace:
+        url = url.replace("%20", " ")
+    return f" {url}\n" if "around" in settings.url_whitespace else url
 
 
 class Signer:
@@ -30,23 +56,27 @@ class Signer:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
 
-    def sign(self, path: str, signed_at: float, lifetime: float) -> str:
-        """Return the query string that makes a path valid until ``signed_at + lifetime``."""
-        date = _format(signed_at)
-        expires = f"{round(lifetime, 3):g}" if lifetime < 1 else str(round(lifetime, 3)).removesuffix(".0")
-        signature = self._signature(path, date, expires)
-        return f"X-Goog-Date={date}&X-Goog-Expires={expires}&X-Goog-Signature={signature}"
+    def sign(self, path: str, signed_at: float, settings: Settings) -> str:
+        """Return a path with the query that makes it valid for the lifetime of a URL."""
+        lifetime = round(settings.scaled(LIFETIME), 3)
+        expires = f"{lifetime:g}" if lifetime < 1 else str(lifetime).removesuffix(".0")
+        target = f"{path}?X-Goog-Date={_format(signed_at)}&X-Goog-Expires={expires}"
+        if settings.url_escapes:
+            # Not how a library would spell it: lower-case and upper-case digits, and an escaped tilde.
+            target += f"{_DISPOSITION}%3b%20filename%3D%7Evideo.mp4"
+        elif "inside" in settings.url_whitespace:
+            target += f"{_DISPOSITION}%3B%20filename%3Dvideo.mp4"
+        return target + _SIGNATURE + self._signature(target)
 
-    def expiry(self, path: str, query: Mapping[str, str]) -> float | None:
-        """Return the time at which a URL expires, or None if its signature is wrong."""
-        date, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")
-        given = query.get("X-Goog-Signature", "")
-        if not hmac.compare_digest(given.encode(), self._signature(path, date, expires).encode()):
+    def expiry(self, target: str) -> float | None:
+        """Return the time at which a path with its query expires, or None if the signature is wrong."""
+        signed, _, signature = target.rpartition(_SIGNATURE)
+        if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             return None
-        return _parse(date) + float(expires)
+        query = dict(parse_qsl(signed.partition("?")[2]))
+        return _parse(query["X-Goog-Date"]) + float(query["X-Goog-Expires"])
 
-    def _signature(self, path: str, date: str, expires: str) -> str:
-        text = f"{path}\n{date}\n{expires}"
+    def _signature(self, text: str) -> str:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
 
 
@@ -57,8 +87,4 @@ def _format(moment: float) -> str:
 
 
 def _parse(text: str) -> float:
-    match = _DATE_SHAPE.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not the date of a signature")
-    utc = datetime.datetime.strptime(match[1], _DATE).replace(tzinfo=datetime.UTC)
-    return utc.timestamp() + int(match[2]) / 1000
+    return datetime.datetime.strptime(text, f"{_DATE}.%fZ").replace(tzinfo=datetime.UTC).timestamp()

@@ -33,13 +33,17 @@ class Usage:
     remaining: int
     reset: float
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, settings: Settings) -> dict[str, str]:
         """Return the rate limit headers except the wait."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
-            "X-RateLimit-Reset": str(math.ceil(self.reset)),
+            "X-RateLimit-Reset": str(self.shown_reset(settings)),
         }
+
+    def shown_reset(self, settings: Settings) -> int:
+        """Return the time of the reset by the API's own clock."""
+        return math.ceil(self.reset + settings.clock_offset_seconds)
 
     def wait(self, now: float) -> int:
         """Return the seconds until the reset, rounded up, at least one."""
@@ -95,7 +99,7 @@ class RateLimiter:
         for unit, usage in self._usages(now, settings).items():
             if usage.remaining == 0:
                 message = f"Maximum {usage.limit} requests per {unit} allowed."
-                raise rate_limited(message, usage, now, settings, headers=usage.headers())
+                raise rate_limited(message, usage, now, settings, headers=usage.headers(settings))
 
     def begin(self, now: float) -> None:
         """Count an accepted request."""
@@ -114,7 +118,7 @@ class RateLimiter:
             return {}
         usage = next(iter(usages.values()))
         with_wait = settings.retry_after_everywhere and settings.retry_hint in _WITH_HEADER
-        return usage.headers() | ({RETRY_AFTER: str(usage.wait(now))} if with_wait else {})
+        return usage.headers(settings) | ({RETRY_AFTER: str(usage.wait(now))} if with_wait else {})
 
     def _usages(self, now: float, settings: Settings) -> dict[str, Usage]:
         limits = (
@@ -142,7 +146,7 @@ def rate_limited(
     :param headers: rate limit headers; only those of the minute and of the day describe a refusal.
     """
     wait, hint = usage.wait(now), settings.retry_hint
-    details = {"limit": usage.limit, "remaining": 0, "reset": math.ceil(usage.reset)}
+    details = {"limit": usage.limit, "remaining": 0, "reset": usage.shown_reset(settings)}
     sent = dict(headers or {}) if settings.rate_headers else {}
     if hint in _WITH_BODY:
         details["retry_after"] = wait

@@ -7,17 +7,20 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3.emulator.config.options import validated
+from airflow_provider_veo3.emulator.config.options import YEAR, validated
 from airflow_provider_veo3.emulator.config.settings import check_key
 from airflow_provider_veo3.emulator.service.accounts import Key, KeyRing, fingerprint
+from airflow_provider_veo3.emulator.service.catalog import TEXT_TO_VIDEO
 from airflow_provider_veo3.emulator.service.clock import iso
 from airflow_provider_veo3.emulator.service.errors import ApiError, insufficient_credits, task_not_found
 from airflow_provider_veo3.emulator.service.faults import ActiveFaults, Fault, Target
 from airflow_provider_veo3.emulator.service.file_urls import Signer
 from airflow_provider_veo3.emulator.service.ledger import Entry, Ledger
-from airflow_provider_veo3.emulator.service.limits import RateLimiter, Usage, rate_limited
+from airflow_provider_veo3.emulator.service.limits import DAY, RateLimiter, Usage, rate_limited
+from airflow_provider_veo3.emulator.service.parameters import Parameters, read_parameters
 from airflow_provider_veo3.emulator.service.tasks import (
     Failure,
+    FalseFailure,
     Task,
     Upload,
     new_task_id,
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.emulator.config.settings import Settings
     from airflow_provider_veo3.emulator.service.clock import Clock
-    from airflow_provider_veo3.emulator.service.parameters import Parameters
 
 OUTCOMES = ("complete", "fail", "lose")
+MAX_EARLIER = 100_000
 
 
 class Service:
@@ -74,7 +77,8 @@ class Service:
         with self._lock:
             now = self.clock.now()
             self._settle(now)
-            return self._ledger.shown(now, self._tasks.values(), self._keys.all())
+            tasks = [task for task in self._tasks.values() if not task.earlier]
+            return self._ledger.shown(now, tasks, self._keys.all())
 
     def configure(self, **changes: Any) -> None:
         """Change options at run time; tasks that are already accepted keep theirs."""
@@ -152,6 +156,55 @@ class Service:
             state = task.state(now).name.lower()
             return {"id": task.id, "status": state, "lost": task.lost, "refunded": task.refunded}
 
+    def add_history(
+        self,
+        count: int,
+        *,
+        seconds: float = DAY,
+        prompts: list[str] | None = None,
+        api_key: str | None = None,
+    ) -> list[str]:
+        """Add completed generations of the past to the history, and return their ids, oldest first.
+
+        They cost nothing, count against no limit, are not in the ledger, and are not rendered before their
+        files are requested.
+
+        :param count: number of generations, at most 100,000.
+        :param seconds: time before now, in seconds, over which they are spread evenly from its beginning.
+        :param prompts: prompts in turn; by default numbered: Prompt 1, Prompt 2.
+        :param api_key: key whose account they belong to; by default the default key.
+        """
+        if not 1 <= count <= MAX_EARLIER:
+            raise ValueError(f"count={count!r}: must be between 1 and {MAX_EARLIER}")
+        if not 0 <= seconds <= YEAR:
+            raise ValueError(f"seconds={seconds!r}: must be between 0 and {YEAR}")
+        if prompts is not None and not prompts:
+            raise ValueError("prompts=[]: must not be empty")
+        with self._lock:
+            now, settings = self.clock.now(), self.settings
+            key = self._keys.get(api_key or self.api_key)
+            if key is None:
+                raise LookupError("api_key: no such key")
+            same = {"durationSeconds": 8, "aspectRatio": settings.aspect_ratios[0]}
+            added = []
+            for number in range(count):
+                fields = {
+                    "prompt": prompts[number % len(prompts)] if prompts else f"Prompt {number + 1}",
+                    **same,
+                }
+                try:
+                    parameters = read_parameters(fields, TEXT_TO_VIDEO, settings, form=False)
+                except ApiError as error:
+                    raise ValueError(f"prompts: {error.message}") from None
+                created_at = now - seconds * (1 - number / count)
+                task = self._new_task(key, TEXT_TO_VIDEO, parameters, fields, (), created_at=created_at)
+                task.earlier, task.starts_at, task.ends_at = True, created_at, min(task.ends_at, now)
+                added.append(task.id)
+            self._tasks = {
+                task.id: task for task in sorted(self._tasks.values(), key=lambda task: task.created_at)
+            }
+            return added
+
     def advance(self, seconds: float) -> str:
         """Move the clock forward without waiting, and return the new time."""
         with self._lock:
@@ -214,28 +267,44 @@ class Service:
             if account.credits < parameters.cost:
                 raise insufficient_credits(parameters.cost, account.credits, settings.insufficient_credits)
             self._check_queue(key, now)
-            duration = processing_seconds(parameters.model, settings, self._rng)
-            task = Task(
-                id=self._new_id(now),
-                account=account,
-                key=key.fingerprint,
-                type=kind,
-                parameters=parameters,
-                options=options,
-                uploads=uploads,
-                created_at=now,
-                starts_at=now + settings.scaled(min(settings.pending_seconds, duration)),
-                ends_at=now + settings.scaled(duration),
-                height=settings.height,
-                file_size=settings.file_size,
-                samples=parameters.sample_count,
-            )
+            task = self._new_task(key, kind, parameters, options, uploads, created_at=now)
             if settings.policy_when == "generation" and parameters.violates_policy:
                 task.failure = Failure("CONTENT_POLICY_VIOLATION", "Content violates usage policies")
             account.credits -= task.cost
-            self._tasks[task.id] = task
             self._unfinished.append(task)
             return task
+
+    def _new_task(
+        self,
+        key: Key,
+        kind: str,
+        parameters: Parameters,
+        options: dict[str, Any],
+        uploads: tuple[Upload, ...],
+        *,
+        created_at: float,
+    ) -> Task:
+        settings = self.settings
+        duration = processing_seconds(parameters.model, settings, self._rng)
+        task_id = self._new_id(created_at)
+        task = self._tasks[task_id] = Task(
+            id=task_id,
+            numeric_id=settings.numeric_task_ids,
+            account=key.account,
+            key=key.fingerprint,
+            type=kind,
+            parameters=parameters,
+            options=options,
+            uploads=uploads,
+            created_at=created_at,
+            starts_at=created_at + settings.scaled(min(settings.pending_seconds, duration)),
+            ends_at=created_at + settings.scaled(duration),
+            height=settings.height,
+            file_size=settings.file_size,
+            file_layout=settings.file_layout,
+            samples=parameters.sample_count,
+        )
+        return task
 
     def _check_queue(self, key: Key, now: float) -> None:
         settings = self.settings
@@ -256,15 +325,17 @@ class Service:
 
     def _new_id(self, now: float) -> str:
         while True:
-            task_id = new_task_id(now, self.settings.task_ids, self._rng)
+            task_id = new_task_id(now, self.settings, self._rng)
             if task_id not in self._tasks:
                 return task_id
 
     def find(self, key: Key, task_id: str) -> Task:
         """Return a task of this key's account, or refuse the request with 404."""
         with self._lock:
-            task = self.find_any(task_id)
-            if task is None or not self._is_known(task) or task.account is not key.account:
+            task, now = self.find_any(task_id), self.clock.now()
+            if task is None or not self._is_known(task, now) or task.account is not key.account:
+                raise task_not_found(task_id)
+            if now < task.created_at + self.settings.scaled(self.settings.status_lag_seconds):
                 raise task_not_found(task_id)
             return task
 
@@ -288,7 +359,7 @@ class Service:
             tasks = [
                 task
                 for task in self._tasks.values()
-                if task.account is key.account and self._is_known(task) and task.created_at <= newest
+                if task.account is key.account and self._is_known(task, now) and task.created_at <= newest
             ]
             if settings.history_order == "newest":
                 tasks.reverse()
@@ -302,6 +373,10 @@ class Service:
         with self._lock:
             if fault.kind == "fail_generation":
                 task.failure = Failure("GENERATION_FAILED", fault.error)
+            elif fault.kind == "report_failed":
+                start = self.clock.now() + fault.after
+                reason = Failure("GENERATION_FAILED", fault.error)
+                task.false_failure = FalseFailure(start, start + fault.seconds, reason)
             elif fault.kind == "lose_task":
                 task.lost = True
             elif fault.kind == "no_videos":
@@ -309,9 +384,9 @@ class Service:
             else:
                 task.samples = max(0, task.samples - 1)
 
-    def _is_known(self, task: Task) -> bool:
+    def _is_known(self, task: Task, now: float) -> bool:
         lifetime = self.settings.task_lifetime_seconds
-        expired = lifetime is not None and self.clock.now() >= task.ends_at + self.settings.scaled(lifetime)
+        expired = lifetime is not None and now >= task.ends_at + self.settings.scaled(lifetime)
         return not (expired or task.lost)
 
     def _settle(self, now: float) -> None:
