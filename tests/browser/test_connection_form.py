@@ -1,4 +1,4 @@
-"""The connection form as a person fills it in, and its button for a test of the connection."""
+"""The connection form as a person uses it, and the connection test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of a DAG run: graph, links, XComs and logs, none of which shows a secret."""
+"""Pages of a DAG run, none of which shows a secret: graph, links, XComs, logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Airflow for all modules that need no special one, since its start takes the most time."""
+"""One Airflow for all modules, whose start takes the most time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def emulator() -> Iterator[EmulatorProcess]:
 
 @pytest.fixture(scope="session")
 def watched() -> Iterator[EmulatorProcess]:
-    """Account that is watched all the time, in which generations complete only when a test completes them."""
+    """Account for watchers, in which generations complete only when a test completes them."""
     with EmulatorProcess(
         pending_seconds=0.1, processing_seconds=36000, height=90, requests_per_day="off"
     ) as emulator:

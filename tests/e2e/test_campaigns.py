@@ -22,9 +22,9 @@ pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy mach
 DAGS = ("pooled", "unpooled", "from_trigger")
 QUEUE = 5  # the vendor's, for a key
 IN_TRIGGERER = AIRFLOW >= (3, 3)
-"""Whether this Airflow can start a sensor in the triggerer; before 3.3, a worker starts every sensor."""
+"""True if this Airflow can start a sensor in the triggerer, without a worker."""
 TASKS = 7
-"""Tasks of the campaign without a pool: more than the capacity of the queue and of a triggerer."""
+"""Tasks of the campaign without a pool, beyond the capacity of queue and triggerer."""
 WAITING = ("wait", "template", "late", "mapped0")
 TRIGGERER = ("triggerer", f"--capacity={TASKS - 1}")
 TRIGGERERS = {name: (name,) for name in COMPONENTS} | {
@@ -35,7 +35,7 @@ TRIGGERERS = {name: (name,) for name in COMPONENTS} | {
 
 @pytest.fixture(scope="module")
 def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[str, Any]]]]:
-    """Run all DAGs at the same time; return the Airflow, the run ids, and the ledger of each account."""
+    """Run all DAGs at once; return Airflow, the run ids, and the accounts' ledgers."""
     with (
         EmulatorProcess(processing_seconds=3) as pooled,
         EmulatorProcess(processing_seconds=60) as unpooled,  # until the queue has been full

@@ -1,4 +1,4 @@
-"""The example DAGs under a real scheduler, real workers and a real triggerer, as a user runs them."""
+"""The example DAGs with a real scheduler, real workers and a real triggerer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CAMPAIGN = "example_veo3_campaign"
 
 
 def running_tasks(airflow: LocalAirflow) -> list[psutil.Process]:
-    """Return the processes that run tasks: a worker of the LocalExecutor forks one for each task."""
+    """Return the processes that run tasks, which the LocalExecutor's workers have forked."""
     scheduler = psutil.Process(airflow.processes["scheduler"].pid)
     found = []
     for worker in scheduler.children():
@@ -48,7 +48,7 @@ def stored_files(
 
 
 def submitted(airflow: LocalAirflow, run_id: str) -> str | None:
-    """Return the generation id of a quickstart run; ``None`` if it has not been submitted yet."""
+    """Return the generation id of a quickstart run; ``None`` before the submission."""
     (task,) = [t for t in airflow.api.task_instances(QUICKSTART, run_id) if t["task_id"] == "submit"]
     assert task["state"] != "failed"
     return airflow.api.xcom(QUICKSTART, run_id, "submit") if task["state"] == "success" else None

@@ -1,4 +1,4 @@
-"""Watched assets: completed generations of an account start DAG runs, also after a triggerer was killed."""
+"""Watched assets, whose events start DAG runs, across the death of a triggerer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HAS_STATE_STORE = AIRFLOW >= (3, 3)  # for assets
 
 @dataclass
 class Account:
-    """An account's generations in the order of their completion, and the events and runs for them.
+    """An account's generations in the order of completion, their events and runs.
 
     :param reported: generations that were reported before the next one completed; the last of them after the
         triggerer was killed.
@@ -96,7 +96,7 @@ def submit(emulator: EmulatorProcess) -> str:
 
 
 def complete_and_wait_for_runs(airflow: LocalAirflow, emulator: EmulatorProcess) -> str:
-    """Submit and complete a generation, wait until it has started its runs, and return its id."""
+    """Submit and complete a generation, and return its id once its runs have started."""
     generation_id = submit(emulator)
     emulator.complete(generation_id)
     until(f"{generation_id} is reported", lambda: has_runs(airflow, generation_id) or None)
@@ -142,7 +142,7 @@ def event_ids(airflow: LocalAirflow, name: str) -> list[str]:
 
 
 def runs(airflow: LocalAirflow, name: str) -> list[tuple[str, list[str]]]:
-    """Return the state of each run and the ids that started it; no ids before the run has started."""
+    """Return each run's state and the ids that started it, none before the start."""
     path = f"dags/watched_{name}/dagRuns"
     found = []
     for run in airflow.api.call("GET", path, params={"order_by": "run_after"})["dag_runs"]:

@@ -27,7 +27,7 @@ new MutationObserver(() => {
         if (!seenNotifications.includes(innerText)) seenNotifications.push(innerText);
 }).observe(document, {subtree: true, childList: true, characterData: true});
 """
-"""Script that records the notifications of a page, which are visible for a few seconds only."""
+"""Script that records a page's notifications, which soon disappear."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Pages:
         self.page.evaluate("document.fonts.ready")
 
     def picture(self, name: str, part: Locator | None = None, *, without: str = ":not(*)") -> None:
-        """Write a picture of the page or a part of it, if there is a folder for pictures.
+        """Write a picture of the page or a part of it.
 
         :param without: selector of elements that are hidden.
         """

@@ -1,4 +1,4 @@
-"""DAGs of campaigns that reach the vendor's limits, and of sensors that start in the triggerer."""
+"""DAGs of campaigns at the vendor's limits, and of sensors in the triggerer."""
 
 from __future__ import annotations
 
