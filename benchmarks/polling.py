@@ -37,7 +37,7 @@ WAYS: Final = ((SHARED, 5), (SHARED, 10), (PER_TASK, 5), (PER_TASK, 10), (PER_TA
 WAYS_AT_ONCE: Final = tuple(way for way in WAYS if way != (SHARED, 10))
 
 CAMPAIGN: Final = (100, 5, 40.0)
-"""Number of generations, how many are in flight, and the speed of the clocks (1 is the vendor's)."""
+"""Generations, how many of them are in flight, and the speed of the clocks."""
 
 AT_ONCE: Final = {2: 20.0, 10: 20.0, 100: 8.0, 1000: 2.0}
 """Speed of the clocks, by the number of generations submitted at once."""
