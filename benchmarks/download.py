@@ -1,4 +1,4 @@
-"""Rate and memory of storing large videos, against curl with sha256sum, boto3, and a plain copy."""
+"""Rate and memory of storing videos, compared with curl, boto3 and a plain copy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLANS: Final = (
 BUCKET: Final = "videos"
 
 UNSIGNED: Final[dict[str, Any]] = {"s3": {"payload_signing_enabled": False}}
-"""Settings of an S3 client that signs no payloads, as over HTTPS; curl never signs them."""
+"""Settings of an S3 client that signs no payloads, as over HTTPS."""
 
 
 def run() -> str:
@@ -155,7 +155,7 @@ def _curl(urls: Sequence[str], folder: Path, s3: str | None, turn: int) -> float
 
 
 def _boto3(folder: str, urls: list[str]) -> None:
-    """Download with curl, hash with sha256sum, upload with boto3, one thread per file; runs as a process."""
+    """Store files with curl, sha256sum and boto3, one thread per file; runs as a process."""
     from concurrent.futures import ThreadPoolExecutor
 
     import boto3
@@ -253,7 +253,7 @@ def _copy(root: str, urls: list[str]) -> None:
 
 @contextlib.contextmanager
 def _measured() -> Iterator[None]:
-    """Print the seconds and the additional megabytes of the block as the result of this process."""
+    """Print the duration and the additional memory of the block as the result."""
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     start = time.perf_counter()

@@ -36,7 +36,7 @@ def run_module(
 
 
 def run_json(command: Sequence[str], env: Mapping[str, str] | None = None) -> Any:
-    """Run a command in the repository's folder, and return the JSON of the last line that it prints."""
+    """Run a command in the repository, and return the JSON of its last line."""
     done = subprocess.run(
         command,
         cwd=REPOSITORY,
@@ -87,7 +87,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
 
 
 def wait_until_idle(timeout: float = 60.0) -> float:
-    """Wait until other processes use next to no processor time, and return the cores they keep busy.
+    """Wait until other processes are idle, and return the cores they keep busy.
 
     The load average would not do: it includes what this benchmark itself has done in the last minute.
 
@@ -100,7 +100,7 @@ def wait_until_idle(timeout: float = 60.0) -> float:
 
 
 def busy_cores(seconds: float = 1.0) -> float:
-    """Return the average number of busy cores over the next seconds; 0 where the system does not tell it."""
+    """Return the average number of busy cores over the next seconds, 0 if unknown."""
     try:
         before = _busy_ticks()
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Cost of importing providers, which a DAG processor pays for each DAG file again and again."""
+"""Cost of importing providers, which a DAG processor pays again and again."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ print(json.dumps({"ms": spent * 1000, "modules": len(new), "http": sorted(http)}
 
 
 def run() -> str:
-    """Import each provider in processes of its own, by turns, so that a busy moment affects all alike."""
+    """Import each provider in processes of its own, by turns to spread busy moments."""
     measured: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as home:
         # an installed package has bytecode, so write it even where the system forbids it

@@ -33,7 +33,7 @@ INTERVAL: Final = 10.0
 
 
 def run() -> str:
-    """Measure each kind of trigger and each number of tasks in a process of its own."""
+    """Measure each trigger and each number of tasks in a process of its own."""
     from testbed.emulator import EmulatorProcess
 
     off = ("requests_per_minute", "requests_per_day", "concurrent_requests", "queue_limit")
@@ -97,7 +97,7 @@ def _ours(generation_id: str) -> Any:
 
 
 def _http(generation_id: str) -> Any:
-    """Poll an id that does not exist: this trigger waits as long as the response is 404."""
+    """Make a trigger that polls an unknown id, and waits while the response is 404."""
     # by name: it is installed only in the environment of the peers
     trigger = importlib.import_module("airflow.providers.http.triggers.http").HttpSensorTrigger
     return trigger(endpoint=f"api/veo/status/{generation_id}0", poke_interval=INTERVAL)

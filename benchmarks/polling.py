@@ -1,4 +1,4 @@
-"""Cost of polling: requests, delay until a completion is noticed, and processor time of the triggerer."""
+"""Cost of polling: requests, delay of noticing a completion, processor time."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ WAYS: Final = ((SHARED, 5), (SHARED, 10), (PER_TASK, 5), (PER_TASK, 10), (PER_TA
 WAYS_AT_ONCE: Final = tuple(way for way in WAYS if way != (SHARED, 10))
 
 CAMPAIGN: Final = (100, 5, 40.0)
-"""Number of generations, how many are in flight, and the speed of the clocks relative to the vendor's."""
+"""Generations, how many of them are in flight, and the speed of the clocks."""
 
 AT_ONCE: Final = {2: 20.0, 10: 20.0, 100: 8.0, 1000: 2.0}
-"""Speed of the clocks, by the number of generations that are submitted at once."""
+"""Speed of the clocks, by the number of generations submitted at once."""
 
 RUNS: Final = 3
 """Runs of each measurement with fewer than ``MANY`` tasks."""
@@ -56,7 +56,7 @@ HTTP_CONN_ID: Final = "veo3_over_http"
 
 
 class Plan(TypedDict):
-    """What a measuring process does.
+    """Arguments of a measuring process.
 
     :param way: ``SHARED`` or ``PER_TASK``.
     :param interval: seconds between two polls.
@@ -73,7 +73,7 @@ class Plan(TypedDict):
 
 
 def run() -> str:
-    """Measure each way of polling in processes of their own, one after another, against the emulator."""
+    """Measure each way of polling in processes of its own, against the emulator."""
     tasks, in_flight, speed = CAMPAIGN
     campaign = [_row(way, interval, tasks, in_flight, speed) for way, interval in WAYS]
     at_once = [
@@ -183,7 +183,7 @@ async def _wait_per_task(generation_id: str, interval: float, _accepted_at: floa
 
 
 async def measure(plan: Plan) -> None:
-    """Submit generations, wait for all of them, and print the costs as the result of this process."""
+    """Submit generations, wait for all of them, and print what that cost."""
     import httpx
 
     headers = {"X-API-Key": plan["key"]}

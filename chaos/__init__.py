@@ -1,4 +1,4 @@
-"""`make chaos`: kill Airflow's processes, let the API fail, and count what was paid for and stored.
+"""`make chaos`: kill Airflow's processes, then count payments and stored videos.
 
 A real Airflow runs a campaign against the emulator, which loses responses, cuts connections and serves
 broken files, while Airflow's own processes are killed or stopped for a while. All of it is drawn from a seed.

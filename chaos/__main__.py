@@ -1,4 +1,4 @@
-"""Run chaos campaigns and print the verdict; exit with status 1 on a breach of the promise."""
+"""Run chaos campaigns and print the verdict; exit with status 1 on a breach."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class _Campaign:
         )
 
     def _run_waves(self, killer: ProcessKiller) -> str:
-        """Start one DAG run after another until all kills are done; return the state of the last one."""
+        """Start DAG runs until all kills are done; return the last run's state."""
         while True:
             number = len(self.waves) + 1
             run_id, requests = f"wave-{number}", self.plan.wave(number)
@@ -162,7 +162,7 @@ class _Campaign:
                 return state
 
     def _wait_for_run(self, run_id: str, killer: ProcessKiller) -> str:
-        """Wait for the end of a DAG run, print the progress, and return the state of the run."""
+        """Wait for the end of a DAG run, and return its state."""
         deadline = time.monotonic() + self.options.timeout
         next_line = 0.0
         while time.monotonic() < deadline and killer.error is None:

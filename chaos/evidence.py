@@ -25,7 +25,7 @@ REUSE_MESSAGES: Final = {
     "found in the history": "whose acceptance was lost",
     "known from the task's record": "which an earlier attempt paid for",
 }
-"""Words of the operator's log lines about a paid generation that it reuses, by the way it found it."""
+"""Log messages of the operator about a reused generation, by how it was found."""
 
 
 def settled_ledger(emulator: EmulatorProcess, timeout: float = 60) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def expected_files(emulator: EmulatorProcess, ledger: Mapping[str, Any]) -> dict
 def collect_deliveries(
     airflow: KillableAirflow, run_id: str, requests: Sequence[VideoRequest]
 ) -> list[Delivery]:
-    """Return the results of a run's download tasks, each with the prompt that it was for."""
+    """Return the results of a run's download tasks, with the prompt of each."""
     deliveries = []
     for group in {each.group for each in requests}:
         for map_index, request in enumerate(each for each in requests if each.group == group):

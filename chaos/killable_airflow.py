@@ -161,7 +161,7 @@ class KillableAirflow(LocalAirflow):
         psutil.wait_procs(left, timeout=10)
 
     def start_run(self, run_id: str) -> None:
-        """Start exactly one DAG run under this id, even if the API server is killed meanwhile."""
+        """Start one DAG run under this id, even if the API server is killed meanwhile."""
         deadline = time.monotonic() + RESPONSE_TIMEOUT
         while True:
             self.wait_until_responding()

@@ -1,4 +1,4 @@
-"""Thread that carries out the planned kills while tasks run, and restarts components that have died."""
+"""Thread that carries out the planned kills, and restarts components that have died."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ this executor cannot revoke tasks, and only a new scheduler queues it again. A p
 """
 
 MOMENT_TIMEOUT: Final = 15.0
-"""Seconds to wait for a planned moment; then any running task will do, as the moment may never come again."""
+"""Seconds to wait for a planned moment, after which any running task is killed."""
 
 
 class EmulatorLog:
@@ -115,7 +115,7 @@ class ProcessKiller(threading.Thread):
         self._restart_ended()
 
     def _restart_ended(self) -> None:
-        """Restart what has been killed or ended by itself, as a service manager would in production."""
+        """Restart ended components, as a service manager would in production."""
         self.counts.restarts.update(self._airflow.restart_ended())
 
     def _carry_out(self, kill: Kill) -> bool:
@@ -144,7 +144,7 @@ class ProcessKiller(threading.Thread):
         return self._log.has_new(moment)
 
     def _strike(self, kill: Kill, victims: list[psutil.Process]) -> bool:
-        """Kill or stop the victims; return ``False`` if none of those to kill existed any more."""
+        """Kill or stop the victims; return ``False`` if none of them existed any more."""
         if not kill.hang:
             killed = self._airflow.kill(victims) > 0
             self.counts.kills[kill.victim] += killed
@@ -167,7 +167,7 @@ class ProcessKiller(threading.Thread):
                     process.resume()
 
     def _check_components(self) -> None:
-        """Restart what has died, and a scheduler that starts no task although the campaign goes on."""
+        """Restart ended components, and a scheduler that starts no tasks."""
         now = self._last_check = time.monotonic()
         self._restart_ended()
         if self._airflow.running_tasks():

@@ -90,7 +90,7 @@ def _content(file: IO[bytes]) -> Content:
 
 
 def read_observations(file: Path) -> tuple[list[Observation], int]:
-    """Return the observations that an observer wrote to a file, and the number of its scans."""
+    """Return the observations in an observer's file, and the number of scans."""
     observations, scans = [], 0
     for line in file.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

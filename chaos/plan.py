@@ -1,4 +1,4 @@
-"""Plan of a campaign, drawn from one seed: requested videos, faults of the API, and kills. Pure."""
+"""Plan of a campaign, drawn from a seed: videos, faults of the API, kills. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CHAIN_INTERVAL: Final = 4
 """Generations per generation that three tasks handle (submit, wait, download) instead of two."""
 
 FAILURE_INTERVAL: Final = 5
-"""Generations per generation that fails at the vendor and is refunded, among those that a task waits for."""
+"""Generations that a task waits for, per failure at the vendor with a refund."""
 
 SCENES: Final = (
     "a lighthouse in fog",

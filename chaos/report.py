@@ -73,7 +73,9 @@ def disruptions(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def breaches(name: str, outcome: Outcome) -> str:
-    """Return a line for each breach and problem, and the folder of the logs; empty for a passed campaign.
+    """Return a line for each breach and problem, and the folder of the logs.
+
+    It is empty for a passed campaign.
 
     :param name: name of the campaign.
     """

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis for one campaign: on free ports, with their files in a temporary folder."""
+"""PostgreSQL and Redis for one campaign, with their files in a temporary folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MissingServerError(Exception):
 
 
 class ServerDidNotStartError(Exception):
-    """A server that ended or was not ready in time; the message has the end of its log."""
+    """A server that ended or was not ready in time; the message has its log."""
 
 
 def find_program(name: str) -> str:
@@ -172,7 +172,7 @@ class Postgres(Server):
 
 
 def _unprivileged_user() -> str | None:
-    """Return the user to run PostgreSQL as instead of root; ``None`` if this process is not root."""
+    """Return the user that runs PostgreSQL instead of root; ``None`` without root."""
     if os.geteuid() != 0:
         return None
     for name in POSTGRES_USERS:

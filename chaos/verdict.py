@@ -37,7 +37,7 @@ class LedgerEntry:
 
     @property
     def paid(self) -> bool:
-        """Whether it cost credits after refunds."""
+        """Return whether the generation cost credits after refunds."""
         return self.charged > self.refunded
 
 
@@ -126,7 +126,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether there is neither a breach nor a problem."""
+        """Return whether there is neither a breach nor a problem."""
         return not (self.double_charges or self.lost_videos or self.broken_objects or self.problems)
 
 

@@ -161,7 +161,7 @@ def destination_url() -> str:
 
 
 def environment(name: str) -> dict[str, str]:
-    """Return an environment variable as a dictionary, empty if the variable is not set or empty."""
+    """Return an environment variable as a dictionary, which is empty without a value."""
     return {name: os.environ[name]} if os.environ.get(name) else {}
 
 

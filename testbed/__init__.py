@@ -1,4 +1,4 @@
-"""A local Airflow and a local VEO3 API, shared by demo, chaos campaigns, benchmarks and tests.
+"""A local Airflow and a local VEO3 API for demo, chaos, benchmarks and tests.
 
 It imports none of those. Its own files, from top to bottom; each imports only from lower lines:
 

@@ -17,7 +17,7 @@ FINISHED_STATES: Final = frozenset({"success", "failed"})
 COMPONENTS_WITH_HEALTH: Final = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 RETRIES: Final = 5
-"""Retries of a call after a 5xx: another process of Airflow may hold the lock of its SQLite file."""
+"""Retries of a call after a 5xx: Airflow's SQLite file may be locked."""
 
 PAGE_SIZE: Final = 100
 
@@ -118,7 +118,7 @@ class AirflowApi:
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
     ) -> str:
-        """Start a DAG run, unless a run with this id exists already, and return the id.
+        """Start a DAG run, unless a run with this id exists, and return the id.
 
         The id is chosen here, so that the call can be repeated when its response is lost or an error.
 
@@ -138,7 +138,7 @@ class AirflowApi:
         return str(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return all task instances of a DAG run as the API describes them, one entry per map index."""
+        """Return all task instances of a DAG run, one entry per map index."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found: list[dict[str, Any]] = []
         while True:

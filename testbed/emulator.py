@@ -1,4 +1,4 @@
-"""The VEO3 emulator as a process of its own, started from the command line as a user would."""
+"""The VEO3 emulator as a process, started from the command line as a user would."""
 
 from __future__ import annotations
 

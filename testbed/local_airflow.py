@@ -46,7 +46,7 @@ class NotReadyError(Exception):
 
 
 class ComponentFailedError(Exception):
-    """A component that ended, or was not healthy in time; the message has the end of its log."""
+    """A component that ended or was not healthy in time; the message has its log."""
 
 
 class RunTimeoutError(Exception):
@@ -319,7 +319,7 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _readable(line: str) -> str:
-    """Return a log line in JSON as text: level, message, reason, exceptions; any other line unchanged."""
+    """Return the text of a log line in JSON; any other line unchanged."""
     try:
         entry = json.loads(line)
     except ValueError:

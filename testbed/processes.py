@@ -49,7 +49,7 @@ def exit_on_sigterm() -> None:
 
 
 def log_tail(path: Path, lines: int = 25) -> str:
-    """Return the last lines of a log file, or a note that the file does not exist."""
+    """Return the last lines of a log file, or a note that it is missing."""
     if not path.is_file():
         return f"({path} was not written)"
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""DAG of a chaos campaign: mapped groups that generate and download a video with two or three tasks."""
+"""DAG of a chaos campaign: mapped groups of tasks that generate and download videos."""
 
 from __future__ import annotations
 

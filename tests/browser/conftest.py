@@ -1,29 +1,29 @@
-"""One Airflow with the emulator, and one browser that is signed in, for all tests here."""
+"""One Airflow with the emulator, and one signed-in browser, for all browser tests."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from testbed.emulator import EmulatorProcess
 from testbed.local_airflow import CHECKOUT, LocalAirflow
-from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, SAID, Pages, Runs
+from tests.support.airflow_pages import CAMPAIGN, NOTIFICATIONS, QUICKSTART, Pages, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
-PATIENCE = 300_000
-"""Milliseconds for a page to show something: a busy machine is slow, and no failure."""
+TIMEOUT = 300_000
+"""Milliseconds for a page to show something, enough for a busy machine."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update", action="store_true", help="write the pictures of docs/images, too")
+    parser.addoption("--update", action="store_true", help="also write the pictures of docs/images")
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def airflow(emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory)
         "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
         "VEO3_DESTINATION": f"file://{tmp_path_factory.mktemp('videos')}",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__API__DEFAULT_WRAP": "True",  # so that the whole of a log's line is on the page
+        "AIRFLOW__API__DEFAULT_WRAP": "True",  # shows complete log lines
     }
     with LocalAirflow(env) as airflow:
         airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
@@ -48,18 +48,18 @@ def airflow(emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
-    assert program, "chromium is needed and not on the PATH (on Debian: apt install chromium)"
+    assert program, "chromium is not on the PATH; the browser tests need it (on Debian: apt install chromium)"
     with sync_playwright() as playwright:
-        # The browser is for loopback only: it looks for no updates, and no proxy comes between.
-        words = ["--no-proxy-server", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=program, args=words)
+        # loopback only: no updates, no proxy
+        arguments = ["--no-proxy-server", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="session")
 def pages(airflow: LocalAirflow, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Pages]:
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT)
     context = browser.new_context(
         base_url=airflow.url,
         viewport={"width": 1280, "height": 800},
@@ -67,8 +67,8 @@ def pages(airflow: LocalAirflow, browser: Browser, request: pytest.FixtureReques
         locale="en-US",
         timezone_id="UTC",
     )
-    context.set_default_timeout(PATIENCE)
-    context.add_init_script(SAID)
+    context.set_default_timeout(TIMEOUT)
+    context.add_init_script(NOTIFICATIONS)
     folder = CHECKOUT / "docs" / "images" if request.config.getoption("--update") else None
     pages = Pages(context, folder)
     pages.sign_in(airflow.user, airflow.password)
@@ -78,14 +78,9 @@ def pages(airflow: LocalAirflow, browser: Browser, request: pytest.FixtureReques
 
 @pytest.fixture(scope="session")
 def runs(airflow: LocalAirflow) -> Runs:
-    """A quickstart and a campaign that went well."""
-
-    def trigger(dag_id: str, run_id: str, **conf: Any) -> str:
-        body = {"logical_date": None, "dag_run_id": run_id, "conf": conf}
-        return str(airflow.api.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
-
-    good = trigger(QUICKSTART, "fox_in_the_snow")
-    campaign = trigger(CAMPAIGN, "six_prompts")
+    """A successful run of the quickstart and of the campaign."""
+    good = airflow.api.trigger(QUICKSTART, run_id="fox_in_the_snow")
+    campaign = airflow.api.trigger(CAMPAIGN, run_id="six_prompts")
     states = airflow.wait_for_runs({QUICKSTART: good, CAMPAIGN: campaign}, timeout=600)
     assert set(states.values()) == {"success"}, json.dumps(states)
     return Runs(good=good, campaign=campaign)

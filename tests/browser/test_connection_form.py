@@ -1,4 +1,4 @@
-"""The connection's form as a person fills it in, and the button that tests it."""
+"""The connection form as a person uses it, and the connection test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIELDS = CONNECTION_TYPE["conn-fields"]
 BEHAVIOUR = CONNECTION_TYPE["ui-field-behaviour"]
 
 
-def test_a_connection_is_made_with_the_form(
+def test_the_form_creates_a_connection(
     pages: Pages, airflow: LocalAirflow, emulator: EmulatorProcess
 ) -> None:
     page = pages.open("/", height=1160)
@@ -46,10 +46,10 @@ def test_a_connection_is_made_with_the_form(
     key = form.get_by_role("textbox", name="API key", exact=True)
     key.fill(emulator.api_key)
     expect(key).to_have_attribute("type", "password")
-    # Airflow 3.3.2 tests no stored connection without a port: its page sends 0, and its API refuses that.
+    # Airflow 3.3.2 cannot test a stored connection without a port: its page sends 0, which its API rejects.
     form.get_by_label("Port").fill("443")
     form.get_by_label("Port").blur()
-    pages.picture("connection", form)  # as for the real API: the address is the default
+    pages.picture("connection", form)  # as for the real API, with the default base URL
     address, port = emulator.base_url.rsplit(":", 1)
     form.get_by_label("Base URL").fill(address)
     form.get_by_label("Port").fill(port)
@@ -64,7 +64,7 @@ def test_a_connection_is_made_with_the_form(
     expect(form.get_by_role("button", name="Save")).to_be_in_viewport(ratio=1)
     pages.picture("connection-extras", form)
     form.get_by_role("button", name="Save").click()
-    pages.await_said("Connection has been successfully created", "")
+    pages.expect_notification("Connection has been successfully created", "")
 
     saved = airflow.api.call("GET", f"connections/{ID}")
     assert (saved["conn_type"], saved["host"], saved["port"]) == ("veo3", address, int(port))
@@ -74,18 +74,18 @@ def test_a_connection_is_made_with_the_form(
 
 
 def test_the_button_tests_the_connection(pages: Pages, emulator: EmulatorProcess) -> None:
-    asked = emulator.ledger()["requests"].get("models", {}).get("200", 0)
+    requests = emulator.ledger()["requests"].get("models", {}).get("200", 0)
     page = pages.open("/connections", height=420)
     row = page.get_by_role("row").filter(has_text=ID)
     row.get_by_role("button", name="Test Connection").click()
     connected = rf"Connected to {re.escape(emulator.base_url)}; \d+ models"
-    pages.await_said("Test Connection Successful", connected)
+    pages.expect_notification("Test Connection Successful", connected)
     pages.picture("connection-test")
-    assert emulator.ledger()["requests"]["models"]["200"] == asked + 1
-    pages.nothing_secret(emulator.api_key)
+    assert emulator.ledger()["requests"]["models"]["200"] == requests + 1
+    pages.assert_no_secrets(emulator.api_key)
 
 
-def test_the_button_says_what_is_wrong(
+def test_the_button_shows_the_reason_of_a_failure(
     pages: Pages, airflow: LocalAirflow, emulator: EmulatorProcess
 ) -> None:
     address, port = emulator.base_url.rsplit(":", 1)
@@ -93,17 +93,17 @@ def test_the_button_says_what_is_wrong(
     page = pages.open("/connections")
     row = page.get_by_role("row").filter(has_text="veo3_wrong")
     row.get_by_role("button", name="Test Connection").click()
-    pages.await_said("Test Connection Failed", "Check the API key")
-    pages.nothing_secret(WRONG_KEY, emulator.api_key)
+    pages.expect_notification("Test Connection Failed", "Check the API key")
+    pages.assert_no_secrets(WRONG_KEY, emulator.api_key)
 
 
-def test_the_form_never_gives_the_key_back(pages: Pages, emulator: EmulatorProcess) -> None:
+def test_the_form_never_shows_a_stored_key(pages: Pages, emulator: EmulatorProcess) -> None:
     page = pages.open("/connections")
     page.get_by_role("row").filter(has_text=ID).get_by_role("button", name="Edit Connection").click()
     form = page.get_by_role("dialog")
     expect(form.get_by_label("Connection ID")).to_have_value(ID)
     expect(form.get_by_role("textbox", name="API key", exact=True)).not_to_have_value(emulator.api_key)
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)
 
 
 def test_the_audit_log_has_no_key(pages: Pages, emulator: EmulatorProcess) -> None:
@@ -111,4 +111,4 @@ def test_the_audit_log_has_no_key(pages: Pages, emulator: EmulatorProcess) -> No
     expect(page.get_by_role("row").filter(has_text="post_connection").first).to_be_visible()
     page.get_by_role("button", name="Expand all extra JSON").click()
     expect(page.get_by_role("row").filter(has_text=ID).first).to_be_visible()
-    pages.nothing_secret(emulator.api_key, WRONG_KEY)
+    pages.assert_no_secrets(emulator.api_key, WRONG_KEY)

@@ -1,4 +1,4 @@
-"""What is seen of a run: its graph, its links, its XComs, its logs; and that no page shows a secret."""
+"""Pages of a DAG run, none of which shows a secret: graph, links, XComs, logs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def generation_id(airflow: LocalAirflow, runs: Runs) -> str:
     return str(airflow.api.xcom(QUICKSTART, runs.good, "submit"))
 
 
-def test_the_run_is_a_success(pages: Pages, runs: Runs, emulator: EmulatorProcess) -> None:
+def test_all_tasks_of_the_run_succeeded(pages: Pages, runs: Runs, emulator: EmulatorProcess) -> None:
     page = pages.open(f"/dags/{QUICKSTART}/runs/{runs.good}", width=1440)
     for task_id, operator in TASKS.items():
         row = page.get_by_role("row").filter(has_text=operator)
         expect(row.get_by_role("link", name=task_id)).to_be_visible()
         expect(row.get_by_text("Success", exact=True)).to_be_visible()
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)
 
 
 def test_the_graph_shows_the_three_tasks(pages: Pages, runs: Runs, emulator: EmulatorProcess) -> None:
@@ -47,7 +47,7 @@ def test_the_graph_shows_the_three_tasks(pages: Pages, runs: Runs, emulator: Emu
         node = graph.locator(".react-flow__node").filter(has_text=operator)
         expect(node.get_by_text("success", exact=True)).to_be_visible()
     pages.picture("run", without=".react-flow__panel")
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)
     page.get_by_role("button", name="Show Grid").click()
 
 
@@ -63,12 +63,14 @@ def test_the_link_leads_to_the_status(
     with page.context.expect_page() as opened:
         link.click()
     expect(opened.value).to_have_url(status_url(emulator.base_url, generation_id))
-    expect(opened.value.locator("body")).to_contain_text("Missing X-API-Key")  # there, and closed to others
+    expect(opened.value.locator("body")).to_contain_text(
+        "Missing X-API-Key"
+    )  # the page exists, and needs a key
     opened.value.close()
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)
 
 
-def test_the_xcoms_tell_of_the_generation(
+def test_the_xcoms_show_the_generation(
     pages: Pages, runs: Runs, emulator: EmulatorProcess, generation_id: str
 ) -> None:
     page = pages.open(task_path(QUICKSTART, runs.good, "wait", "xcom"), width=1360, height=860)
@@ -78,11 +80,11 @@ def test_the_xcoms_tell_of_the_generation(
 
     expect(row("return_value")).to_contain_text(generation_id)
     page.get_by_role("button", name="Expand all extra JSON").click()
-    # the editor that shows JSON has no-break spaces for spaces
+    # the JSON editor shows no-break spaces
     for name, value in (("id", f'"{generation_id}"'), ("status", '"completed"'), ("credits_used", "190")):
         expect(row(MANIFEST_KEY)).to_contain_text(re.compile(rf'"{name}":\s*{value}'))
     pages.picture("xcom")
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)
 
 
 @pytest.mark.parametrize("task_id", TASKS)
@@ -102,27 +104,27 @@ def test_no_tab_of_a_task_shows_a_secret(
         if tab == "xcom":
             page.get_by_role("button", name="Expand all extra JSON").click()
             expect(page.get_by_text(re.compile(r'"(credits_used|sha256)"')).first).to_be_visible()
-        pages.nothing_secret(emulator.api_key)
+        pages.assert_no_secrets(emulator.api_key)
 
 
-def test_the_campaign_s_mapped_tasks(
+def test_the_mapped_tasks_of_the_campaign_have_their_own_links(
     pages: Pages, airflow: LocalAirflow, runs: Runs, emulator: EmulatorProcess
 ) -> None:
     page = pages.open(task_path(CAMPAIGN, runs.campaign, "video.generate", "mapped"), width=1360)
     expect(page.get_by_role("heading", name=f"{CLIPS} Task Instances")).to_be_visible()
     states = page.get_by_role("row").filter(has_text="Veo3TextToVideoOperator").get_by_text("Success")
     expect(states).to_have_count(CLIPS)
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)
     page = pages.open(task_path(CAMPAIGN, runs.campaign, "video.generate", "mapped/3/details"))
-    paid = str(airflow.api.xcom(CAMPAIGN, runs.campaign, "video.generate", map_index=3))
+    generation_id = str(airflow.api.xcom(CAMPAIGN, runs.campaign, "video.generate", map_index=3))
     link = page.get_by_role("link", name=Veo3GenerationLink.name)
-    expect(link).to_have_attribute("href", status_url(emulator.base_url, paid))
+    expect(link).to_have_attribute("href", status_url(emulator.base_url, generation_id))
 
 
-def test_the_log_of_a_refused_task_says_why(
+def test_the_log_of_a_rejected_task_has_the_reason(
     pages: Pages, airflow: LocalAirflow, runs: Runs, emulator: EmulatorProcess
 ) -> None:
-    # after the pictures of the run that went well, which are to show no other beside it
+    # after the pictures of the successful run, which must not show this one
     run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
     ended = airflow.wait_for_runs({QUICKSTART: run_id}, timeout=600)
     assert ended == {QUICKSTART: "failed"}
@@ -130,4 +132,4 @@ def test_the_log_of_a_refused_task_says_why(
     expect(page.get_by_text("Veo3BadRequestError", exact=False).first).to_be_visible()
     expect(page.locator("body")).to_contain_text("INVALID_MODEL")
     expect(page.locator("body")).to_contain_text("No credits were spent")
-    pages.nothing_secret(emulator.api_key)
+    pages.assert_no_secrets(emulator.api_key)

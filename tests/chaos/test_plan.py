@@ -1,4 +1,4 @@
-"""The plan of a campaign: drawn from the seed, with every kind of fault and kill."""
+"""The plan of a campaign: drawn from a seed, with all faults and kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Airflow for the modules that need nothing special of it: its start is what takes the time."""
+"""One Airflow for all modules, whose start takes the most time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[EmulatorProcess]:
-    """What the example DAGs use. What takes longer on a busy machine costs more looks, and is not refused."""
+    """Account of the example DAGs, without a rate limit: a busy machine polls more often."""
     with EmulatorProcess(pending_seconds=0.5, height=90, requests_per_minute="off") as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
 def watched() -> Iterator[EmulatorProcess]:
-    """An account that is watched all the time, in which everything ends when told to."""
+    """Account for watchers, in which generations complete only when a test completes them."""
     with EmulatorProcess(
         pending_seconds=0.1, processing_seconds=36000, height=90, requests_per_day="off"
     ) as emulator:
@@ -56,10 +56,10 @@ def airflow(
         "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
         "AIRFLOW_CONN_VEO3_WATCHED": watched.connection(),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-        # a triggerer that was killed is missed soon
+        # Airflow notices soon that a triggerer was killed
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "VEO3_DESTINATION": f"file://{destination}",
-        # What a user's own environment may hold must not matter.
+        # a key in the user's own environment must not be used
         "VEO3_API_KEY": "veo3_not_this_one",
     }
     with LocalAirflow(env, pool_slots=pool_slots) as airflow:

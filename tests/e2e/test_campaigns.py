@@ -1,8 +1,7 @@
-"""What the vendor's limits do to campaigns, and waits without a worker, in a real Airflow."""
+"""Campaigns at the vendor's limits, and waits without a worker, in a real Airflow."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from itertools import accumulate
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.airflow_api import AirflowApiError
 from testbed.emulator import EmulatorProcess
 from testbed.local_airflow import COMPONENTS, LocalAirflow
 from tests.support.airflow_versions import AIRFLOW, needs_sensor_in_triggerer
@@ -22,11 +20,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 DAGS = ("pooled", "unpooled", "from_trigger")
-QUEUE = 5  # as many as VEO3 takes for a key
+QUEUE = 5  # the vendor's, for a key
 IN_TRIGGERER = AIRFLOW >= (3, 3)
-"""Whether a sensor can start there; else a worker starts each, whatever the DAG asks for."""
+"""True if this Airflow can start a sensor in the triggerer, without a worker."""
 TASKS = 7
-"""Of the campaign without a pool: more than the queue takes, and than a triggerer does."""
+"""Tasks of the campaign without a pool, beyond the capacity of queue and triggerer."""
 WAITING = ("wait", "template", "late", "mapped0")
 TRIGGERER = ("triggerer", f"--capacity={TASKS - 1}")
 TRIGGERERS = {name: (name,) for name in COMPONENTS} | {
@@ -37,25 +35,25 @@ TRIGGERERS = {name: (name,) for name in COMPONENTS} | {
 
 @pytest.fixture(scope="module")
 def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[str, Any]]]]:
-    """All that happens, at the same time: an Airflow, its runs, and what each account was asked."""
+    """Run all DAGs at once; return Airflow, the run ids, and the accounts' ledgers."""
     with (
         EmulatorProcess(processing_seconds=3) as pooled,
-        EmulatorProcess(processing_seconds=60) as unpooled,  # which is how long a full queue is left alone
-        EmulatorProcess(processing_seconds=36000) as alone,  # until we have seen enough
+        EmulatorProcess(processing_seconds=60) as unpooled,  # until the queue has been full
+        EmulatorProcess(processing_seconds=36000) as alone,  # until the sensors wait
     ):
         emulators = {"veo3_pooled": pooled, "veo3_unpooled": unpooled, "veo3_alone": alone}
         env = {
             f"AIRFLOW_CONN_{name.upper()}": emulator.connection(poll_interval=2)
             for name, emulator in emulators.items()
-        } | {"AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300"}  # none dies here
+        } | {"AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300"}  # no triggerer dies here
         folder = Path(__file__).parent / "dags"
         with LocalAirflow(env, dags_folder=folder, pool_slots=QUEUE, components=TRIGGERERS) as airflow:
             airflow.wait_for_dags(DAGS)
             assert airflow.api.import_errors() == []
-            runs = {"unpooled": begin(airflow, "unpooled")}
-            refused_once(unpooled)
+            runs = {"unpooled": airflow.api.trigger("unpooled")}
+            wait_for_full_queue(unpooled)
             unpooled.configure(processing_seconds=1)
-            runs |= {dag_id: begin(airflow, dag_id) for dag_id in ("pooled", "from_trigger")}
+            runs |= {dag_id: airflow.api.trigger(dag_id) for dag_id in ("pooled", "from_trigger")}
             until("sensors wait in the triggerers", lambda: all_wait(airflow, runs["from_trigger"]) or None)
             ((generation_id,),) = [[entry["id"] for entry in alone.ledger()["tasks"]]]
             alone.complete(generation_id)
@@ -64,25 +62,15 @@ def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[s
             yield airflow, runs, {name: emulator.ledger() for name, emulator in emulators.items()}
 
 
-def begin(airflow: LocalAirflow, dag_id: str) -> str:
-    """Start a run, while others write to the same SQLite file, which may then refuse."""
-    for _ in range(5):
-        try:
-            return airflow.api.trigger(dag_id)
-        except AirflowApiError:
-            time.sleep(1)
-    return airflow.api.trigger(dag_id)
+def wait_for_full_queue(emulator: EmulatorProcess) -> None:
+    """Wait until a submission was rate limited, before the first generation completes."""
 
-
-def refused_once(emulator: EmulatorProcess) -> None:
-    """Wait until the queue was full for somebody, before the first generations end."""
-
-    def refused() -> bool | None:
+    def rate_limited() -> bool | None:
         ledger = emulator.ledger()
         assert not ledger["totals"]["completed"], "too slow to fill the queue"
         return "429" in ledger["requests"].get("text-to-video", {}) or None
 
-    until("the queue is full", refused)
+    until("the queue is full", rate_limited)
 
 
 def all_wait(airflow: LocalAirflow, run_id: str) -> bool:
@@ -99,7 +87,7 @@ def logs_of(airflow: LocalAirflow, dag_id: str, task_id: str = "*") -> list[Path
     return sorted((airflow.home / "logs" / f"dag_id={dag_id}").glob(f"*/task_id={task_id}/**/attempt=*"))
 
 
-def each_paid_once(ledger: dict[str, Any], count: int) -> None:
+def assert_each_paid_once(ledger: dict[str, Any], count: int) -> None:
     assert set(Counter(entry["prompt"] for entry in ledger["tasks"]).values()) == {1}
     assert ledger["totals"]["accepted"] == ledger["totals"]["completed"] == count
     assert (ledger["totals"]["charged"], ledger["totals"]["refunded"]) == (190 * count, 0)
@@ -109,16 +97,16 @@ def test_a_pool_as_large_as_the_vendors_queue_never_meets_a_429(campaigns: Any) 
     airflow, runs, ledgers = campaigns
     ledger = ledgers["veo3_pooled"]
     tasks = tasks_of(airflow, runs, "pooled")
-    each_paid_once(ledger, len(tasks))
+    assert_each_paid_once(ledger, len(tasks))
     assert {status for counts in ledger["requests"].values() for status in counts} <= {"200", "202"}
     assert {task["try_number"] for task in tasks.values()} == {1}
 
 
-def test_without_a_pool_the_refused_ones_stay_away_and_lose_no_try(campaigns: Any) -> None:
+def test_without_a_pool_rate_limited_tasks_wait_and_use_no_retry(campaigns: Any) -> None:
     airflow, runs, ledgers = campaigns
     ledger = ledgers["veo3_unpooled"]
     tasks = tasks_of(airflow, runs, "unpooled")
-    each_paid_once(ledger, len(tasks))
+    assert_each_paid_once(ledger, len(tasks))
     assert ledger["requests"]["text-to-video"]["429"] >= 1
     moments = [
         moment for entry in ledger["tasks"] for moment in ((entry["created"], 1), (entry["finished"], -1))
@@ -126,31 +114,33 @@ def test_without_a_pool_the_refused_ones_stay_away_and_lose_no_try(campaigns: An
     assert max(accumulate(change for _, change in sorted(moments))) == QUEUE
     assert {task["state"] for task in tasks.values()} == {"success"}
     assert {task["try_number"] for task in tasks.values()} == {1}
-    said = "\n".join(path.read_text() for path in logs_of(airflow, "unpooled"))
-    assert "without a worker until then" in said
+    logs = "\n".join(path.read_text() for path in logs_of(airflow, "unpooled"))
+    assert "without a worker until then" in logs
     triggerers = {match for path in airflow.home.rglob("*.trigger.*") if (match := path.name.split(".")[-2])}
-    assert len(triggerers) == 2, "more waited at once than one of them takes"
+    assert len(triggerers) == 2, "more tasks waited at once than one triggerer has capacity for"
 
 
 @needs_sensor_in_triggerer
-def test_a_wait_without_a_worker(campaigns: Any) -> None:
+def test_a_sensor_that_starts_in_the_triggerer_needs_no_worker(campaigns: Any) -> None:
     airflow, runs, _ = campaigns
     tasks = tasks_of(airflow, runs, "from_trigger")
     for task_id in ("wait", "template"):
-        # a triggerer hands what it has on to the other while Airflow takes it for dead
+        # with two logs when Airflow has moved the trigger to the other triggerer
         assert {".trigger." in path.name for path in logs_of(airflow, "from_trigger", task_id)} == {True}
         assert tasks[task_id]["pid"] is None
 
 
-@pytest.mark.skipif(IN_TRIGGERER, reason="no worker is needed: see test_a_wait_without_a_worker")
-def test_a_wait_that_a_worker_starts(campaigns: Any) -> None:
+@pytest.mark.skipif(IN_TRIGGERER, reason="a sensor can start in the triggerer")
+def test_before_airflow_3_3_a_worker_starts_the_sensor(campaigns: Any) -> None:
     airflow, _, _ = campaigns
     for task_id in ("wait", "template", "mapped"):
         logs = logs_of(airflow, "from_trigger", task_id)
-        assert {".trigger." in path.name for path in logs} == {True, False}, "it waited in the triggerer"
+        assert {".trigger." in path.name for path in logs} == {True, False}, (
+            "it did not wait in the triggerer"
+        )
 
 
-def test_what_such_a_wait_leaves(campaigns: Any) -> None:
+def test_a_sensor_in_the_triggerer_publishes_id_manifest_and_link(campaigns: Any) -> None:
     airflow, runs, ledgers = campaigns
     ((generation_id,),) = [[entry["id"] for entry in ledgers["veo3_alone"]["tasks"]]]
     tasks = tasks_of(airflow, runs, "from_trigger")
@@ -168,36 +158,40 @@ def test_what_such_a_wait_leaves(campaigns: Any) -> None:
     assert airflow.api.xcom("from_trigger", runs["from_trigger"], "received") == generation_id
 
 
-def test_ends_that_are_no_success(campaigns: Any) -> None:
+def test_failures_and_skips_of_sensors_in_the_triggerer(campaigns: Any) -> None:
     airflow, runs, _ = campaigns
     tasks = tasks_of(airflow, runs, "from_trigger")
     states = {
-        name: tasks[name]["state"] for name in ("unknown", "unknown_told", "unknown_skipped", "nothing")
+        name: tasks[name]["state"]
+        for name in ("unknown", "unknown_with_retries", "unknown_skipped", "nothing")
     }
     assert states == {
         "unknown": "failed",
-        "unknown_told": "failed",
+        "unknown_with_retries": "failed",
         "unknown_skipped": "skipped",
         "nothing": "failed",
     }
     for name in states:
-        assert tasks[name]["try_number"] == 1, f"{name} was repeated"
+        assert tasks[name]["try_number"] == 1, f"{name} was retried"
         in_worker = [path for path in logs_of(airflow, "from_trigger", name) if ".trigger." not in path.name]
         if IN_TRIGGERER:
-            assert len(in_worker) == (name == "unknown_told"), "told by a worker where there are retries only"
-        said = airflow.task_log("from_trigger", runs["from_trigger"], tasks[name])
-        assert ("its task has returned nothing" if name == "nothing" else "TASK_NOT_FOUND") in said
+            # only a worker can fail a task that has retries without retrying it
+            assert len(in_worker) == (name == "unknown_with_retries")
+        log = airflow.task_log("from_trigger", runs["from_trigger"], tasks[name])
+        assert ("its task has returned nothing" if name == "nothing" else "TASK_NOT_FOUND") in log
 
 
-def test_where_it_cannot_be_done_a_worker_does_it(campaigns: Any) -> None:
+def test_a_sensor_that_cannot_start_in_the_triggerer_starts_in_a_worker(campaigns: Any) -> None:
     airflow, runs, _ = campaigns
     tasks = tasks_of(airflow, runs, "from_trigger")
-    for name, says in (("mapped0", "does not work in mapped tasks"), ("late", "start_date")):
+    for name, reason in (("mapped0", "does not work in mapped tasks"), ("late", "start_date")):
         assert tasks[name]["state"] == "success"
-        said = airflow.task_log("from_trigger", runs["from_trigger"], tasks[name], lines=200)
-        assert says in said or not IN_TRIGGERER  # where it can, it says why it did not
+        log = airflow.task_log("from_trigger", runs["from_trigger"], tasks[name], lines=200)
+        assert reason in log or not IN_TRIGGERER
         logs = logs_of(airflow, "from_trigger", tasks[name]["task_id"])
-        assert {".trigger." in path.name for path in logs} == {True, False}, "it waited in the triggerer"
+        assert {".trigger." in path.name for path in logs} == {True, False}, (
+            "it did not wait in the triggerer"
+        )
     assert tasks["broken"]["state"] == "failed"
-    said = airflow.task_log("from_trigger", runs["from_trigger"], tasks["broken"])
-    assert "ZeroDivisionError" in said
+    log = airflow.task_log("from_trigger", runs["from_trigger"], tasks["broken"])
+    assert "ZeroDivisionError" in log

@@ -1,4 +1,4 @@
-"""Neither the key nor a signed link is left where an Airflow keeps things: logs, database, XComs, links."""
+"""Airflow's files contain neither the key nor a signed link: logs, database, XComs, links."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIGNATURE = re.compile(rb"X-Goog-Signature(=|%3D|\\u003d)[0-9A-Za-z%]", re.IGNOR
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What an Airflow has left behind that logged everything while things went well and badly."""
+    """Home folder of an Airflow that logged everything while runs succeeded and failed."""
     env = {
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         "VEO3_DESTINATION": f"file://{tmp_path_factory.mktemp('stored')}",
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def found(home: Path, pattern: re.Pattern[bytes]) -> list[str]:
-    """Name every file that holds the pattern, with the first match and what stands around it."""
+    """Return each file that matches the pattern, with the first match and its surroundings."""
     hits = []
     for path in home.rglob("*"):
         if path.is_file() and (match := pattern.search(content := path.read_bytes())):
@@ -69,7 +69,7 @@ def found(home: Path, pattern: re.Pattern[bytes]) -> list[str]:
     return hits
 
 
-def test_the_search_finds_what_is_there(home: Path) -> None:
+def test_the_search_finds_generation_ids(home: Path) -> None:
     names = {path.name for path in home.rglob("*") if path.is_file()}
     assert "airflow.db" in names
     assert any(".trigger." in name for name in names)
@@ -79,9 +79,9 @@ def test_the_search_finds_what_is_there(home: Path) -> None:
     )
 
 
-def test_no_key_anywhere(home: Path) -> None:
+def test_no_file_contains_the_key(home: Path) -> None:
     assert found(home, re.compile(re.escape(KEY.encode()))) == []
 
 
-def test_no_signed_link_anywhere(home: Path) -> None:
+def test_no_file_contains_a_signed_link(home: Path) -> None:
     assert found(home, SIGNATURE) == []

@@ -1,4 +1,4 @@
-"""The example DAGs under a real scheduler, real workers and a real triggerer, as a user runs them."""
+"""The example DAGs with a real scheduler, real workers and a real triggerer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
 
 
-def tasks_at_work(airflow: LocalAirflow) -> list[psutil.Process]:
-    """The processes that run tasks now: a worker of the LocalExecutor forks one for each."""
+def running_tasks(airflow: LocalAirflow) -> list[psutil.Process]:
+    """Return the processes that run tasks, which the LocalExecutor's workers have forked."""
     scheduler = psutil.Process(airflow.processes["scheduler"].pid)
     found = []
     for worker in scheduler.children():
         try:
             if worker.name().startswith("gunicorn"):
-                continue  # what serves the logs, before Airflow 3.1
+                continue  # the log server, before Airflow 3.1
             found += [child for child in worker.children() if child.status() != psutil.STATUS_ZOMBIE]
         except psutil.NoSuchProcess:
             continue
@@ -48,14 +48,14 @@ def stored_files(
 
 
 def submitted(airflow: LocalAirflow, run_id: str) -> str | None:
-    """The id of a quickstart's generation, once the API has it."""
+    """Return the generation id of a quickstart run; ``None`` before the submission."""
     (task,) = [t for t in airflow.api.task_instances(QUICKSTART, run_id) if t["task_id"] == "submit"]
     assert task["state"] != "failed"
     return airflow.api.xcom(QUICKSTART, run_id, "submit") if task["state"] == "success" else None
 
 
 def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path) -> None:
-    emulator.configure(processing_seconds=3600)  # until we have seen enough
+    emulator.configure(processing_seconds=3600)  # until the test completes it
     prompt = "A hummingbird in front of a red flower, wings in slow motion"
     run_id = airflow.api.trigger(QUICKSTART, {"prompt": prompt})
 
@@ -63,21 +63,21 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
         (task,) = [t for t in airflow.api.task_instances(QUICKSTART, run_id) if t["task_id"] == "wait"]
         return task if task["state"] == "deferred" and (task["trigger"] or {}).get("triggerer_id") else None
 
-    def nobody_works() -> bool | None:
-        return tasks_at_work(airflow) == [] or None
+    def no_task_runs() -> bool | None:
+        return running_tasks(airflow) == [] or None
 
     task = until("the sensor waits in the triggerer", waiting)
     assert task["trigger"]["classpath"].endswith("Veo3GenerationTrigger")
     assert emulator.api_key not in json.dumps(task)
-    until("no task process is left", nobody_works)
+    until("no task process is left", no_task_runs)
     task = until("and the sensor still waits", waiting)
-    first_leg = task["pid"]
+    first_pid = task["pid"]
 
     generation_id = airflow.api.xcom(QUICKSTART, run_id, "submit")
     emulator.complete(generation_id)
     assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=WAIT) == {QUICKSTART: "success"}
     tasks = {task["task_id"]: task for task in airflow.api.task_instances(QUICKSTART, run_id)}
-    assert tasks["wait"]["pid"] != first_leg, "the wait went on in the process that began it"
+    assert tasks["wait"]["pid"] != first_pid, "the task resumed in the process that it started in"
     assert tasks["wait"]["try_number"] == 1
     folder = airflow.home / "logs" / f"dag_id={QUICKSTART}" / f"run_id={run_id}" / "task_id=wait"
     (triggerer_log,) = folder.glob("*.trigger.*")
@@ -90,12 +90,12 @@ def test_waiting_holds_no_worker(airflow: LocalAirflow, emulator: EmulatorProces
     assert decode_video(path).seconds == 8
 
 
-def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
+def test_campaign_fills_its_pool_and_pays_once_for_each_line(
     airflow: LocalAirflow, emulator: EmulatorProcess, destination: Path, pool_slots: int
 ) -> None:
     with (EXAMPLE_DAGS / "inputs" / "prompts.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    emulator.configure(processing_seconds=3600)  # until we have seen enough
+    emulator.configure(processing_seconds=3600)  # until the test completes it
     before = emulator.ledger()
     known = {entry["id"] for entry in before["tasks"]}
     run_id = airflow.api.trigger(CAMPAIGN)
@@ -107,34 +107,34 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
     def pool_is_full() -> bool | None:
         return len(generating("deferred")) >= pool_slots or None
 
-    until("as many as the pool has slots wait in the triggerer", pool_is_full)
-    # Were there a slot left, the scheduler would fill it before it starts what is asked for only now.
-    fence = airflow.api.trigger(QUICKSTART)
-    until("a task outside the pool has been through", lambda: submitted(airflow, fence))
+    until("all slots of the pool wait in the triggerer", pool_is_full)
+    # If a slot were left, the scheduler would fill it before it starts a later run.
+    later_run = airflow.api.trigger(QUICKSTART)
+    until("a later task outside the pool has succeeded", lambda: submitted(airflow, later_run))
     assert len(generating("deferred", "running", "queued")) == pool_slots
-    # one that Airflow has to start anew, since its API server was slow to answer the worker, waits for that
+    # up_for_retry: the API server was too slow to respond to the worker, and Airflow starts the task again
     assert len(generating("scheduled", "up_for_retry")) == len(lines) - pool_slots
     assert airflow.api.call("GET", f"pools/{POOL}")["open_slots"] == 0
-    fence_id = submitted(airflow, fence)
-    wanted = {line["prompt"] for line in lines}
-    begun = [entry for entry in emulator.ledger()["tasks"] if entry["id"] not in known]
-    in_flight = [entry["id"] for entry in begun if entry["prompt"] in wanted]
+    later_id = submitted(airflow, later_run)
+    prompts = {line["prompt"] for line in lines}
+    started = [entry for entry in emulator.ledger()["tasks"] if entry["id"] not in known]
+    in_flight = [entry["id"] for entry in started if entry["prompt"] in prompts]
     assert len(in_flight) == pool_slots
 
     emulator.configure(processing_seconds=5)
-    for generation_id in (*in_flight, fence_id):
+    for generation_id in (*in_flight, later_id):
         emulator.complete(generation_id)
-    runs = {CAMPAIGN: run_id, QUICKSTART: fence}
+    runs = {CAMPAIGN: run_id, QUICKSTART: later_run}
     assert set(airflow.wait_for_runs(runs, timeout=600).values()) == {"success"}
 
     after = emulator.ledger()
-    accepted = [entry for entry in after["tasks"] if entry["id"] not in known and entry["prompt"] in wanted]
+    accepted = [entry for entry in after["tasks"] if entry["id"] not in known and entry["prompt"] in prompts]
     assert Counter(entry["prompt"] for entry in accepted) == Counter(line["prompt"] for line in lines)
     assert sum(entry["charged"] for entry in accepted) == 190 * len(lines)
     assert sum(entry["refunded"] for entry in accepted) == 0
     moments = [moment for entry in accepted for moment in ((entry["created"], 1), (entry["finished"], -1))]
     assert max(accumulate(change for _, change in sorted(moments))) == pool_slots
-    assert set(after["requests"]["text-to-video"]) == {"202"}, "something was refused on the way"
+    assert set(after["requests"]["text-to-video"]) == {"202"}, "a submission was rate limited"
 
     for index, line in enumerate(lines):
         generation_id = airflow.api.xcom(CAMPAIGN, run_id, "video.generate", map_index=index)
@@ -145,7 +145,7 @@ def test_campaign_keeps_to_its_pool_and_pays_once_for_each_line(
         assert video.seconds == int(line["duration_seconds"])
 
 
-def test_a_failed_run_tells_why(airflow: LocalAirflow, emulator: EmulatorProcess) -> None:
+def test_the_log_of_a_failed_run_has_the_reason(airflow: LocalAirflow, emulator: EmulatorProcess) -> None:
     before = emulator.ledger()["totals"]["accepted"]
     run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
     assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=WAIT) == {QUICKSTART: "failed"}

@@ -1,4 +1,4 @@
-"""Assets that are watched: what completes in an account starts DAGs, across the death of the triggerer."""
+"""Watched assets, whose events start DAG runs, across the death of a triggerer."""
 
 from __future__ import annotations
 
@@ -23,92 +23,92 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 NAMES = ("often", "equally", "seldom")
-INTERVAL = 2  # of the first two; the third's own is hours
-TRIGGERS = 2  # equal ones are one to Airflow
-REMEMBERS = AIRFLOW >= (3, 3)  # asset state store
+INTERVAL = 2  # poll interval of the first two watchers; the third has hours
+TRIGGERS = 2  # Airflow runs equal triggers once
+HAS_STATE_STORE = AIRFLOW >= (3, 3)  # for assets
 
 
 @dataclass
-class Watched:
-    """What became of an account's generations, in the order of their completion.
+class Account:
+    """An account's generations in the order of completion, their events and runs.
 
-    :param alone: those that were told before the next one completed; the last after the triggerer was killed.
-    :param missed: those that completed while no triggerer ran.
-    :param others: those that failed, or still run.
+    :param reported: generations that were reported before the next one completed; the last of them after the
+        triggerer was killed.
+    :param missed: generations that completed while no triggerer ran.
+    :param others: generations that failed or are in progress.
     :param events: ids in the events of each asset.
-    :param runs: of the DAG scheduled on each asset, the ids in the events that started each run.
-    :param looks: how often the history was asked for, and the seconds in which it was.
+    :param runs: ids in the events that started each run, by asset.
+    :param polls: requests of the history, and the seconds in which they were sent.
+    :param requests: all requests at the end, by endpoint and status.
     """
 
-    alone: list[str]
+    reported: list[str]
     missed: list[str]
     others: list[str]
     events: dict[str, list[str]] = field(default_factory=dict)
     runs: dict[str, list[list[str]]] = field(default_factory=dict)
-    looks: tuple[int, float] = (0, 0.0)
+    polls: tuple[int, float] = (0, 0.0)
     requests: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
-def told(airflow: LocalAirflow, watched: EmulatorProcess) -> Watched:
-    until("the watchers have begun", lambda: starts(airflow) == TRIGGERS or None)
-    until("and have looked", lambda: looks(watched) or None)
-    seen = Watched([], [], [submit(watched), submit(watched)])
-    control(watched, seen.others[0], "fail")
-    began, asked = time.monotonic(), looks(watched)
+def account(airflow: LocalAirflow, watched: EmulatorProcess) -> Account:
+    until("the watchers have started", lambda: count_starts(airflow) == TRIGGERS or None)
+    until("the watchers have polled", lambda: count_polls(watched) or None)
+    account = Account([], [], [submit(watched), submit(watched)])
+    watched.fail(account.others[0])
+    start, polls = time.monotonic(), count_polls(watched)
     for _ in range(2):
-        seen.alone.append(completed_and_told(airflow, watched))
-    if REMEMBERS:
-        until("Airflow knows how far it has told", lambda: kept(airflow, seen.alone[-1]) or None)
-    seen.looks = (looks(watched) - asked, time.monotonic() - began)
+        account.reported.append(complete_and_wait_for_runs(airflow, watched))
+    if HAS_STATE_STORE:
+        last = account.reported[-1]
+        until(f"Airflow has stored that {last} is reported", lambda: is_stored(airflow, last) or None)
+    account.polls = (count_polls(watched) - polls, time.monotonic() - start)
 
     kill_triggerer(airflow)
     for _ in range(2):
-        seen.missed.append(submit(watched))
-        watched.complete(seen.missed[-1])
+        account.missed.append(submit(watched))
+        watched.complete(account.missed[-1])
     airflow.start_component("triggerer")
-    until("they have begun again", lambda: starts(airflow) == 2 * TRIGGERS or None)
-    for missed in seen.missed if REMEMBERS else ():
-        until(f"{missed} is told later", lambda missed=missed: everyone_has_run_for(airflow, missed) or None)
-    seen.alone.append(completed_and_told(airflow, watched))  # whatever is told twice comes before this
+    until("the watchers have started again", lambda: count_starts(airflow) == 2 * TRIGGERS or None)
+    for missed in account.missed if HAS_STATE_STORE else ():
+        until(f"{missed} is reported", lambda missed=missed: has_runs(airflow, missed) or None)
+    # a generation that is reported twice is so before this one
+    account.reported.append(complete_and_wait_for_runs(airflow, watched))
 
     until("all runs have ended", lambda: {state for state, _ in all_runs(airflow)} == {"success"} or None)
-    seen.events = {name: event_ids(airflow, name) for name in NAMES}
-    seen.runs = {name: [ids for _, ids in runs(airflow, name)] for name in NAMES}
-    seen.requests = watched.ledger()["requests"]
-    return seen
+    account.events = {name: event_ids(airflow, name) for name in NAMES}
+    account.runs = {name: [ids for _, ids in runs(airflow, name)] for name in NAMES}
+    account.requests = watched.ledger()["requests"]
+    return account
 
 
 def submit(emulator: EmulatorProcess) -> str:
-    """Ask for a video as a script would that knows nothing of Airflow."""
-    answer = httpx.post(
+    """Submit a generation as a script without Airflow would."""
+    response = httpx.post(
         f"{emulator.base_url}/api/veo/text-to-video",
         headers={"X-API-Key": emulator.api_key},
         json={"prompt": "A lighthouse"},
         trust_env=False,
         timeout=120,
     )
-    return str(answer.raise_for_status().json()["taskId"])
+    return str(response.raise_for_status().json()["taskId"])
 
 
-def control(emulator: EmulatorProcess, generation_id: str, outcome: str) -> None:
-    url = f"{emulator.base_url}/__emulator__/tasks/{generation_id}"
-    httpx.post(url, json={"outcome": outcome}, trust_env=False, timeout=120).raise_for_status()
-
-
-def completed_and_told(airflow: LocalAirflow, emulator: EmulatorProcess) -> str:
+def complete_and_wait_for_runs(airflow: LocalAirflow, emulator: EmulatorProcess) -> str:
+    """Submit and complete a generation, and return its id once its runs have started."""
     generation_id = submit(emulator)
     emulator.complete(generation_id)
-    until(f"{generation_id} is told", lambda: everyone_has_run_for(airflow, generation_id) or None)
+    until(f"{generation_id} is reported", lambda: has_runs(airflow, generation_id) or None)
     return generation_id
 
 
-def starts(airflow: LocalAirflow) -> int:
-    """How many triggers have been started so far."""
+def count_starts(airflow: LocalAirflow) -> int:
+    """Return the number of triggers started so far."""
     return len(re.findall(r"trigger ID \d+ starting", airflow.log_file("triggerer").read_text()))
 
 
-def looks(emulator: EmulatorProcess) -> int:
+def count_polls(emulator: EmulatorProcess) -> int:
     return sum(emulator.ledger()["requests"].get("history", {}).values())
 
 
@@ -125,8 +125,8 @@ def asset_id(airflow: LocalAirflow, name: str) -> int:
     return int(assets[0]["id"])
 
 
-def kept(airflow: LocalAirflow, generation_id: str) -> bool:
-    """Whether every asset's state says that this has been told."""
+def is_stored(airflow: LocalAirflow, generation_id: str) -> bool:
+    """Return whether the state of every asset has the generation as reported."""
     paths = [f"assets/{asset_id(airflow, name)}/state-store" for name in NAMES]
     states = [airflow.api.call("GET", path)["asset_state_store"] for path in paths]
     return all(generation_id in entry["value"]["told"] for entries in states for entry in entries)
@@ -142,13 +142,15 @@ def event_ids(airflow: LocalAirflow, name: str) -> list[str]:
 
 
 def runs(airflow: LocalAirflow, name: str) -> list[tuple[str, list[str]]]:
-    """The state of each run, and the ids that started it, which Airflow cannot tell before it has begun."""
+    """Return each run's state and the ids that started it, none before the start."""
     path = f"dags/watched_{name}/dagRuns"
     found = []
     for run in airflow.api.call("GET", path, params={"order_by": "run_after"})["dag_runs"]:
         events = f"{path}/{run['dag_run_id']}/upstreamAssetEvents"
-        begun = run["start_date"] is not None
-        found.append((run["state"], ids_in(airflow.api.call("GET", events)["asset_events"]) if begun else []))
+        started = run["start_date"] is not None
+        found.append(
+            (run["state"], ids_in(airflow.api.call("GET", events)["asset_events"]) if started else [])
+        )
     return found
 
 
@@ -156,47 +158,52 @@ def all_runs(airflow: LocalAirflow) -> list[tuple[str, list[str]]]:
     return [run for name in NAMES for run in runs(airflow, name)]
 
 
-def everyone_has_run_for(airflow: LocalAirflow, generation_id: str) -> bool:
+def has_runs(airflow: LocalAirflow, generation_id: str) -> bool:
+    """Return whether the generation has started a run of every DAG."""
     return all(any(generation_id in ids for _, ids in runs(airflow, name)) for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_completes_is_told_once_though_the_triggerer_was_killed(told: Watched, name: str) -> None:
-    first, second, last = told.alone
-    later = told.missed if REMEMBERS else []
-    assert told.events[name] == [first, second, *later, last]
-    assert not set(told.others) & set(told.events[name])
+def test_a_completed_generation_is_reported_once_even_if_the_triggerer_was_killed(
+    account: Account, name: str
+) -> None:
+    first, second, last = account.reported
+    later = account.missed if HAS_STATE_STORE else []
+    assert account.events[name] == [first, second, *later, last]
+    assert not set(account.others) & set(account.events[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_event_starts_a_run_or_comes_with_one_that_starts_it(told: Watched, name: str) -> None:
-    started = told.runs[name]
-    assert sorted(generation_id for ids in started for generation_id in ids) == sorted(told.events[name])
-    assert all([generation_id] in started for generation_id in told.alone)
+def test_each_event_starts_a_run_alone_or_with_other_events(account: Account, name: str) -> None:
+    started = account.runs[name]
+    assert sorted(generation_id for ids in started for generation_id in ids) == sorted(account.events[name])
+    assert all([generation_id] in started for generation_id in account.reported)
 
 
-def test_all_watchers_share_a_look(told: Watched) -> None:
-    """The one that would look in ten hours has been told with the others, for no more requests."""
-    asked, seconds = told.looks
-    assert asked <= seconds / INTERVAL + 1
-    stored = len(told.events["often"])
-    assert {kind: set(counts) for kind, counts in told.requests.items()} == {
+def test_all_watchers_share_their_polls(account: Account) -> None:
+    """The watcher that polls every ten hours is notified with the others, without more requests."""
+    polls, seconds = account.polls
+    assert polls <= seconds / INTERVAL + 1
+    stored = len(account.events["often"])
+    assert {kind: set(counts) for kind, counts in account.requests.items()} == {
         "text-to-video": {"202"},
         "history": {"200"},
         "download": {"200"},
         "file": {"200"},
     }
-    assert told.requests["download"] == told.requests["file"] == {"200": stored}
+    assert account.requests["download"] == account.requests["file"] == {"200": stored}
 
 
-def test_the_run_stores_what_it_was_started_for(told: Watched, destination: Path) -> None:
+def test_a_run_stores_the_generation_that_started_it(account: Account, destination: Path) -> None:
     stored = {path.name for path in destination.iterdir()}
-    assert {f"{each}_0.mp4" for each in told.events["often"]} <= stored
-    assert not {f"{each}_0.mp4" for each in told.others} & stored
+    assert {f"{each}_0.mp4" for each in account.events["often"]} <= stored
+    assert not {f"{each}_0.mp4" for each in account.others} & stored
 
 
-def test_nothing_secret_is_left(airflow: LocalAirflow, watched: EmulatorProcess, told: Watched) -> None:
-    said = airflow.log_file("triggerer").read_text()
-    assert told.alone[-1] in said
-    assert watched.api_key not in said
-    assert "Signature" not in said
+def test_the_triggerer_s_log_has_no_secrets(
+    airflow: LocalAirflow, watched: EmulatorProcess, account: Account
+) -> None:
+    log = airflow.log_file("triggerer").read_text()
+    assert account.reported[-1] in log
+    assert watched.api_key not in log
+    assert "Signature" not in log

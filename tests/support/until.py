@@ -1,4 +1,4 @@
-"""Wait for what a real Airflow does in its own time."""
+"""Waiting for events in a real Airflow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT: Final = 600
-"""Seconds after which it will not come any more, on a busy machine too."""
+"""Seconds that are enough for any event, on a busy machine too."""
 
 
-def until(what: str, ask: Callable[[], T | None]) -> T:
-    """Ask until there is an answer."""
+def until(description: str, poll: Callable[[], T | None]) -> T:
+    """Poll until there is a result, and return it.
+
+    :param description: of the event, for the failure.
+    :param poll: returns ``None`` if the event has not come yet.
+    """
     deadline = time.monotonic() + WAIT
-    while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"{what}: not within {WAIT} seconds"
+    while (result := poll()) is None:
+        assert time.monotonic() < deadline, f"{description}: not within {WAIT} seconds"
         time.sleep(0.2)
-    return answer
+    return result

@@ -1,4 +1,4 @@
-"""Imports of testbed, demo, chaos and benchmarks: all four stand alone, except for the shared testbed."""
+"""Imports of testbed, demo, chaos and benchmarks: only the testbed is shared."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_no_files_of_a_folder_import_each_other_in_a_circle(folder: str) -> None
 
 
 def drawn_floors(folder: str) -> list[list[str]]:
-    """Return the files on each floor that the docstring of a package draws, from top to bottom."""
+    """Return the files of each floor in a package's docstring, from top to bottom."""
     docstring = ast.get_docstring(ast.parse((CHECKOUT / folder / "__init__.py").read_text())) or ""
     lines = [line.strip() for line in docstring.splitlines() if line.startswith("    ")]
     return [line.split("   ")[0].split() for line in lines]

@@ -1,4 +1,4 @@
-"""Campaigns that meet the vendor's limits, and waits that no worker is started for."""
+"""DAGs of campaigns at the vendor's limits, and of sensors in the triggerer."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from airflow.sdk import DAG, task
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
 
-TRIES = {"retries": 2, "retry_delay": timedelta(hours=1)}  # a burnt try is a run that does not end in time
-WHOLE = {"wait_for_completion": True, "deferrable": True, **TRIES}
+RETRIES = {"retries": 2, "retry_delay": timedelta(hours=1)}  # a run with a retry does not end in time
+WHOLE = {"wait_for_completion": True, "deferrable": True, **RETRIES}
 
 
-POOLED, UNPOOLED = 10, 7  # the second: more than the vendor's queue and a triggerer take
+POOLED, UNPOOLED = 10, 7  # the second: more than the capacity of the vendor's queue and of a triggerer
 
 
 @task
 def received(value: object) -> object:
-    """Tell what the task before has left."""
+    """Return the XCom of the task before."""
     return value
 
 
 @task
 def listed(value: str) -> list[str]:
-    """Make a list of it."""
+    """Return a list of one value."""
     return [value]
 
 
@@ -41,19 +41,19 @@ with DAG("unpooled", schedule=None):
 with DAG("from_trigger", schedule=None):
     common = {"veo3_conn_id": "veo3_alone", "start_from_trigger": True}
     submit = Veo3TextToVideoOperator(task_id="submit", prompt="Alone", veo3_conn_id="veo3_alone")
-    wait = Veo3GenerationSensor(task_id="wait", generation_id=submit.output, **common, **TRIES)
+    wait = Veo3GenerationSensor(task_id="wait", generation_id=submit.output, **common, **RETRIES)
     received(wait.output)
     template = Veo3GenerationSensor(
         task_id="template", generation_id="{{ ti.xcom_pull('submit') }}", **common
     )
-    # when the task was started is known to a worker only
+    # only a worker knows the start date of the task
     late = Veo3GenerationSensor(
         task_id="late", generation_id="{{ ti.xcom_pull('submit') if ti.start_date.year }}", **common
     )
     submit >> [template, late]
     unknown = "veo_1703123456789_abc123def"
     Veo3GenerationSensor(task_id="unknown", generation_id=unknown, **common)
-    Veo3GenerationSensor(task_id="unknown_told", generation_id=unknown, **common, **TRIES)
+    Veo3GenerationSensor(task_id="unknown_with_retries", generation_id=unknown, **common, **RETRIES)
     Veo3GenerationSensor(task_id="unknown_skipped", generation_id=unknown, soft_fail=True, **common)
     Veo3GenerationSensor(task_id="nothing", generation_id="{{ ti.xcom_pull('unknown') }}", **common)
     Veo3GenerationSensor(task_id="broken", generation_id="{{ 1 // 0 }}", **common)

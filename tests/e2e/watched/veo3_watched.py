@@ -1,4 +1,4 @@
-"""DAGs that begin when something completes in an account, whoever submitted it."""
+"""DAGs that start when a generation of an account completes, regardless of who submitted it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACCOUNT = "veo3_watched"
 
 
 def watched(name: str, poll_interval: float) -> Asset:
-    """Make an asset of what completes in the account."""
+    """Return an asset whose events are completed generations of the account."""
     trigger = Veo3CompletedGenerationsTrigger(veo3_conn_id=ACCOUNT, poll_interval=poll_interval)
     return Asset(f"veo3_completed_{name}", watchers=[AssetWatcher(name, trigger)])
 
@@ -25,7 +25,7 @@ with DAG("watched_often", schedule=[completed]):
 
     @task
     def ids(triggering_asset_events=None) -> list[str]:
-        """Tell what the run was started for."""
+        """Return the ids of the generations that started the run."""
         return [event.extra["payload"]["id"] for event in triggering_asset_events[completed]]
 
     Veo3DownloadOperator(
@@ -35,7 +35,7 @@ with DAG("watched_often", schedule=[completed]):
         veo3_conn_id=ACCOUNT,
     )
 
-# an equal trigger, and one that by itself would not look again before the tests are over
+# one with an equal trigger, and one with an interval longer than the tests
 for name, interval in (("equally", 2), ("seldom", 36000)):
     with DAG(f"watched_{name}", schedule=[watched(name, interval)]):
         EmptyOperator(task_id="nothing")
