@@ -14,6 +14,9 @@ LARGEST_COUNT: Final = 2**53
 LATEST_TIME: Final = 1e12
 """Unix seconds beyond every real time; milliseconds taken for seconds lie beyond it too."""
 
+SECONDS: Final = (1e8, 1e11)
+"""Range of a number of seconds since 1970 that is a time; larger numbers are of a smaller unit."""
+
 
 class UnusableError(Exception):
     """Missing or unusable content of a response, as a clause; the caller names the response."""
@@ -47,14 +50,33 @@ def read_count(value: object) -> int | None:
 
 
 def read_time(value: object) -> datetime | None:
-    """Return an ISO 8601 time in UTC, its default zone; else ``None``."""
-    if not isinstance(value, str):
-        return None
+    """Return a time in UTC; else ``None``.
+
+    :param value: ISO 8601 text, UTC unless it names a zone; or a number, also as text, of seconds,
+        milliseconds, microseconds or nanoseconds since 1970.
+    """
+    number = read_number(value)
     try:
-        time = datetime.fromisoformat(value.strip())
+        if number is not None and number >= SECONDS[0]:
+            while number >= SECONDS[1]:
+                number /= 1000.0
+            return datetime.fromtimestamp(number, UTC)
+        time = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+        if time is None:
+            return None
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         return None
+
+
+def names_zone(value: object) -> bool:
+    """Return whether a time that can be read says in which zone it is."""
+    if (read_number(value) or 0.0) >= SECONDS[0]:
+        return True
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value.strip()).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def is_unix_time(value: object) -> TypeGuard[float]:

@@ -53,6 +53,15 @@ def _without_version(model: str) -> str:
     return re.sub(r"-(\d{3}|preview)$", "", model)
 
 
+def time_in_id(generation_id: str) -> float | None:
+    """Return the time that an id carries, in Unix seconds by the API's clock; ``None`` without one.
+
+    The vendor's ids look like ``veo_1703123456789_abc123def``, with milliseconds, which is not promised.
+    """
+    found = re.search(r"(?<![0-9A-Za-z])1[0-9]{12}(?![0-9A-Za-z])", generation_id)
+    return int(found[0]) / 1000.0 if found else None
+
+
 @dataclass(frozen=True)
 class Video:
     """A file of a completed generation; its link expires."""
@@ -90,6 +99,8 @@ class Generation:
     """Credits left in the account; known only from the acceptance."""
     created_at: datetime | None = None
     """Time of the acceptance, UTC."""
+    created_in_zone: bool = True
+    """Whether the API wrote that time with a zone; without, it is taken for UTC and may be local."""
     completed_at: datetime | None = None
     """Time of the completion, UTC."""
     processing_seconds: float | None = None

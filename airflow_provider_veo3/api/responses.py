@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from airflow_provider_veo3.api.json_values import (
     UnusableError,
+    names_zone,
     read_count,
     read_error,
     read_list,
@@ -77,6 +78,7 @@ def _generation(generation_id: str, body: Json, base_url: str) -> Generation:
         credits_used=read_count(body.get("creditsCost")) if used is None else used,
         credits_remaining=read_count(body.get("remainingCredits")),
         created_at=read_time(body.get("createdAt")),
+        created_in_zone=names_zone(body.get("createdAt")),
         completed_at=read_time(body.get("completedAt")),
         processing_seconds=read_number(body.get("processingTime")),
         video_count=len(videos) or read_count(body.get("videoCount")),

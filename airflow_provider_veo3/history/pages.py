@@ -30,7 +30,10 @@ MAX_PAGES: Final = 50
 
 OVERLAP: Final = 5
 """Generations of a full page that are requested again with the next: what is added or deleted meanwhile moves
-the rest. A page of no more is believed to be the last when it says so."""
+the rest."""
+
+ENOUGH_TO_TELL: Final = 20
+"""Generations whose order shows the order of the history; of fewer, it may be chance."""
 
 LONGEST_GENERATION: Final = 3600.0
 """Seconds that no generation takes: the most by which orders of creation and of completion differ."""
@@ -137,6 +140,7 @@ class HistoryReader:
         status: str | None = None,
         *,
         newest_first: bool = False,
+        latest_only: bool = False,
         most: int | None = None,
     ) -> Reading:
         """Request pages until one is enough, or all are read.
@@ -148,6 +152,8 @@ class HistoryReader:
         :param newest_first: begin with the newest generations, at the end of a history that runs from old to
             new, and believe that the last page is the last: for readings that are repeated. Otherwise pages
             come in the API's order, and the last page must prove that it is: for complete lists.
+        :param latest_only: go to the end as soon as the pages prove that the history runs from old to new,
+            and read back from there: for complete lists of what was created lately.
         :param most: most pages to request; ``None`` for no limit.
         """
         status = status if self.filters else None
@@ -161,8 +167,11 @@ class HistoryReader:
                 status = self._check_total(status, walk.skip)
                 walk = self._begin(status, newest_first)
                 continue
-            self._learn(page)
+            self._learn(page, walk.skip)
             is_new = walk.add(page)
+            if isinstance(walk, _FromEnd) and walk.contradicts_order:
+                latest_only, walk = False, _InOrder()
+                continue
             has_more = walk.advance(page)
             stop = enough(page, walk.rest(self._old_to_new))
             if not has_more:
@@ -171,8 +180,11 @@ class HistoryReader:
                 return End.ENOUGH
             if not is_new:
                 return End.REPEATED
-            if isinstance(walk, _Newest) and self._newest_skip(status) > 0:
+            newest = self._newest_skip(status)
+            if isinstance(walk, _Newest) and newest > 0:
                 walk = self._begin(status, newest_first)  # the pages have shown that it runs from old to new
+            elif latest_only and isinstance(walk, _InOrder) and walk.runs_old_to_new and newest > walk.skip:
+                walk = _FromEnd(newest, self._page_size, walk)
         return End.LIMIT
 
     def _begin(self, status: str | None, newest_first: bool) -> _Walk:
@@ -197,11 +209,11 @@ class HistoryReader:
         self.filters, self._trusts_totals = False, status is not None
         return None
 
-    def _learn(self, page: HistoryPage) -> None:
+    def _learn(self, page: HistoryPage, skip: int) -> None:
         old_to_new = TimeOrder(page.generations).old_to_new
         if old_to_new is not None:
             self._old_to_new = old_to_new
-        if page.next_skip is not None:
+        if page.next_skip is not None or (page.total or 0) > skip + _rows(page) > skip:
             self._page_size = _rows(page)
 
 
@@ -236,7 +248,9 @@ class _Walk:
 
     def _step(self, page: HistoryPage, next_skip: int | None) -> bool:
         if next_skip is not None:
-            self.skip = max(self.skip + 1, next_skip - _overlap(_rows(page)))
+            # where only an empty page would be proof, it must not show known rows
+            overlap = 0 if page.next_skip is None and page.total is None else _overlap(_rows(page))
+            self.skip = max(self.skip + 1, next_skip - overlap)
         return next_skip is not None
 
 
@@ -254,12 +268,13 @@ class _Newest(_Walk):
 class _InOrder(_Walk):
     """Pages from the first on, of which nothing is assumed."""
 
+    @property
+    def runs_old_to_new(self) -> bool:
+        """Whether the pages so far prove that the history runs from old to new."""
+        return self._order.all_timed and self._order.old_to_new is True and len(self._seen) >= ENOUGH_TO_TELL
+
     def advance(self, page: HistoryPage) -> bool:
-        next_skip, rows = page.next_skip, _rows(page)
-        read = self.skip + rows
-        if next_skip is None and rows > OVERLAP and (page.total is None or page.total > read):
-            next_skip = read  # an API that shortens pages may take each short one for the last
-        return self._step(page, next_skip)
+        return self._step(page, _proven_next_skip(page, self.skip))
 
     def rest(self, old_to_new: bool) -> Rest:  # noqa: ARG002 - another page's order proves nothing
         order = self._order
@@ -273,25 +288,38 @@ class _FromEnd(_Walk):
 
     :param skip: where it begins.
     :param page_size: generations on a full page.
+    :param before: the pages from the first on that have proven the order; the last page must then prove that
+        it is the last.
     """
 
-    def __init__(self, skip: int, page_size: int) -> None:
+    def __init__(self, skip: int, page_size: int, before: _Walk | None = None) -> None:
         super().__init__(skip)
+        self._proves_end = before is not None
+        self._earlier = None if before is None else before._order.newest
+        if before is not None:
+            self._seen = before._seen
         self._page_size = page_size
         self._begin = skip
         self._unread = skip
         """Generations before the first of those that are read without a gap."""
         self._goes_back = False
 
+    @property
+    def contradicts_order(self) -> bool:
+        """Whether a page shows generations that are older than those before it."""
+        oldest = self._order.oldest
+        return self._earlier is not None and oldest is not None and oldest < self._earlier
+
     def is_past_the_end(self, page: HistoryPage) -> bool:
         """Return whether the reading began behind the last generation."""
         return self.skip == self._begin and not _rows(page)
 
     def advance(self, page: HistoryPage) -> bool:
-        if not self._goes_back and page.next_skip is not None:
-            return self._step(page, page.next_skip)
+        next_skip = _proven_next_skip(page, self.skip) if self._proves_end else page.next_skip
+        if not self._goes_back and next_skip is not None:
+            return self._step(page, next_skip)
         if self._goes_back:
-            if page.next_skip is None or page.next_skip >= self._unread:
+            if next_skip is None or next_skip >= self._unread:
                 self._unread = self.skip
             else:
                 self._page_size = _rows(page)  # shorter than assumed, which left a gap
@@ -304,6 +332,16 @@ class _FromEnd(_Walk):
 
 
 _STATUSES: Final = frozenset(Status)
+
+
+def _proven_next_skip(page: HistoryPage, skip: int) -> int | None:
+    """Return where the next page begins; ``None`` once the total, or an empty page, proves that none follows.
+
+    An API that shortens pages may take each short page for the last.
+    """
+    read = skip + _rows(page)
+    may_follow = bool(page.generations) and (page.total is None or page.total > read)
+    return read if page.next_skip is None and may_follow else page.next_skip
 
 
 def _rows(page: HistoryPage) -> int:

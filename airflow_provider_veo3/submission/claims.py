@@ -35,6 +35,9 @@ STANDOFF: Final = 20
 CHECK_EVERY: Final = 0.5
 """Seconds between these checks."""
 
+OTHER_RUNS: Final = 20
+"""Runs before and after this one whose generations are known to be taken."""
+
 
 @dataclass(frozen=True)
 class Peers:
@@ -74,6 +77,7 @@ class RunClaims:
             if issubclass(getattr(task, "operator_class", type(task)), operator_class)
         ]
         self._holder = [self._ti.task_id, self._ti.map_index]
+        self._when = str(getattr(self._ti, "run_id", "")).partition("__")[2]
         self._fingerprint = ""
         self._listed = ""
 
@@ -118,6 +122,20 @@ class RunClaims:
             ),
         )
 
+    def taken_in_other_runs(self) -> set[str]:
+        """Return the generations that the same tasks have published in neighbouring runs of the DAG.
+
+        A schedule may ask for the same prompt again and again: the video of another run is none of this one's.
+        """
+        ti = self._ti
+        states = self._patiently(partial(ti.get_task_states, dag_id=ti.dag_id, task_ids=self._task_ids))
+        when = {run_id: run_id.partition("__")[2] for run_id in states}  # what Airflow begins its ids with
+        later = sorted((run for run in when if when[run] >= self._when), key=when.__getitem__)
+        earlier = sorted((run for run in when if when[run] < self._when), key=when.__getitem__, reverse=True)
+        near = [run for run in (*later[:OTHER_RUNS], *earlier[:OTHER_RUNS]) if run != ti.run_id]
+        pulled = (manifest for run in near for _, manifest in self._pull(MANIFEST_KEY, {"id"}, run_id=run))
+        return {str(manifest["id"]) for manifest in pulled}
+
     def claim(self, generation_id: str) -> bool:
         """Claim a generation, and return whether it is this task's.
 
@@ -159,13 +177,19 @@ class RunClaims:
             request = {"holder": self._holder, "fingerprint": fingerprint, "listed": self._listed}
             self._patiently(lambda: self._ti.xcom_push(key=REQUEST_KEY, value=request))
 
-    def _pull(self, key: str, fields: set[str]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
-        """Yield the values of the other tasks, with task id and map index; a value without them is alone."""
+    def _pull(
+        self, key: str, fields: set[str], run_id: str | None = None
+    ) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+        """Yield the values of the other tasks, with task id and map index; a value without them is alone.
+
+        :param run_id: another run, all of whose tasks are others; ``None`` for this one.
+        """
+        run: dict[str, Any] = {} if run_id is None else {"run_id": run_id}
         for task_id in self._task_ids:
             # without map_indexes: the values of all instances
-            pulled = self._patiently(partial(self._ti.xcom_pull, task_ids=task_id, key=key))
+            pulled = self._patiently(partial(self._ti.xcom_pull, task_ids=task_id, key=key, **run))
             for value in pulled if isinstance(pulled, list) else [pulled]:
                 if isinstance(value, Mapping) and value.keys() >= fields:
                     _, map_index = value.get("holder") or (task_id, value.get("map_index", -1))
-                    if [task_id, map_index] != self._holder:
+                    if run_id is not None or [task_id, map_index] != self._holder:
                         yield (task_id, map_index), value

@@ -98,7 +98,7 @@ def choose(
     """
     if not found:
         return None
-    oldest_first = sorted(found, key=lambda g: (g.created_at.timestamp() if g.created_at else 0.0, g.id))
+    oldest_first = _oldest_first(found)
     if len(found) <= 1 + rivals and not lookalikes:
         return oldest_first[0]
     if policy == "resubmit":
@@ -112,6 +112,28 @@ def choose(
         "Veo3DownloadOperator, or set on_ambiguous_submission to 'adopt_newest' or 'resubmit' and clear the "
         "task."
     )
+
+
+def choose_in_doubt(found: Sequence[Generation], policy: OnAmbiguous) -> Generation | None:
+    """Return which generation to adopt whose time does not prove that it is the lost one; ``None`` to submit.
+
+    :raises Veo3AmbiguousSubmissionError: there are some, and the policy is ``fail``.
+    """
+    if not found or policy == "resubmit":
+        return None
+    if policy == "adopt_newest":
+        return _oldest_first(found)[-1]
+    ids = ", ".join(sorted(g.id for g in found))
+    raise Veo3AmbiguousSubmissionError(
+        "The response to a submission was lost. The history has the same prompt, but its time is missing or "
+        f"does not fit exactly: {ids}. Credits may have been spent; nothing was submitted again. Store the "
+        "right generation with Veo3DownloadOperator, or set on_ambiguous_submission to 'adopt_newest' or "
+        "'resubmit' and clear the task."
+    )
+
+
+def _oldest_first(generations: Sequence[Generation]) -> list[Generation]:
+    return sorted(generations, key=lambda g: (g.created_at.timestamp() if g.created_at else 0.0, g.id))
 
 
 def listed_identity_of(request: GenerationRequest) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError
 from airflow_provider_veo3.history import lost as lost_answers
-from airflow_provider_veo3.submission.decisions import choose
+from airflow_provider_veo3.submission.decisions import choose, choose_in_doubt
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.clock import Clock
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.submission.record import Record
 
 log = logging.getLogger(__name__)
+
+MOST_STATUSES: Final = 10
+"""Generations whose status is requested at most, to settle a doubt about their time."""
 
 
 class Reconciler:
@@ -68,7 +71,7 @@ class Reconciler:
         while True:
             self._clock.sleep(max(0.0, due - self._clock.time()))
             conclusive = self._clock.time() >= settled
-            generation, record = self._adopt(record, lost)
+            generation, record = self._adopt(record, lost, conclusive=conclusive)
             if generation is not None:
                 return generation, record.submitted(generation)
             if conclusive:
@@ -76,19 +79,33 @@ class Reconciler:
                 return None, record
             due = min(settled, self._clock.time() + self._timings.listing_lag)
 
-    def _adopt(self, record: Record, lost: lost_answers.Lost) -> tuple[Generation | None, Record]:
-        """Read the history once, and adopt the lost generation if it is there."""
-        candidates = self._candidates(lost)
+    def _adopt(
+        self, record: Record, lost: lost_answers.Lost, *, conclusive: bool
+    ) -> tuple[Generation | None, Record]:
+        """Read the history once, and adopt the lost generation if it is there.
+
+        :param conclusive: whether a generation that is not listed now was not accepted.
+        """
+        listed = self._search(lost)
         peers = self._claims.peers()
         taken = {*record.superseded, *peers.taken}
-        found = [g for g in candidates if g.id not in taken and self._is_the_prompt(g, lost)]
-        if found and (peers.rivals or peers.lookalikes):
+        if {g.id for g in (*listed.certain, *listed.doubtful)} - taken:
+            taken |= self._claims.taken_in_other_runs()
+        found = [g for g in listed.certain if g.id not in taken and self._is_the_prompt(g, lost)]
+        doubtful: list[Generation] = []
+        if not found:
+            rest = [g for g in listed.doubtful if g.id not in taken]
+            found, doubtful = self._settle(rest, lost, listed.clock_skew)
+        if (found or doubtful) and (peers.rivals or peers.lookalikes):
             self._clock.sleep(self._timings.peer_patience)  # one of them may have got it just now
         while True:
             peers = self._claims.peers()
             taken |= peers.taken
             free = [g for g in found if g.id not in taken]
             generation = choose(free, self._on_ambiguous, rivals=peers.rivals, lookalikes=peers.lookalikes)
+            if not free and conclusive:
+                free = [g for g in doubtful if g.id not in taken]
+                generation = choose_in_doubt(free, self._on_ambiguous)
             if generation is None:
                 # 'resubmit': those must not be taken for the next one that gets lost
                 return None, record.passing_over([g.id for g in free]) if free else record
@@ -97,6 +114,25 @@ class Reconciler:
                 return generation, record
             taken.add(generation.id)
 
+    def _settle(
+        self, doubtful: list[Generation], lost: lost_answers.Lost, clock_skew: float | None
+    ) -> tuple[list[Generation], list[Generation]]:
+        """Ask for the status of generations whose listed time leaves a doubt.
+
+        :return: those whose status proves that they are the lost one, and those that stay in doubt.
+        """
+        certain, rest = [], []
+        for number, generation in enumerate(doubtful):
+            match = lost_answers.Match.UNSURE
+            if number < MOST_STATUSES:
+                flow = flows.get_generation(generation.id, self._hook.settings.base_url, self._retries)
+                match = lost.judge_status(self._hook.get_conn().run(flow), clock_skew)
+            if match is lost_answers.Match.YES:
+                certain.append(generation)
+            elif match is lost_answers.Match.UNSURE:
+                rest.append(generation)
+        return certain, rest
+
     def _is_the_prompt(self, generation: Generation, lost: lost_answers.Lost) -> bool:
         """Compare the whole prompt where the history shortens it: many prompts begin alike."""
         if lost.has_whole_prompt(generation):
@@ -104,7 +140,7 @@ class Reconciler:
         flow = flows.get_generation(generation.id, self._hook.settings.base_url, self._retries)
         return not lost.contradicts(self._hook.get_conn().run(flow))
 
-    def _candidates(self, lost: lost_answers.Lost) -> tuple[Generation, ...]:
+    def _search(self, lost: lost_answers.Lost) -> lost_answers.Found:
         try:
             flow = lost_answers.find(lost, self._hook.settings.base_url, self._retries)
             return self._hook.get_conn().run(flow)
@@ -112,7 +148,7 @@ class Reconciler:
             why = f"The response to a submission was lost, and the history does not settle it: {error}."
             if self._on_ambiguous == "resubmit":
                 log.warning("%s", why)
-                return ()
+                return lost_answers.Found((), (), None)
             raise Veo3AmbiguousSubmissionError(
                 f"{why} Credits may have been spent; nothing was submitted again. Look for the generation in "
                 "the account, or set on_ambiguous_submission='resubmit' to pay for another."

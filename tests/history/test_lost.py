@@ -17,7 +17,7 @@ from airflow_provider_veo3.api.flows import Pause
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse
 from airflow_provider_veo3.api.retries import Retries
-from airflow_provider_veo3.history.lost import InconclusiveHistoryError, Lost, find
+from airflow_provider_veo3.history.lost import InconclusiveHistoryError, Lost, Match, find
 from airflow_provider_veo3.history.pages import MAX_PAGES
 from airflow_provider_veo3.history.prompts import same_prompt, sizes_of
 
@@ -71,7 +71,8 @@ class History:
             meanwhile,
         )
         self.pages = 0
-        self.says_last = False
+        self.says_last = self.ignores_skip = False
+        self.doubtful: list[str] = []
 
     def find(self, lost: Lost = LOST) -> list[str]:
         flow = find(lost, "https://api.veo3gen.co", Retries())
@@ -80,13 +81,14 @@ class History:
             try:
                 step = flow.send(response)
             except StopIteration as done:
-                return sorted(generation.id for generation in done.value)
+                self.doubtful = sorted(generation.id for generation in done.value.doubtful)
+                return sorted(generation.id for generation in done.value.certain)
             assert not isinstance(step, Pause)
             response = self._respond(step)
 
     def _respond(self, request: ApiRequest) -> ApiResponse:
         skip, limit = int(request.query["skip"]), min(int(request.query["limit"]), self._page)
-        shown = self.tasks[skip : skip + limit]
+        shown = self.tasks[:limit] if self.ignores_skip else self.tasks[skip : skip + limit]
         facts = {"total": len(self.tasks), "hasMore": skip + limit < len(self.tasks) and not self.says_last}
         body = {"videos": list(shown), "pagination": {name: facts[name] for name in self._fields}}
         self.pages += 1
@@ -137,7 +139,37 @@ def test_a_history_from_new_to_old_is_read_no_further_than_needed() -> None:
     assert history.pages == 1
 
 
-@pytest.mark.parametrize("order", ["oldest first", "shuffled"])
+@pytest.mark.parametrize("page", [100, 5])
+def test_the_total_leads_to_the_end_of_a_long_history_from_old_to_new(page: int) -> None:
+    tasks = [*others(7100), task("veo_lost", 5), *(task(f"later_{n}", 30 + n, "later") for n in range(40))]
+    history = History(tasks, page=page)
+    assert history.find() == ["veo_lost"]
+    assert history.pages <= (4 if page == 100 else 20)
+
+
+def test_pages_at_the_end_that_are_not_the_newest_lead_to_no_conclusion() -> None:
+    """The first pages run from old to new by chance."""
+    older = [task(f"older_{n}", n - 50_000, "older") for n in range(300)]
+    tasks = [*others(150), task("veo_lost", 5), *older]
+    assert History(tasks).find() == ["veo_lost"]
+
+
+@pytest.mark.parametrize("fields", [("total", "hasMore"), ("hasMore",), ()], ids=str)
+def test_short_pages_that_each_claim_to_be_the_last_hide_nothing(fields: tuple[str, ...]) -> None:
+    tasks = [*(task(f"later_{n}", 30, "later") for n in range(23)), task("veo_lost", 5), *others(40)[::-1]]
+    history = History(tasks, fields=fields, page=5)
+    history.says_last = True
+    assert history.find() == ["veo_lost"]
+
+
+def test_a_history_that_ignores_skip_proves_nothing() -> None:
+    history = History(others(230))
+    history.ignores_skip = True
+    with pytest.raises(InconclusiveHistoryError, match="ignores 'skip'"):
+        history.find()
+
+
+@pytest.mark.parametrize("order", ["shuffled"])
 def test_a_history_too_long_to_be_sure_is_an_error(order: str) -> None:
     history = History(ORDERS[order]([*others(5100), task("veo_lost", 5)]))
     with pytest.raises(InconclusiveHistoryError, match="5000"):
@@ -177,6 +209,12 @@ def page_of(*generations: Generation, skew: float | None = 0.0) -> HistoryPage:
     return HistoryPage(generations, len(generations), None, skew)
 
 
+def verdict(lost: Lost, page: HistoryPage) -> bool | None:
+    """Return whether the one generation of a page can be the lost one; ``None`` where that is not certain."""
+    found = [match for _, match in lost.judge_page(page).values()]
+    return {Match.YES: True, Match.UNSURE: None}[found[0]] if found else False
+
+
 def listed(**fields: Any) -> Generation:
     known = {"type": "text-to-video", "model": MODEL, "prompt": PROMPT, "created_at": at(5)}
     return Generation("veo_x", fields.pop("status", Status.PROCESSING), **known | fields)
@@ -201,17 +239,44 @@ def listed(**fields: Any) -> Generation:
         ({"prompt": None}, True),
         ({"prompt": PROMPT[:20] + "..."}, True),
         ({"prompt": "A small dragon"}, False),
-        ({"created_at": None}, True),
+        ({"created_at": None}, None),
         ({"created_at": at(-29)}, True),
-        ({"created_at": at(-31)}, False),
+        ({"created_at": at(-31)}, None),
+        ({"created_at": at(-631)}, False),
         ({"created_at": at(89)}, True),
-        ({"created_at": at(91)}, False),
-        (dict.fromkeys(("type", "model", "prompt", "created_at")), True),
+        ({"created_at": at(91)}, None),
+        ({"created_at": at(691)}, False),
+        ({"created_at": at(5), "created_in_zone": False}, None),
+        ({"created_at": at(5 - 8 * 3600), "created_in_zone": False}, None),
+        ({"created_at": at(5 - 24 * 3600), "created_in_zone": False}, False),
+        (dict.fromkeys(("type", "model", "prompt", "created_at")), None),
     ],
     ids=str,
 )
-def test_what_speaks_against_a_candidate(fields: dict[str, Any], may_be: bool) -> None:
-    assert bool(LOST.candidates(page_of(listed(**fields)))) is may_be
+def test_what_speaks_against_a_candidate(fields: dict[str, Any], may_be: bool | None) -> None:
+    assert verdict(LOST, page_of(listed(**fields))) is may_be
+
+
+@pytest.mark.parametrize(
+    ("hours", "in_id", "may_be"),
+    [
+        (8, 5, True),  # local time, and the moment itself in the id
+        (-9.5, 5, True),
+        (0, 5, True),
+        (8, -8 * 3600, False),  # eight hours ago, told in local time
+        (8, 5 + 400, None),  # two different moments: nothing is certain
+    ],
+)
+def test_an_id_tells_the_zone_of_a_time_without_one(hours: float, in_id: float, may_be: bool | None) -> None:
+    created = at((5 if in_id > 0 else in_id) + hours * 3600)
+    generation = Generation(
+        f"veo_{round((NOW + in_id) * 1000)}_abc123def",
+        Status.PROCESSING,
+        prompt=PROMPT,
+        created_at=created,
+        created_in_zone=False,
+    )
+    assert verdict(LOST, page_of(generation)) is may_be
 
 
 def test_no_page_shows_how_a_generation_from_two_images_is_listed() -> None:
@@ -222,7 +287,7 @@ def test_no_page_shows_how_a_generation_from_two_images_is_listed() -> None:
         "image-to-video": True,
         "text-to-video": False,
     }.items():
-        assert bool(lost.candidates(page_of(listed(type=name)))) is may_be
+        assert verdict(lost, page_of(listed(type=name))) is may_be
 
 
 @pytest.mark.parametrize(
@@ -233,14 +298,16 @@ def test_no_page_shows_how_a_generation_from_two_images_is_listed() -> None:
         (-3600.0, -3595, True),
         (-3600.0, 5, False),
         (None, -115, True),  # it gives no time: two minutes are allowed
-        (None, -125, False),
+        (None, -125, None),
+        (None, -725, False),
         (None, 175, True),
-        (None, 185, False),
+        (None, 185, None),
+        (None, 785, False),
     ],
 )
-def test_the_api_s_clock_may_differ(skew: float | None, created: float, may_be: bool) -> None:
+def test_the_api_s_clock_may_differ(skew: float | None, created: float, may_be: bool | None) -> None:
     page = page_of(listed(created_at=at(created)), skew=skew)
-    assert bool(LOST.candidates(page)) is may_be
+    assert verdict(LOST, page) is may_be
 
 
 def test_a_wrong_clock_stops_no_reading_too_early() -> None:

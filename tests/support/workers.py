@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 POINTS = {
     "before the request": ("airflow_provider_veo3.hooks.veo3:Veo3Hook.submit", "before"),
     "after the acceptance": ("airflow_provider_veo3.hooks.veo3:Veo3Hook.submit", "after"),
-    "before the history": ("airflow_provider_veo3.submission.reconcile:Reconciler._candidates", "before"),
+    "before the history": ("airflow_provider_veo3.submission.reconcile:Reconciler._search", "before"),
     "before the note": ("airflow_provider_veo3.submission.submitter:Submitter._keep", "before"),
     "after the record": ("airflow_provider_veo3.submission.submitter:Submitter.obtain", "after"),
     "before the deferral": ("airflow.sdk.bases.operator:BaseOperator.defer", "before"),
