@@ -63,14 +63,14 @@ def patiently(call: Callable[[], T], *, clock: Clock = time, patience: float = P
 
 
 def publish_manifest(context: Context, manifest: Mapping[str, Any]) -> None:
-    """Push the manifest of a generation, with the map index of the task that has it."""
+    """Push the manifest of a generation, with the map index of its task."""
     ti = context["ti"]
     value = {**manifest, "map_index": ti.map_index}
     patiently(lambda: ti.xcom_push(key=MANIFEST_KEY, value=value))
 
 
 def upstream_manifests(context: Context, generation_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the manifests of generations, by id, from the tasks of this run that generated them.
+    """Return the manifests of generations by id, from the generating tasks of this run.
 
     Generations of other runs, and of tasks that are not upstream, are left out.
     """

@@ -1,4 +1,4 @@
-"""Options that a decorated function returned, kept so that a retry asks for the very same video."""
+"""Options that a decorated function returned, kept for the retries of its task."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _source(function: Callable[..., Any]) -> str:
 
 
 def _canonical(call: list[Any]) -> str:
-    """Return arguments as text that is the same in every process, as far as they have such a text."""
+    """Return arguments as text that is the same in every process."""
     for in_order in (True, False):
         try:
             return json.dumps(call, default=_plain, skipkeys=True, sort_keys=in_order)

@@ -99,7 +99,7 @@ class Lost:
         return {g.id: (g, match) for g, match in judged if match is not Match.NO}
 
     def is_unnamed(self, page: HistoryPage) -> bool:
-        """Return whether a page lists it, as far as the prompt shows, under an unusable id."""
+        """Return whether a page lists the prompt under an unusable id."""
         prompted = [g for g in page.unnamed if g.prompt is not None]
         longest = sizes_of(g.prompt for g in (*page.generations, *prompted) if g.prompt is not None)
         return any(self.judge(g, page.clock_skew, longest) is not Match.NO for g in prompted)
@@ -130,7 +130,7 @@ class Lost:
 
 
 def _written_time(generation: Generation) -> tuple[float | None, bool]:
-    """Return the Unix seconds at which the API says that it accepted, and whether that is exact.
+    """Return the API's time of acceptance in Unix seconds, and whether that is exact.
 
     A time without a zone is exact only where the id carries the same moment.
     """

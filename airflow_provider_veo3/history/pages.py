@@ -145,7 +145,7 @@ class HistoryReader:
     ) -> Reading:
         """Request pages until one is enough, or all are read.
 
-        A filter that the API ignores is dropped, and the reading goes on with the whole history.
+        A filter that the API ignores is dropped, and the reading continues with the whole history.
 
         :param enough: decides after each page; default: read all.
         :param status: list only these; ``None`` for all.
@@ -270,7 +270,7 @@ class _InOrder(_Walk):
 
     @property
     def runs_old_to_new(self) -> bool:
-        """Whether the pages so far prove that the history runs from old to new."""
+        """Return whether the pages so far prove that the history runs from old to new."""
         return self._order.all_timed and self._order.old_to_new is True and len(self._seen) >= ENOUGH_TO_TELL
 
     def advance(self, page: HistoryPage) -> bool:
@@ -306,7 +306,7 @@ class _FromEnd(_Walk):
 
     @property
     def contradicts_order(self) -> bool:
-        """Whether a page shows generations that are older than those before it."""
+        """Return whether a page shows generations older than those before it."""
         oldest = self._order.oldest
         return self._earlier is not None and oldest is not None and oldest < self._earlier
 

@@ -231,7 +231,7 @@ class GeneratingOperator(BaseOperator):
 
     @contextmanager
     def _naming_a_paid_generation(self, context: Context) -> Iterator[None]:
-        """Log the generation that an earlier attempt paid for, if this attempt fails before it submits."""
+        """Log the generation of an earlier attempt when this attempt fails before it submits."""
         from airflow_provider_veo3.exceptions import Veo3StateError
 
         try:

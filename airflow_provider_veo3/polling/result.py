@@ -15,7 +15,7 @@ from airflow_provider_veo3.api.request import check_generation_id
 
 
 class Ending(StrEnum):
-    """How a wait ended."""
+    """End of a wait."""
 
     COMPLETED = "completed"
     FAILED = "failed"

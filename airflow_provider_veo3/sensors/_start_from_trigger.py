@@ -95,7 +95,7 @@ def _is_in_mapped_group(task: BaseOperator) -> bool:
 
 
 def _as_template(value: Any) -> str:
-    """Return text as it is, and the output of a task as a template that a triggerer can render."""
+    """Return text as it is, and the output of a task as a template."""
     if isinstance(value, str):
         return value
     return f"{{{{ ti.xcom_pull(task_ids={value.operator.task_id!r}, key={value.key!r}, map_indexes=-1) }}}}"

@@ -97,7 +97,7 @@ def judge(status: int, headers: Mapping[str, str], progress: Progress, now: floa
 
 
 def _judge_whole_file(headers: Mapping[str, str]) -> Progress:
-    """Read the headers of a whole file, which a host may also send instead of the rest."""
+    """Read the headers of a whole file, asked for or sent instead of the rest."""
     if _is_encoded(headers):  # the length and the tag are those of the encoded bytes
         return Progress()
     length = headers.get("content-length", "").strip()

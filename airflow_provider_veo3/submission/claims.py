@@ -1,4 +1,4 @@
-"""Claims on generations among the tasks of a DAG run, so that two tasks never share a video.
+"""Claims of the tasks of a DAG run on generations, so that none is shared.
 
 A task publishes what it asks for, and then the generation it got. That is enough while no response is lost:
 a published id is taken. A task that searches the history for a lost response leaves the others time to
@@ -83,7 +83,7 @@ class RunClaims:
 
     @property
     def has_peers(self) -> bool:
-        """Whether the run may have another generating task."""
+        """Return whether the run may have another generating task."""
         return len(self._task_ids) > 1 or (self._ti.map_index or 0) >= 0
 
     def announce(self, fingerprint: str, listed: str) -> None:
@@ -96,7 +96,7 @@ class RunClaims:
         self._publish_request(fingerprint)
 
     def withdraw(self) -> None:
-        """Publish that the request was not accepted, so that this task has no generation to search for."""
+        """Publish that the request was not accepted, so that peers search for none."""
         self._publish_request(None)
 
     def peers(self) -> Peers:

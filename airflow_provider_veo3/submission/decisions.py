@@ -49,7 +49,7 @@ class Timings:
     failure_confirmation: float = 30.0
 
     def settled_at(self, sent: float, noticed: float) -> float:
-        """Return when an accepted request whose response was lost must be in the history, in Unix seconds.
+        """Return the Unix time by which the history must list an accepted request.
 
         :param sent: Unix seconds before the request was sent.
         :param noticed: Unix seconds when the loss was noticed; ``sent`` where the worker died.
@@ -115,7 +115,7 @@ def choose(
 
 
 def choose_in_doubt(found: Sequence[Generation], policy: OnAmbiguous) -> Generation | None:
-    """Return which generation to adopt whose time does not prove that it is the lost one; ``None`` to submit.
+    """Return the generation to adopt among those of doubtful times; ``None`` to submit.
 
     :raises Veo3AmbiguousSubmissionError: there are some, and the policy is ``fail``.
     """

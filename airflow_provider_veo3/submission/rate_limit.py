@@ -103,7 +103,7 @@ def pause(hint: float, refusals: int, jitter: float) -> float:
 
 
 def is_worth_deferring(error: Veo3ApiError) -> bool:
-    """Return whether the API asks for a longer pause than a worker should be held for."""
+    """Return whether the API asks for a longer pause than a worker is held."""
     return isinstance(error, Veo3RateLimitError) and (error.retry_after or 0.0) > WORTH_DEFERRING
 
 

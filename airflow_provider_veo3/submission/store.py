@@ -115,7 +115,7 @@ class AssumedStore:
         self._timings = timings
 
     def load(self, fingerprint: str) -> Record | None:
-        """Assume for every later attempt that an earlier one has sent the request since the run began."""
+        """Assume for later attempts that the request was sent since the run began."""
         if self._attempt.try_number <= 1:
             return None
         last = self._clock.time() - min(self._retry_delay, self._timings.acceptance_span)
@@ -154,7 +154,7 @@ def record_store(
 def mark_delivered(
     store: RecordStore, attempt: Attempt, generation_id: str, record: Record | None = None
 ) -> None:
-    """Record that the task is about to succeed, so that clearing it later makes a new video.
+    """Record that the task is about to succeed, so that clearing makes a new video.
 
     :param record: the record, if this process has it; ``None`` reads it.
     """

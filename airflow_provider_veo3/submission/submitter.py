@@ -181,7 +181,7 @@ class Submitter:
         return self._hook.get_conn().run(flow)
 
     def _find_own(self, record: Record) -> Generation | None:
-        """Search for the generation that another task paid for when it adopted the one of this task."""
+        """Search for the generation of the task that adopted the generation of this task."""
         log.warning("Another task of this run has adopted generation %s.", record.generation_id)
         return self._reconcile(record.lost_to_another_task(), record.last)
 
@@ -192,7 +192,7 @@ class Submitter:
         return generation
 
     def _submit(self) -> Generation:
-        """Submit, again and again while the API refuses for a short time, until a generation is accepted."""
+        """Submit, and retry short refusals, until the API accepts a generation."""
         self._check_price()  # before a record says that a request may have been sent
         attempt = 0
         while True:

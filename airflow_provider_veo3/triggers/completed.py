@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
-    """Fire an event for each generation that completes in an account, whoever submitted it.
+    """Fire an event for each generation that completes in an account, from any client.
 
     For ``AssetWatcher(name=..., trigger=Veo3CompletedGenerationsTrigger())`` of an asset that DAGs are
     scheduled on. The payload is the manifest: id, type, model, status, credits, times; never a link, for

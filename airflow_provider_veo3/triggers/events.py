@@ -24,7 +24,7 @@ def with_try_number(payload: Mapping[str, Any], try_number: int | None) -> dict[
 
 
 def is_stale(next_kwargs: Mapping[str, Any] | None, context: Context) -> bool:
-    """Return whether a task resumes with the event of an earlier try, and has to start over.
+    """Return whether a task resumes with the event of an earlier try.
 
     Airflow 3.0 keeps the event of a try that fails, and resumes the retry with it. A completed generation is
     useful in any try.

@@ -87,7 +87,7 @@ class Veo3GenerationTrigger(BaseTrigger):
         yield TriggerEvent(with_try_number(result.to_event(), self.try_number))
 
     async def on_kill(self) -> None:
-        """Log that the generation goes on when a user ends the task (Airflow 3.3 and later)."""
+        """Log that the generation continues when a user ends the task (Airflow 3.3+)."""
         self.log.warning(
             "The wait for generation %s was ended. The API has no way to cancel a generation: it goes on and "
             "stays paid for. Store it with Veo3DownloadOperator within 24 hours of its completion.",

@@ -110,7 +110,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         return aware.timestamp() - self.backstop + self.timeout
 
     async def _finish(self, result: WaitResult) -> TriggerEvent:
-        """Push the XComs of a sensor in a worker, and return the event that ends the task."""
+        """Push the XComs of a sensor from its trigger, and return the final event."""
         from airflow.triggers.base import TaskSuccessEvent
 
         from airflow_provider_veo3 import metrics

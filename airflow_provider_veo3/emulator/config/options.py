@@ -43,7 +43,7 @@ def extra_of(field: FieldInfo, name: str) -> Any:
 
 
 def choices_of(field: FieldInfo) -> tuple[Any, ...]:
-    """Return the allowed values of an option or of its members, if it has a list."""
+    """Return the allowed values of an option or its members, if listed."""
     annotation: Any = field.annotation
     if get_origin(annotation) is tuple:
         annotation = get_args(annotation)[0]

@@ -1,4 +1,4 @@
-"""Behaviour that the vendor's pages neither describe nor exclude, as other APIs and file hosts show it.
+"""Behaviour of other APIs and file hosts that the vendor's pages do not exclude.
 
 Each option is off by default, so that the emulator behaves as documented.
 """

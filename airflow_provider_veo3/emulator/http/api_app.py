@@ -226,7 +226,7 @@ class _Endpoint:
 
 
 def _id_in_path(exchange: Exchange) -> str:
-    """Return the task id of the path, or an empty text if the path is another."""
+    """Return the task id of a path, or an empty text for another path."""
     prefix = f"{API_PREFIX}/{exchange.endpoint}/"
     raw = str(exchange.request.scope["raw_path"], "ascii")
     segment = raw.removeprefix(prefix)

@@ -71,7 +71,7 @@ def fault_response(fault: Fault, expired_url_status: int) -> Response:
 
 
 def spoil(response: Response, fault: Fault) -> tuple[Response, Fault]:
-    """Return a response with the body of a fault, and the fault with its position in this body."""
+    """Return a response with the body of a fault, and the fault positioned in it."""
     if fault.before_box:
         fault = dataclasses.replace(fault, bytes=box_start(response.body, fault.before_box.encode()))
     match fault.kind:

@@ -132,7 +132,7 @@ class NoiseBody:
 
 
 def box_start(body: Body, name: bytes) -> int:
-    """Return the position of the first MP4 box of a type, or the size of a body without it."""
+    """Return the position of the first MP4 box of a type, else the size."""
     at = 0
     while at + 8 <= body.size:
         head = b"".join(body.read(at, min(at + 16, body.size)))

@@ -37,7 +37,7 @@ def video_path(task_id: str, index: int, settings: Settings) -> str:
 
 
 def parse_path(path: str) -> tuple[str, int] | None:
-    """Return the task id and the index of a path on the file host, however it is spelled."""
+    """Return the task id and the index that a path on the file host names."""
     folder, _, rest = path.removeprefix(f"{BUCKET_PATH}/").partition("/")
     match = _FILE_NAME.fullmatch(unquote(rest))
     return (unquote(folder), int(match[1])) if match and path.startswith(f"{BUCKET_PATH}/") else None
@@ -57,7 +57,7 @@ class Signer:
         self._secret = secrets.token_bytes(32)
 
     def sign(self, path: str, signed_at: float, settings: Settings) -> str:
-        """Return a path with the query that makes it valid for the lifetime of a URL."""
+        """Return a path with the signature that its lifetime needs."""
         lifetime = round(settings.scaled(LIFETIME), 3)
         expires = f"{lifetime:g}" if lifetime < 1 else str(lifetime).removesuffix(".0")
         target = f"{path}?X-Goog-Date={_format(signed_at)}&X-Goog-Expires={expires}"
@@ -69,7 +69,7 @@ class Signer:
         return target + _SIGNATURE + self._signature(target)
 
     def expiry(self, target: str) -> float | None:
-        """Return the time at which a path with its query expires, or None if the signature is wrong."""
+        """Return the time at which a path expires, or None if its signature is wrong."""
         signed, _, signature = target.rpartition(_SIGNATURE)
         if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             return None
