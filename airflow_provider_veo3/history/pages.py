@@ -6,6 +6,7 @@ its pages are. All of that shows in the pages themselves; this module is the onl
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -217,7 +218,7 @@ class HistoryReader:
             self._page_size = _rows(page)
 
 
-class _Walk:
+class _Walk(ABC):
     """Position in the history during a reading.
 
     :param skip: where it begins.
@@ -235,16 +236,16 @@ class _Walk:
         self._order.add(new)
         return bool(new) or not page.generations
 
+    @abstractmethod
     def advance(self, page: HistoryPage) -> bool:
         """Move to the next page; return ``False`` when there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rest(self, old_to_new: bool) -> Rest:
         """Return what is known of the pages not read yet.
 
         :param old_to_new: whether the history was last seen to run so.
         """
-        raise NotImplementedError
 
     def _step(self, page: HistoryPage, next_skip: int | None) -> bool:
         if next_skip is not None:

@@ -125,7 +125,7 @@ class RunClaims:
     def taken_in_other_runs(self) -> set[str]:
         """Return the generations that the same tasks have published in neighbouring runs of the DAG.
 
-        A schedule may ask for the same prompt again and again: the video of another run is none of this one's.
+        A schedule may repeat a prompt in each run: the video of another run is not this run's.
         """
         ti = self._ti
         states = self._patiently(partial(ti.get_task_states, dag_id=ti.dag_id, task_ids=self._task_ids))
