@@ -3,9 +3,9 @@
 ::
 
     Veo3Error                                  (AirflowException)
-    ├── Veo3ValidationError                    bad parameter; nothing was sent                        x
-    ├── Veo3CreditLimitError                   cost above max_credits, or unknown; nothing was sent    x
-    ├── Veo3ConnectionConfigError              unusable Airflow connection                            x
+    ├── Veo3ValidationError                    bad parameter; nothing was sent                       x
+    ├── Veo3CreditLimitError                   cost above max_credits, or unknown; nothing was sent  x
+    ├── Veo3ConnectionConfigError              unusable Airflow connection                           x
     ├── Veo3ApiError                           failed call to the API
     │   ├── Veo3NoAnswerError                  no response: network, timeout, cut connection
     │   ├── Veo3UnreadableAnswerError          unusable response
@@ -13,44 +13,139 @@
     │   ├── Veo3ServerError                    5xx
     │   ├── Veo3VideoNotReadyError             400 VIDEO_NOT_READY
     │   ├── Veo3NoVideosError                  404 NO_VIDEOS, or a completed generation without a file
-    │   └── Veo3PermanentApiError              refused; a retry cannot succeed                        x
+    │   └── Veo3PermanentApiError              refused; a retry cannot succeed                       x
     │       ├── Veo3BadRequestError            any other 4xx
     │       │   ├── Veo3ContentPolicyError     CONTENT_POLICY_VIOLATION
     │       │   └── Veo3FileTooLargeError      413
     │       ├── Veo3AuthenticationError        401, 403
     │       ├── Veo3InsufficientCreditsError   402
+    │       ├── Veo3EnvironmentError           certificate or environment (also Veo3ConnectionConfigError)
     │       └── Veo3GenerationNotFoundError    404 TASK_NOT_FOUND
     ├── Veo3StateError                         unusable record of the task's submission
-    ├── Veo3AmbiguousSubmissionError           unclear which generation was paid for; a person decides  x
+    ├── Veo3AmbiguousSubmissionError           unclear which generation was paid for, or its id      x
     ├── Veo3GenerationError                    no video from a generation
     │   ├── Veo3GenerationFailedError          failed; its credits were refunded
-    │   │   └── Veo3GenerationRefusedError     ... for its content                                    x
-    │   ├── Veo3GenerationTimeoutError         still running at the deadline
-    │   │   └── Veo3SensorTimeoutError         ... of a sensor (AirflowSensorTimeout)
-    │   └── Veo3SensorFailedError              failed, found by a sensor                              x
+    │   │   ├── Veo3GenerationRefusedError     ... for its content                                   x
+    │   │   └── Veo3SensorFailedError          ... found by a sensor                                 x
+    │   └── Veo3GenerationTimeoutError         still running at the deadline
+    │       └── Veo3SensorTimeoutError         ... of a sensor (AirflowSensorTimeout)
     └── Veo3StorageError                       video not downloaded or stored
-        └── Veo3CorruptVideoError              downloaded bytes that are not the announced video
+        ├── Veo3CorruptVideoError              downloaded bytes that are not the announced video
+        └── Veo3MissingVideosError             fewer videos than were requested
 
-Classes marked ``x`` also derive from ``AirflowFailException``, so that Airflow fails the task at once and
-uses no retry. Errors keep their data in keyword arguments only, so that every class can be pickled.
+Classes marked ``x``, and those drawn below them, also derive from ``AirflowFailException``, so that Airflow
+fails the task at once and uses no retry. Errors keep their data in keyword arguments only, so that every
+class can be pickled.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_veo3.airflow_names import (
     AirflowException,
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowSensorTimeout,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+log = logging.getLogger(__name__)
+
+SHOWN_LENGTH: Final = 80
+"""Most characters of a value in a message: it may be an image, or a response of a hostile server."""
+
+REASON_LENGTH: Final = 300
+"""Most characters of a URI, or of the error of a library, in a message."""
+
+MESSAGE_LENGTH: Final = 4000
+"""Most characters of a whole message, whatever it is made of."""
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, as Python spells it, cut to ``SHOWN_LENGTH``."""
+    text: str | None
+    if isinstance(value, str | bytes | bytearray):
+        text = repr(value[:SHOWN_LENGTH])
+        length = max(len(text), len(value))
+    else:
+        try:
+            text = repr(value)
+        except Exception:  # noqa: BLE001 - a number of 5000 digits, a list 1000 deep
+            text = f"<{type(value).__name__}>"
+        length = len(text)
+    return _cut(text, length)
+
+
+def shown_text(text: str, most: int = SHOWN_LENGTH) -> str:
+    """Return a text for a message, such as an id, without quotes; escaped and cut as :func:`shown` does.
+
+    :param most: most characters; ``REASON_LENGTH`` for a URI, or the error of a library.
+    """
+    return _cut(repr(text[:most])[1:-1], len(text), most)
+
+
+def _cut(text: str, length: int, most: int = SHOWN_LENGTH) -> str:
+    if max(len(text), length) <= most:
+        return text
+    mark = f"... ({length} characters)"
+    return text[: most - len(mark)] + mark
+
+
+def _without_middle(message: object) -> object:
+    """Return a message of at most ``MESSAGE_LENGTH``: its start, and its end, which names the remedy."""
+    if not isinstance(message, str) or len(message) <= MESSAGE_LENGTH:
+        return message
+    mark = f"... ({len(message)} characters) ..."
+    start = (MESSAGE_LENGTH - len(mark)) // 2
+    return message[:start] + mark + message[start + len(mark) - MESSAGE_LENGTH :]
+
+
+@contextmanager
+def logged_by_sentence() -> Iterator[None]:
+    """Log each sentence of an error on a line of its own.
+
+    Airflow's UI cuts a long line, and the last sentence names the remedy. A cause with a longer message than
+    any of ours is left out of the traceback.
+    """
+    try:
+        yield
+    except (Veo3Error, AirflowNotFoundException) as error:
+        _drop_long_causes(error)
+        for line in re.split(r"(?<=[.!?])\s+(?=[A-Z])", str(error)):
+            log.error("%s", line)  # noqa: TRY400 - Airflow logs the traceback
+        raise
+
+
+def _drop_long_causes(error: BaseException) -> None:
+    """Drop the first cause with a message longer than ``MESSAGE_LENGTH``, and what is behind it."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is None:
+        return
+    if len(str(cause)) > MESSAGE_LENGTH:
+        error.__cause__ = error.__context__ = None
+    else:
+        _drop_long_causes(cause)
+
+
+def sentence(text: str) -> str:
+    """Return a text that ends in one full stop."""
+    return f"{text.rstrip('. ')}."
 
 
 class Veo3Error(AirflowException):
-    """Root of the errors that this provider raises on purpose."""
+    """Root of the errors that this provider raises on purpose.
+
+    :param args: the message, which is cut to ``MESSAGE_LENGTH``.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*map(_without_middle, args))
 
 
 class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
@@ -72,16 +167,11 @@ class Veo3ValidationError(Veo3Error, AirflowFailException, ValueError):
     def of(cls, field: str, value: object, allowed: str) -> Veo3ValidationError:
         """Return the error for a field, its value, and the allowed values.
 
-        :param value: the value; 80 characters of it are shown.
+        :param value: the value, which is shown as :func:`shown` does.
         """
-        try:
-            shown = repr(value)
-        except Exception:  # noqa: BLE001 - a number of 5000 digits, a list 1000 deep: refused like any other
-            shown = f"<{type(value).__name__}>"
-        if len(shown) > 80:  # noqa: PLR2004 - a line of a log
-            shown = f"{shown[:77]}... ({len(shown)} characters)"
-        message = f"{field}={shown} is not acceptable; allowed: {allowed}. Nothing was submitted or spent."
-        return cls(message, field=field, value=shown, allowed=allowed)
+        text, allowed = shown(value), allowed.rstrip(".")
+        message = f"{field}={text} is not acceptable; allowed: {allowed}. Nothing was submitted or spent."
+        return cls(message, field=field, value=text, allowed=allowed)
 
 
 class Veo3CreditLimitError(Veo3Error, AirflowFailException):
@@ -109,6 +199,8 @@ class Veo3ApiError(Veo3Error):
     :param code: the vendor's error code, such as ``INVALID_MODEL``; ``None`` if absent.
     :param body: the start of the raw response body, secrets removed.
     :param retry_after: seconds that the API requested to wait; ``None`` if it requested none.
+    :param may_be_accepted: whether a submission that looks refused may have been accepted all the same, since
+        the response has no code that the API documents.
     """
 
     def __init__(
@@ -119,8 +211,10 @@ class Veo3ApiError(Veo3Error):
         code: str | None = None,
         body: str = "",
         retry_after: float | None = None,
+        may_be_accepted: bool = False,
     ) -> None:
         super().__init__(message)
+        self.may_be_accepted = may_be_accepted
         self.status = status
         self.code = code
         self.body = body
@@ -201,6 +295,13 @@ class Veo3InsufficientCreditsError(Veo3PermanentApiError):
         self.available = available
 
 
+class Veo3EnvironmentError(Veo3ConnectionConfigError, Veo3PermanentApiError):
+    """A certificate that cannot be verified, or an unusable variable of the environment.
+
+    Nothing was sent.
+    """
+
+
 class Veo3GenerationNotFoundError(Veo3PermanentApiError):
     """An id that the API does not know: mistyped, of another account, or too old."""
 
@@ -210,7 +311,7 @@ class Veo3StateError(Veo3Error):
 
 
 class Veo3AmbiguousSubmissionError(Veo3Error, AirflowFailException):
-    """An unclear or missing generation of an earlier attempt; a person decides."""
+    """Unclear which generation was paid for, or its id is unusable; a person decides."""
 
 
 class Veo3GenerationError(Veo3Error):
@@ -257,3 +358,7 @@ class Veo3StorageError(Veo3Error):
 
 class Veo3CorruptVideoError(Veo3StorageError):
     """Downloaded bytes that are not the video that the file host announced."""
+
+
+class Veo3MissingVideosError(Veo3StorageError):
+    """A generation with fewer videos than were requested and charged; those that it has are stored."""

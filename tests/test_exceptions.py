@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import traceback
 from typing import Any
 
 import pytest
 from airflow.exceptions import AirflowException
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_veo3 import exceptions
+from airflow_provider_veo3.airflow_names import AirflowFailException, AirflowSensorTimeout
 
 CLASSES: list[Any] = [
     kind
@@ -64,22 +65,54 @@ def test_every_error_is_ours_and_airflow_s(kind: type[Exception]) -> None:
 def test_the_drawing_is_the_tree() -> None:
     drawing = (exceptions.__doc__ or "").partition("::")[2].partition("Classes marked")[0]
     drawn: dict[str, tuple[int, bool]] = {}
+    also: dict[str, list[Any]] = {}
     for line in drawing.splitlines():
         found = re.match(r"[ │├└─]*(?P<name>Veo3\w+)", line)
         if found:
             drawn[found["name"]] = (found.start("name"), line.rstrip().endswith(" x"))
+            also[found["name"]] = [getattr(exceptions, name) for name in re.findall(r"\(also (\w+)\)", line)]
     assert set(drawn) == {kind.__name__ for kind in CLASSES}
     path: list[tuple[int, str]] = []
     for name, (indent, marked) in drawn.items():
         while path and path[-1][0] >= indent:
             path.pop()
         kind = getattr(exceptions, name)
-        assert issubclass(kind, getattr(exceptions, path[-1][1]) if path else AirflowException)
+        parent = getattr(exceptions, path[-1][1]) if path else AirflowException
+        assert set(kind.__bases__) & {*CLASSES, AirflowException} == {parent, *also[name]}
         timeout = issubclass(kind, AirflowSensorTimeout)
         inherits = bool(path) and issubclass(getattr(exceptions, path[-1][1]), AirflowFailException)
         assert issubclass(kind, AirflowFailException) == (marked or inherits)
         assert not (timeout and marked)
         path.append((indent, name))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_no_message_is_longer_than_a_log_line_may_be(kind: type[Exception]) -> None:
+    error = kind(f"It begins. {'x' * 10**6}. It ends.")
+    text = str(error)
+    assert len(text) == exceptions.MESSAGE_LENGTH
+    assert text.startswith("It begins. xxx")
+    assert "xxx... (1000021 characters) ...xxx" in text
+    assert text.endswith("xxx. It ends.")
+    assert str(pickle.loads(pickle.dumps(error))) == text  # noqa: S301 - our own
+    assert str(kind("y" * exceptions.MESSAGE_LENGTH)) == "y" * exceptions.MESSAGE_LENGTH
+
+
+@pytest.mark.parametrize("is_explicit", [False, True])
+@pytest.mark.parametrize(("length", "shown"), [(10, True), (10**6, False)])
+def test_a_cause_with_a_long_message_is_left_out_of_the_traceback(
+    length: int, *, is_explicit: bool, shown: bool
+) -> None:
+    first, second, ours = KeyError("first"), OSError("y" * length), exceptions.Veo3Error("Ours.")
+    second.__context__ = first
+    ours.__context__ = second
+    if is_explicit:
+        ours.__cause__ = second
+    with pytest.raises(exceptions.Veo3Error) as caught, exceptions.logged_by_sentence():
+        raise ours
+    text = "".join(traceback.format_exception(caught.value))
+    assert ("OSError: yyy" in text, "KeyError: 'first'" in text) == (shown, shown)
+    assert len(text) < 4000
 
 
 class Nasty:
@@ -92,7 +125,7 @@ class Nasty:
     [
         ("x", "'x'"),
         (None, "None"),
-        ("y" * 100, "'" + "y" * 76 + "... (102 characters)"),
+        ("y" * 100, "'" + "y" * 59 + "... (100 characters)"),
         (Nasty(), "<Nasty>"),
     ],
     ids=["text", "none", "long", "nasty"],
