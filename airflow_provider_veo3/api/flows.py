@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_veo3.api import models, protocol, responses
 from airflow_provider_veo3.api.json_values import UnusableError
 from airflow_provider_veo3.api.protocol import ApiRequest, ApiResponse, NoResponse, Outcome
-from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoVideosError
+from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3NoVideosError, shown_text
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
@@ -49,13 +49,16 @@ def _call(request: ApiRequest, retries: Retries, parse: Parser[T]) -> Flow[T]:
 
 
 def _result(request: ApiRequest, outcome: Outcome, parse: Parser[T]) -> T:
+    body: Mapping[str, Any] = {}
     if isinstance(outcome, ApiResponse) and protocol.reports_failed_generation(request, outcome):
-        return parse({**outcome.json_object(), "status": models.Status.FAILED}, outcome)
-    error = protocol.error_of(request, outcome)
-    if error is not None or isinstance(outcome, NoResponse):
-        raise error or RuntimeError("a missing response is an error")
+        body = {**outcome.json_object(), "status": models.Status.FAILED}
+    else:
+        error = protocol.error_of(request, outcome)
+        if error is not None or isinstance(outcome, NoResponse):
+            raise error or RuntimeError("a missing response is an error")
+        body = outcome.json_object()
     try:
-        return parse(outcome.json_object(), outcome)
+        return parse(body, outcome)
     except UnusableError as unusable:
         raise protocol.unusable_response_error(request, outcome, str(unusable)) from unusable
 
@@ -78,34 +81,38 @@ def get_generation(generation_id: str, base_url: str, retries: Retries) -> Flow[
 
     def parse(body: Mapping[str, Any], _: ApiResponse) -> models.Generation:
         status = body.get("status")
-        if not isinstance(status, str):
-            raise UnusableError("it has no status")
-        # 'error' may be the status of the response, which must not have a generation paid for again
-        is_final = responses.parse_status(status).is_terminal
-        is_documented = status.strip().lower() in {*models.Status}
-        if is_final and not is_documented and not responses.raw_generation_id(body):
-            raise UnusableError("it has no generation id")
-        generation = responses.parse_generation(
-            {**body, "taskId": body.get("taskId") or generation_id}, base_url
-        )
+        if not responses.lists_files(body):
+            if not isinstance(status, str):
+                raise UnusableError("it has no status")
+            # 'error' may be the status of the response, which must not have a generation paid for again
+            is_final = responses.parse_status(status).is_terminal
+            is_documented = status.strip().lower() in {*models.Status}
+            if is_final and not is_documented and not protocol.raw_generation_id(body):
+                raise UnusableError("it has no generation id")
+        own_id = body.get("taskId")
+        own_id = generation_id if own_id in (None, "") else own_id
+        generation = responses.parse_generation({**body, "taskId": own_id}, base_url)
         if generation.id != generation_id:
-            raise UnusableError(f"it is about generation {generation.id}")
+            raise UnusableError(f"it is about generation {shown_text(generation.id)}")
         return generation
 
     return (yield from _call(protocol.status(generation_id), retries, parse))
 
 
-def get_videos(generation_id: str, base_url: str, retries: Retries) -> Flow[tuple[models.Video, ...]]:
+def get_videos(generation_id: str, base_url: str, retries: Retries) -> Flow[models.VideoList]:
     """Request fresh links to the files of a completed generation."""
 
-    def parse(body: Mapping[str, Any], _: ApiResponse) -> tuple[models.Video, ...]:
+    def parse(body: Mapping[str, Any], _: ApiResponse) -> models.VideoList:
         videos = responses.parse_videos(body, base_url)
+        if not videos and (body.get("success") is False or body.get("error")):
+            raise UnusableError("it reports a failure")
         if not videos:
             raise Veo3NoVideosError(
-                f"The VEO3 API lists no file for the completed generation {generation_id}. No credits were "
-                "spent by this request. The vendor's filter may have dropped the files: check its status."
+                f"The VEO3 API lists no file for the completed generation {shown_text(generation_id)}. "
+                "No credits were spent by this request. The vendor's filter may have dropped the files: "
+                "check its status."
             )
-        return videos
+        return models.VideoList.of(videos, responses.count_videos(body))
 
     return (yield from _call(protocol.download(generation_id), retries, parse))
 

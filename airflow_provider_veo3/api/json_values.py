@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
@@ -18,8 +20,102 @@ SECONDS: Final = (1e8, 1e11)
 """Range of a number of seconds since 1970 that is a time; larger numbers are of a smaller unit."""
 
 
+SMALL: Final = 2**20
+"""Bytes of JSON that are decoded as they are; more may make millions of objects."""
+
+
 class UnusableError(Exception):
     """Missing or unusable content of a response, as a clause; the caller names the response."""
+
+
+def decode_json(data: bytes, longest_list: int) -> Any:
+    """Decode JSON; of a long list at its top, the rest is dropped before it becomes objects.
+
+    :param longest_list: items that are certainly decoded, and one more where the list goes on.
+    :raises ValueError: it is not JSON.
+    """
+    text = data.decode("utf-8-sig")
+    if len(text) <= SMALL:
+        return json.loads(text)
+    try:
+        return _PartialDecoder(text, longest_list + 1).decode()
+    except IndexError:
+        raise ValueError("the JSON is not complete") from None
+
+
+class _PartialDecoder:
+    """Decoder of an object whose lists may be longer than needed.
+
+    :param text: the JSON.
+    :param most: items of a list that are decoded; what follows more of them is not read, but for
+        ``pagination``.
+    """
+
+    _decoder = json.JSONDecoder()
+
+    def __init__(self, text: str, most: int) -> None:
+        self._text = text
+        self._most = most
+        self._at = 0
+
+    def decode(self) -> Any:
+        """Return the object; any other value whole."""
+        if not self._skip("{"):
+            return self._value()
+        found: dict[str, Any] = {}
+        while not self._skip("}"):
+            name = self._value()
+            self._expect(":")
+            if self._skip("["):
+                found[name], is_whole = self._items()
+                if not is_whole:
+                    return found | self._pagination()
+            else:
+                found[name] = self._value()
+            if not self._skip(","):
+                self._expect("}")
+                break
+        return found
+
+    def _items(self) -> tuple[list[Any], bool]:
+        """Return the items of a list, and whether they are all."""
+        items: list[Any] = []
+        while not self._skip("]"):
+            if len(items) == self._most:
+                return items, False
+            items.append(self._value())
+            if not self._skip(","):
+                self._expect("]")
+                break
+        return items, True
+
+    def _pagination(self) -> dict[str, Any]:
+        """Return the page's place in the whole, which follows a list."""
+        self._at = max(self._text.rfind('"pagination"'), self._at)
+        with suppress(ValueError, IndexError):
+            name = self._value()
+            self._expect(":")
+            return {name: self._value()} if name == "pagination" else {}
+        return {}
+
+    def _value(self) -> Any:
+        self._blanks()
+        value, self._at = self._decoder.raw_decode(self._text, self._at)
+        return value
+
+    def _skip(self, mark: str) -> bool:
+        self._blanks()
+        found = self._text[self._at] == mark
+        self._at += found
+        return found
+
+    def _expect(self, mark: str) -> None:
+        if not self._skip(mark):
+            raise ValueError(f"{mark!r} is missing in the JSON")
+
+    def _blanks(self) -> None:
+        while self._text[self._at] in " \t\r\n":
+            self._at += 1
 
 
 def read_text(value: object) -> str | None:
@@ -98,13 +194,18 @@ def read_detail(body: Mapping[str, Any], name: str) -> object:
     return next((value for value in values if value is not None), None)
 
 
+def is_error_code(text: str) -> bool:
+    """Return whether a text is spelt like the vendor's codes, such as ``INVALID_MODEL``."""
+    return text.replace("_", "").isalnum() and (text.isupper() or "_" in text)
+
+
 def read_error(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the vendor's error code and message from either envelope."""
     error = body.get("error")
     inner = error if isinstance(error, Mapping) else {}
     text = read_text(error)
     code = read_text(inner.get("code")) or read_text(body.get("code"))
-    if code is None and text is not None and text.replace("_", "").isalnum() and text.isupper():
+    if code is None and text is not None and is_error_code(text):
         code, text = text, None
     candidates = (inner.get("message"), text, body.get("message"), body.get("details"), inner.get("details"))
     return code, next((found for found in map(read_text, candidates) if found), None)

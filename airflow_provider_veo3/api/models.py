@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_veo3.api.redact import redact_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 CONTENT_POLICY: Final = "CONTENT_POLICY_VIOLATION"
@@ -79,6 +80,20 @@ class Video:
         return redact_url(self.url)
 
 
+class VideoList(tuple[Video, ...]):
+    """The files of a completed generation that the API lists, in order."""
+
+    total: int | None = None
+    """Number of files that the API counts, more than it lists while the list lags; ``None`` if unknown."""
+
+    @classmethod
+    def of(cls, videos: Iterable[Video], total: int | None = None) -> VideoList:
+        """Return a list with the API's count."""
+        made = cls(videos)
+        made.total = total
+        return made
+
+
 @dataclass(frozen=True)
 class Generation:
     """A generation, as far as the API reports it."""
@@ -106,13 +121,15 @@ class Generation:
     processing_seconds: float | None = None
     """Seconds from acceptance to completion."""
     video_count: int | None = None
-    """Number of files; smaller than requested when the vendor's filter dropped one."""
+    """Number of files, also of those not listed yet; smaller than requested when the vendor dropped one."""
     videos: tuple[Video, ...] = ()
     """Files, where the response lists them; the history does not."""
     error_code: str | None = None
     """Vendor's code for the failure."""
     error: str | None = None
     """Vendor's message for the failure."""
+    raw_status: str | None = None
+    """The API's word for the status where it is not a known one, which counts as processing."""
 
     def manifest(self) -> dict[str, Any]:
         """Return the facts worth keeping, as JSON: no link, no key."""
@@ -124,6 +141,7 @@ class Generation:
             "status": self.status.value,
             "credits_used": self.credits_used,
             "credits_remaining": self.credits_remaining,
+            "samples": self.video_count,
             "created_at": self.created_at.isoformat() if self.created_at else None,
             "completed_at": self.completed_at.isoformat() if self.completed_at else None,
         }

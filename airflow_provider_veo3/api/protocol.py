@@ -8,16 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from airflow_provider_veo3 import exceptions as errors
-from airflow_provider_veo3.api.json_values import read_count, read_detail, read_error
+from airflow_provider_veo3.api.json_values import (
+    decode_json,
+    is_error_code,
+    read_count,
+    read_detail,
+    read_error,
+)
 from airflow_provider_veo3.api.models import CONTENT_POLICY
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import IMAGE_ROLES, GenerationRequest, check_generation_id
 from airflow_provider_veo3.api.retry_after import parse_http_date, retry_after
+from airflow_provider_veo3.exceptions import sentence, shown, shown_text
 
 HISTORY_PAGE_LIMIT: Final = 100
 """Most generations on a page of the history."""
@@ -64,6 +72,15 @@ class ApiResponse:
     body: bytes
     received_at: float
     """Unix seconds, for hints that name a time."""
+    flaw: str = ""
+    """Clause about why the body cannot be read; empty for a body that is whole."""
+    key_source: str = "the password of the Airflow connection"
+    """Place that the API key comes from, for messages."""
+
+    @property
+    def is_success(self) -> bool:
+        """Return whether the HTTP status is one of success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP
 
     @property
     def clock_skew(self) -> float | None:
@@ -71,16 +88,16 @@ class ApiResponse:
         date = parse_http_date(self.headers.get("date"))
         return None if date is None else date - self.received_at
 
-    def json(self) -> Any:
-        """Return the decoded body; ``None`` when it is not JSON."""
-        try:
-            return json.loads(self.body.decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            return None
-
     def json_object(self) -> Mapping[str, Any]:
         """Return the decoded body; empty when it is not a JSON object."""
-        body = self.json()
+        return self._decoded
+
+    @cached_property
+    def _decoded(self) -> Mapping[str, Any]:
+        try:
+            body = None if self.flaw else decode_json(self.body, HISTORY_PAGE_LIMIT)
+        except (ValueError, RecursionError):
+            body = None
         return body if isinstance(body, Mapping) else {}
 
 
@@ -91,6 +108,8 @@ class NoResponse:
     reason: str
     sent: bool
     """Whether the API may have received the request."""
+    advice: str = ""
+    """What to do about a setting of the environment that is the cause; empty for any other cause."""
 
 
 Outcome = ApiResponse | NoResponse
@@ -142,7 +161,10 @@ def models() -> ApiRequest:
 
 def _generation_request(endpoint: str, generation_id: str) -> ApiRequest:
     checked = check_generation_id(generation_id)
-    return ApiRequest(endpoint, "GET", f"/api/veo/{endpoint}/{quote(checked, safe='')}", checked)
+    segment = quote(checked, safe="")
+    if not segment.strip("."):  # which every library takes for a step in the path
+        segment = segment.replace(".", "%2E")
+    return ApiRequest(endpoint, "GET", f"/api/veo/{endpoint}/{segment}", checked)
 
 
 def _form_text(value: object) -> str:
@@ -150,24 +172,23 @@ def _form_text(value: object) -> str:
 
 
 def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | None:
-    """Return the error of an outcome; ``None`` for a 2xx response with a JSON object.
+    """Return the error of an outcome; ``None`` for a 2xx response with a JSON object and no refusal in it.
 
-    The HTTP status decides first, the vendor's code second.
+    The HTTP status decides first, the vendor's code second; without either the response is not the API's.
     """
     if isinstance(outcome, NoResponse):
         return _no_response_error(request, outcome)
+    if outcome.flaw and outcome.is_success:
+        return unusable_response_error(request, outcome, outcome.flaw)
     body = outcome.json_object()
-    if 200 <= outcome.status < 300:  # noqa: PLR2004 - HTTP
+    refusal = _Refusal(request, outcome, body)
+    if outcome.is_success and not refusal.is_inside_success:
         return None if body else unusable_response_error(request, outcome, "it is not a JSON object")
-    code, message = read_error(body)
-    refusal = _Refusal(request, outcome.status, redact_text(code) if code else None, body)
     rule = next(rule for rule in _RULES if rule.applies(refusal))
-    returned = " ".join(filter(None, (str(outcome.status), refusal.code)))
-    if message:
-        returned = f"{returned}: {redact_text(message)}"
+    may_be_accepted = not (issubclass(rule.error, NOT_ACCEPTED) and refusal.is_certain)
     sentences = (
-        f"{_call_name(request)}: the VEO3 API returned {_with_period(returned)}",
-        _credits_sentence(request, was_refused=issubclass(rule.error, NOT_ACCEPTED)),
+        f"{_call_name(request)}: the VEO3 API returned {sentence(refusal.words)}",
+        _credits_sentence(request, was_refused=not may_be_accepted),
         rule.next_step if isinstance(rule.next_step, str) else rule.next_step(refusal),
     )
     return rule.error(
@@ -175,30 +196,65 @@ def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | Non
         status=outcome.status,
         code=refusal.code,
         body=_shown_body(outcome),
-        retry_after=retry_after(outcome.status, outcome.headers, body, outcome.received_at),
+        retry_after=retry_after(refusal.status, outcome.headers, body, outcome.received_at),
+        may_be_accepted=may_be_accepted,
         **rule.details(refusal),
     )
 
 
 NOT_ACCEPTED: Final = (errors.Veo3RateLimitError, errors.Veo3PermanentApiError)
-"""Errors after which a submission was certainly not accepted."""
+"""Errors after which a submission was not accepted, unless they say that it may have been."""
+
+CODES: Final = {
+    "INVALID_PROMPT": HTTPStatus.BAD_REQUEST,
+    "INVALID_MODEL": HTTPStatus.BAD_REQUEST,
+    "VALIDATION_ERROR": HTTPStatus.BAD_REQUEST,
+    "MISSING_IMAGE": HTTPStatus.BAD_REQUEST,
+    "INVALID_IMAGE_TYPE": HTTPStatus.BAD_REQUEST,
+    "VIDEO_NOT_READY": HTTPStatus.BAD_REQUEST,
+    CONTENT_POLICY: HTTPStatus.BAD_REQUEST,
+    "INVALID_API_KEY": HTTPStatus.UNAUTHORIZED,
+    "UNAUTHORIZED": HTTPStatus.UNAUTHORIZED,
+    "INSUFFICIENT_CREDITS": HTTPStatus.PAYMENT_REQUIRED,
+    "TASK_NOT_FOUND": HTTPStatus.NOT_FOUND,
+    "NO_VIDEOS": HTTPStatus.NOT_FOUND,
+    "FILE_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "RATE_LIMIT_EXCEEDED": HTTPStatus.TOO_MANY_REQUESTS,
+}
+"""Codes that the vendor documents, and the HTTP status of each."""
+
+_ABOUT_GENERATION: Final = frozenset({"VIDEO_NOT_READY", "TASK_NOT_FOUND", "NO_VIDEOS"})
+"""Codes about a generation: no refusal of a submission, whose generation the API may be about to list."""
+
+_DOCUMENTED_STATUSES: Final = frozenset(CODES.values())
+
+_GENERATION_FAILED: Final = "GENERATION_FAILED"
+"""End of the code for a failed generation.
+
+The vendor's page of errors has one, with a 5xx and a refund; its name is not legible.
+"""
 
 
 def reports_failed_generation(request: ApiRequest, response: ApiResponse) -> bool:
-    """Return whether an error response to a status request reports that the generation failed.
-
-    The vendor's page of errors has a code for that, with a 5xx and a refund; its name is not legible.
-    """
-    code, _ = read_error(response.json_object())
-    return (
-        request.endpoint == "status"
-        and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        and _is_failed_generation(code)
-    )
+    """Return whether an error response to a status request reports that the generation failed."""
+    body = response.json_object()
+    reports = request.endpoint == "status" and _is_failed_generation(read_error(body)[0])
+    return reports and not (response.is_success and _describes_generation(body))
 
 
 def _is_failed_generation(code: str | None) -> bool:
-    return code is not None and code.upper().endswith("GENERATION_FAILED")
+    return code is not None and code.upper().endswith(_GENERATION_FAILED)
+
+
+def _describes_generation(body: Mapping[str, Any]) -> bool:
+    """Return whether a body is about a generation: it has its id and its status."""
+    return bool(raw_generation_id(body)) and isinstance(body.get("status"), str)
+
+
+def raw_generation_id(body: Mapping[str, Any]) -> object:
+    """Return the unchecked value of the first field that may hold a generation's id."""
+    values = (body.get(name) for name in ("taskId", "task_id", "id"))
+    return next((value for value in values if value not in (None, "")), None)
 
 
 def unusable_response_error(
@@ -208,14 +264,28 @@ def unusable_response_error(
 
     :param reason: clause about the response, such as ``it has no status``.
     """
+    words = _words(response.json_object())
     next_step = "" if request.spends_credits else " Try again later, or check the connection's host."
     return errors.Veo3UnreadableAnswerError(
-        f"{_call_name(request)}: the VEO3 API's response ({response.status}) cannot be used: {reason}. "
-        f"{_credits_sentence(request)}{next_step}",
+        f"{_call_name(request)}: the VEO3 API's response ({response.status}) cannot be used: "
+        f"{sentence(f'{reason} ({words})' if words else reason)} {_credits_sentence(request)}{next_step}",
         status=response.status,
+        code=_code(response.json_object()),
         body=_shown_body(response),
         accepted=request.spends_credits and _confirms_acceptance(response),
     )
+
+
+def _code(body: Mapping[str, Any]) -> str | None:
+    code, _ = read_error(body)
+    return redact_text(code) if code else None
+
+
+def _words(body: Mapping[str, Any]) -> str:
+    """Return the vendor's code and message for an error; empty without one."""
+    has_error = body.get("success") is False or body.get("error") is not None
+    code, message = read_error(body) if has_error else (None, None)
+    return ": ".join(redact_text(each) for each in (code, message) if each)
 
 
 def _confirms_acceptance(response: ApiResponse) -> bool:
@@ -223,7 +293,11 @@ def _confirms_acceptance(response: ApiResponse) -> bool:
     return success is True or (response.status == HTTPStatus.ACCEPTED and success is not False)
 
 
-def _no_response_error(request: ApiRequest, outcome: NoResponse) -> errors.Veo3NoAnswerError:
+def _no_response_error(request: ApiRequest, outcome: NoResponse) -> errors.Veo3ApiError:
+    reason = f"{_call_name(request)}: no response from the VEO3 API ({outcome.reason})."
+    if outcome.advice:
+        unsent = "The request was never sent; no credits were spent."
+        return errors.Veo3EnvironmentError(f"{reason} {unsent} {outcome.advice}")
     if not outcome.sent:
         consequence = (
             "The request was never sent; no credits were spent. Check the connection's host and the network."
@@ -232,10 +306,7 @@ def _no_response_error(request: ApiRequest, outcome: NoResponse) -> errors.Veo3N
         consequence = _credits_sentence(request)
     else:
         consequence = f"{_credits_sentence(request)} Try again later."
-    return errors.Veo3NoAnswerError(
-        f"{_call_name(request)}: no response from the VEO3 API ({outcome.reason}). {consequence}",
-        sent=outcome.sent,
-    )
+    return errors.Veo3NoAnswerError(f"{reason} {consequence}", sent=outcome.sent)
 
 
 def _credits_sentence(request: ApiRequest, *, was_refused: bool = False) -> str:
@@ -248,7 +319,7 @@ def _credits_sentence(request: ApiRequest, *, was_refused: bool = False) -> str:
 
 
 def _call_name(request: ApiRequest) -> str:
-    subject = f" of generation {request.generation_id}" if request.generation_id else ""
+    subject = f" of generation {shown_text(request.generation_id)}" if request.generation_id else ""
     return f"{request.method} {request.endpoint}{subject}"
 
 
@@ -256,29 +327,65 @@ def _shown_body(response: ApiResponse) -> str:
     return redact_text(response.body[:2000].decode("utf-8", "replace"))
 
 
-def _with_period(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
-
-
 @dataclass(frozen=True)
 class _Refusal:
-    """An HTTP error response, as the table of rules reads it."""
+    """A response that may be an error of the API, for the table of rules."""
 
     request: ApiRequest
-    status: int
-    code: str | None
+    response: ApiResponse
     body: Mapping[str, Any]
 
-    @property
-    def is_from_gateway(self) -> bool:
-        """Return whether a firewall, a gateway or a maintenance page responded, which will pass.
+    @cached_property
+    def code(self) -> str | None:
+        return _code(self.body)
 
-        They respond in JSON too, but not in an envelope of the API, which documents no redirect and no 403.
+    @property
+    def known_code(self) -> str:
+        """Return the code if the vendor documents it for the request, in any case; else an empty text."""
+        code = (self.code or "").upper()
+        is_of_another = self.request.spends_credits and code in _ABOUT_GENERATION
+        return code if code in CODES and not is_of_another else ""
+
+    @property
+    def words(self) -> str:
+        """Return the status, and the vendor's code and message."""
+        returned = " ".join(filter(None, (str(self.response.status), self.code)))
+        message = read_error(self.body)[1]
+        return f"{returned}: {redact_text(message)}" if message else returned
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status that the API means: a status that it does not document says nothing."""
+        status = self.response.status
+        decides = status in _DOCUMENTED_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return status if decides else CODES.get(self.known_code, status)
+
+    @property
+    def is_inside_success(self) -> bool:
+        """Return whether a 2xx response refuses, by a documented code and not about a generation."""
+        about_generation = raw_generation_id(self.body) if self.request.spends_credits else None
+        about_generation = about_generation or _describes_generation(self.body)
+        known = bool(self.known_code) or _is_failed_generation(self.code)
+        return known and self.body.get("success") is not True and not about_generation
+
+    @property
+    def is_certain(self) -> bool:
+        """Return whether the API itself refused: by a code that it documents, or within its rate limit."""
+        is_limit = self.status == HTTPStatus.TOO_MANY_REQUESTS and self.code is not None
+        return bool(self.known_code) or (is_limit and self.is_of_the_api)
+
+    @property
+    def is_of_the_api(self) -> bool:
+        """Return whether the response has an envelope of the API.
+
+        Firewalls, gateways and maintenance pages respond in HTML, or in JSON of their own.
         """
-        foreign = self.body.keys().isdisjoint(("error", "success", "code"))
-        no_such_generation = self.status == HTTPStatus.NOT_FOUND and bool(self.request.generation_id)
-        possible = no_such_generation or self.is_redirect or self.status == HTTPStatus.FORBIDDEN
-        return foreign and possible and not self.request.spends_credits
+        if self.known_code:
+            return True
+        error = self.body.get("error")
+        if isinstance(error, Mapping):
+            return self.code is not None and is_error_code(self.code)
+        return self.body.get("success") is False and not {"error", "message"}.isdisjoint(self.body)
 
     @property
     def is_redirect(self) -> bool:
@@ -287,7 +394,7 @@ class _Refusal:
     @property
     def has_no_files(self) -> bool:
         failed_download = self.request.endpoint == "download" and _is_failed_generation(self.code)
-        return self.code == "NO_VIDEOS" or failed_download
+        return self.known_code == "NO_VIDEOS" or failed_download
 
     def credit_numbers(self) -> dict[str, int | None]:
         """Return the two numbers of a 402, from either envelope."""
@@ -307,13 +414,18 @@ def _correct_request(refusal: _Refusal) -> str:
     model = (refusal.request.json or refusal.request.form or {}).get("model")
     sentences = []
     if isinstance(field_name, str):
-        sentences.append(f"The field is {redact_text(f'{field_name}={value!r}')}.")
-    if refusal.code == "INVALID_MODEL" and model is not None:  # which the response need not name
-        sentences.append(f"The model is {redact_text(repr(model))}; Veo3Hook.list_models lists the models.")
+        sentences.append(f"The field is {redact_text(f'{shown_text(field_name)}={shown(value)}')}.")
+    if refusal.known_code == "INVALID_MODEL" and model is not None:  # which the response need not name
+        sentences.append(f"The model is {redact_text(shown(model))}; Veo3Hook.list_models lists the models.")
     return " ".join([*sentences, "Correct the request."])
 
 
 _CHECK_REDIRECT: Final = "Redirects are not followed, to protect the key: check the connection's host."
+
+_FOREIGN: Final = (
+    "The response does not seem to come from the API, but from a gateway, proxy or firewall in between: try "
+    "again later, or check the connection's host."
+)
 
 
 @dataclass(frozen=True)
@@ -336,7 +448,7 @@ _RULES: Final = (
     _Rule(
         lambda refusal: refusal.status == HTTPStatus.TOO_MANY_REQUESTS,
         errors.Veo3RateLimitError,
-        "Try again later.",
+        lambda refusal: "Try again later." if refusal.is_of_the_api else _FOREIGN,
     ),
     _Rule(
         lambda refusal: refusal.has_no_files,
@@ -345,21 +457,25 @@ _RULES: Final = (
     ),
     _Rule(
         lambda refusal: (
-            refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR or refusal.status == HTTPStatus.REQUEST_TIMEOUT
+            refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            or refusal.status == HTTPStatus.REQUEST_TIMEOUT
+            or _is_failed_generation(refusal.code)
         ),
         errors.Veo3ServerError,
         lambda refusal: "" if refusal.request.spends_credits else "Try again later.",
     ),
     _Rule(
-        lambda refusal: refusal.is_from_gateway and refusal.is_redirect,
+        lambda refusal: refusal.is_redirect and not refusal.is_of_the_api,
         errors.Veo3UnreadableAnswerError,
         _CHECK_REDIRECT,
     ),
     _Rule(
-        lambda refusal: refusal.is_from_gateway,
-        errors.Veo3UnreadableAnswerError,
-        "The response does not seem to come from the API: try again later, or check the connection's host.",
+        # of an upload, by a gateway whose limit is lower: a retry meets it again
+        lambda refusal: refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and bool(refusal.request.files),
+        errors.Veo3FileTooLargeError,
+        "Send a smaller image.",
     ),
+    _Rule(lambda refusal: not refusal.is_of_the_api, errors.Veo3UnreadableAnswerError, _FOREIGN),
     _Rule(
         lambda refusal: refusal.status == HTTPStatus.PAYMENT_REQUIRED,
         errors.Veo3InsufficientCreditsError,
@@ -367,14 +483,14 @@ _RULES: Final = (
         _Refusal.credit_numbers,
     ),
     _Rule(
-        lambda refusal: refusal.code == CONTENT_POLICY,
+        lambda refusal: refusal.known_code == CONTENT_POLICY,
         errors.Veo3ContentPolicyError,
         "Change the prompt or image.",
     ),
     _Rule(
         lambda refusal: refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
         errors.Veo3AuthenticationError,
-        "Check the API key: the password of the Airflow connection.",
+        lambda refusal: f"Check the API key: {refusal.response.key_source}.",
     ),
     _Rule(
         lambda refusal: refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -382,7 +498,7 @@ _RULES: Final = (
         "Send a smaller image.",
     ),
     _Rule(
-        lambda refusal: refusal.code == "VIDEO_NOT_READY",
+        lambda refusal: refusal.known_code == "VIDEO_NOT_READY",
         errors.Veo3VideoNotReadyError,
         "Wait until the generation is completed.",
     ),
@@ -395,4 +511,4 @@ _RULES: Final = (
     _Rule(lambda refusal: refusal.is_redirect, errors.Veo3BadRequestError, _CHECK_REDIRECT),
     _Rule(lambda _: True, errors.Veo3BadRequestError, _correct_request),
 )
-"""Meaning of every HTTP error, read from the top."""
+"""Meaning of every error response, read from the top."""

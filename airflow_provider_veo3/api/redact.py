@@ -20,8 +20,8 @@ BODY_LIMIT: Final = 500
 _SCAN_LIMIT: Final = 8 * BODY_LIMIT
 """Characters of a text that are scanned, so that a hostile response costs no more."""
 
-_LOGGERS: Final = ("urllib3.connection", "urllib3.connectionpool")
-"""Loggers that print a request's URL, the first with headers that it cannot read."""
+_LOGGERS: Final = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+"""Loggers that print headers, of which ``Location`` may hold a signed link."""
 
 
 def redact_url(url: str) -> str:
@@ -46,7 +46,7 @@ def redact_text(text: str, *secrets: str) -> str:
 
 @contextmanager
 def redacted_logs() -> Iterator[None]:
-    """Redact links in the log records of urllib3 meanwhile."""
+    """Redact links in the log records of httpcore meanwhile."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     own = _Redaction()  # one per caller: a logger adds the same filter only once
     for logger in loggers:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Literal
 
-from airflow_provider_veo3.exceptions import Veo3ValidationError
-from airflow_provider_veo3.parameters import check_choice
+from airflow_provider_veo3.exceptions import Veo3ValidationError, shown
+from airflow_provider_veo3.parameters import (
+    check_choice,
+    check_rendered,
+    is_left_out,
+    is_nothing,
+    read_choice,
+    read_flag,
+    read_integer,
+    unwrapped,
+)
 
 GenerationType = Literal["text-to-video", "image-to-video", "first-last-frame"]
 
@@ -41,25 +49,31 @@ SEEDS: Final = range(2**32)
 SHORTEST_SECRET: Final = 12
 """Characters from which no other text contains a key by chance."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
-"""Shape of a generation id, any text that a URL holds unquoted.
+LONGEST_ID: Final = 512
+"""Characters of the longest generation id."""
 
-The vendor shows one sample and promises no shape.
-"""
 _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png"}
 
 
 def check_generation_id(value: object, field: str = "generation_id") -> str:
-    """Return a value that can be a generation id, for URLs and file names.
+    """Return a generation id: printable text or a whole number, of at most ``LONGEST_ID`` characters.
 
-    :raises Veo3ValidationError: it cannot.
+    The vendor shows one sample and promises no shape.
+
+    :raises Veo3ValidationError: the value cannot be one.
     """
-    allowed = "the id a generating task returned, such as 'veo_1703123456789_abc123def'"
-    if value == "None":
-        allowed = f"{allowed}; a template renders to 'None' where its task has returned nothing"
-    elif isinstance(value, str) and _ID.fullmatch(value):
-        return value
+    allowed = (
+        "the id a generating task returned, such as 'veo_1703123456789_abc123def': printable text of at most "
+        f"{LONGEST_ID} characters"
+    )
+    plain = unwrapped(value)
+    if isinstance(plain, int) and not isinstance(plain, bool) and 0 <= plain < 10**LONGEST_ID:
+        return str(plain)
+    if is_nothing(plain):
+        allowed = f"{allowed}; a template renders to nothing where its task has returned nothing"
+    elif isinstance(plain, str) and plain.isprintable() and len(plain) <= LONGEST_ID:
+        return str(plain)
     raise Veo3ValidationError.of(field, value, allowed)
 
 
@@ -119,7 +133,9 @@ IMAGE_ROLES: Final[dict[GenerationType, tuple[str, ...]]] = {
 class GenerationRequest:
     """The request for a generation, complete and within every published limit.
 
-    Numbers and booleans may come as text (``"8"``, ``"true"``), as templates and CSV files give them.
+    Numbers and booleans may come as text (``"8"``, ``"true"``), as templates and CSV files give them. An
+    option that is empty or ``None``, as an empty cell of such a file, has its default; ``prompt`` has none. A
+    text such as ``None`` or ``nan``, to which a template renders that finds nothing, is refused everywhere.
 
     :param type: endpoint: ``text-to-video``, ``image-to-video`` or ``first-last-frame``.
     :param prompt: content of the video; 1 to 1000 characters.
@@ -158,19 +174,22 @@ class GenerationRequest:
     def __post_init__(self) -> None:
         """Convert every option to its type, or refuse it."""
         check_choice("type", self.type, tuple(IMAGE_ROLES))
-        check_choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS)
-        check_choice("person_generation", self.person_generation, PERSON_GENERATIONS)
+        for option in dataclasses.fields(self):
+            if option.name in _DEFAULTS and is_left_out(getattr(self, option.name)):
+                object.__setattr__(self, option.name, _DEFAULTS[option.name])
         checked: dict[str, object] = {
             "prompt": _text("prompt", self.prompt, MAX_PROMPT_LENGTH),
             "model": _text("model", self.model, 200),
             "sample_count": read_integer("sample_count", self.sample_count, SAMPLE_COUNTS),
+            "aspect_ratio": read_choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS),
+            "person_generation": read_choice("person_generation", self.person_generation, PERSON_GENERATIONS),
             "duration_seconds": read_integer("duration_seconds", self.duration_seconds, DURATIONS),
-            "generate_audio": _boolean("generate_audio", self.generate_audio),
-            "enhance_prompt": _boolean("enhance_prompt", self.enhance_prompt),
+            "generate_audio": read_flag("generate_audio", self.generate_audio),
+            "enhance_prompt": read_flag("enhance_prompt", self.enhance_prompt),
             "negative_prompt": None
-            if _is_left_out(self.negative_prompt)
+            if self.negative_prompt is None
             else _text("negative_prompt", self.negative_prompt, MAX_NEGATIVE_PROMPT_LENGTH),
-            "seed": None if _is_left_out(self.seed) else read_integer("seed", self.seed, SEEDS),
+            "seed": None if self.seed is None else read_integer("seed", self.seed, SEEDS),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -189,6 +208,13 @@ class GenerationRequest:
         return {**options, **extra}
 
 
+_DEFAULTS: Final[dict[str, Any]] = {
+    option.name: {} if option.name == "extra_options" else option.default
+    for option in dataclasses.fields(GenerationRequest)
+    if option.kw_only and option.name != "images"
+}
+"""Default of each option that has one."""
+
 WIRE_NAMES: Final = {
     "prompt": "prompt",
     "model": "model",
@@ -206,39 +232,19 @@ WIRE_NAMES: Final = {
 
 def _text(field: str, value: object, longest: int) -> str:
     allowed = f"text of 1 to {longest} characters"
-    if not isinstance(value, str) or not value.strip():
+    value = unwrapped(value)
+    check_rendered(field, value, allowed)
+    if not isinstance(value, str):
+        raise Veo3ValidationError.of(
+            field,
+            value,
+            f"{allowed}; render_template_as_native_obj=True turns text that reads as Python into other types",
+        )
+    if len(value) > longest:
         raise Veo3ValidationError.of(field, value, allowed)
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise Veo3ValidationError.of(field, value, f"{allowed}, without lone surrogates")
-    if len(value) > longest:
-        raise Veo3ValidationError.of(field, value, f"{allowed} (this has {len(value)})")
-    return value
-
-
-def _is_left_out(value: object) -> bool:
-    """Return whether an option is left out: ``None``, or empty as in a CSV file."""
-    return value is None or value == ""
-
-
-def read_integer(field: str, value: object, allowed: range) -> int:
-    """Return a whole number, which may come as text.
-
-    :raises Veo3ValidationError: it is not a whole number of the allowed range.
-    """
-    shown = f"a whole number from {allowed.start} to {allowed.stop - 1}"
-    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-        raise Veo3ValidationError.of(field, value, shown)
-    return value
-
-
-def _boolean(field: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    raise Veo3ValidationError.of(field, value, "true or false")
+    return str(value)
 
 
 def _check_extra_options(options: object) -> None:
@@ -248,14 +254,14 @@ def _check_extra_options(options: object) -> None:
     taken = sorted(set(options) & {*WIRE_NAMES, *WIRE_NAMES.values()})
     if taken:
         raise Veo3ValidationError.of(
-            field, taken[0], f"options that have no parameter of their own ({taken})"
+            field, taken[0], f"options that have no parameter of their own ({shown(taken)})"
         )
     for name, value in options.items():
         try:
             # as the wire will have it: a lone surrogate has no bytes
             json.dumps({name: value}, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise Veo3ValidationError.of(f"{field}[{name!r}]", value, "a JSON value") from error
+            raise Veo3ValidationError.of(f"{field}[{shown(name)}]", value, "a JSON value") from error
 
 
 def check_holds_no_key(options: Mapping[str, object], api_key: str) -> None:

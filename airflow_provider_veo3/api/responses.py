@@ -21,6 +21,7 @@ from airflow_provider_veo3.api.json_values import (
     read_time,
 )
 from airflow_provider_veo3.api.models import Generation, HistoryPage, Status, Video, VideoModel
+from airflow_provider_veo3.api.protocol import raw_generation_id
 from airflow_provider_veo3.api.redact import redact_text
 from airflow_provider_veo3.api.request import check_generation_id
 from airflow_provider_veo3.api.urls import safe_join
@@ -28,23 +29,26 @@ from airflow_provider_veo3.exceptions import Veo3ValidationError
 
 Json = Mapping[str, Any]
 
-_STATUSES: Final = {
-    "pending": Status.PENDING,
-    "queued": Status.PENDING,
-    "completed": Status.COMPLETED,
-    "complete": Status.COMPLETED,
-    "success": Status.COMPLETED,
-    "succeeded": Status.COMPLETED,
-    "failed": Status.FAILED,
-    "failure": Status.FAILED,
-    "error": Status.FAILED,
+_WORDS: Final = {
+    Status.PENDING: "pending queued in_queue submitted accepted created scheduled waiting",
+    Status.PROCESSING: "processing running in_progress started generating rendering active",
+    Status.COMPLETED: "completed complete success successful succeeded finished done ready available",
+    Status.FAILED: "failed failure fail error errored expired canceled cancelled rejected refused blocked "
+    "moderation moderated filtered flagged aborted terminated timeout timed_out",
 }
+"""Words for each status. The vendor's page of statuses has lost them; these are in its samples or common."""
+
+_STATUSES: Final = {word: status for status, words in _WORDS.items() for word in words.split()}
 
 
 def parse_status(value: object) -> Status:
     """Parse a status in any case; an unknown one counts as unfinished."""
+    return _known_status(value) or Status.PROCESSING
+
+
+def _known_status(value: object) -> Status | None:
     label = value.strip().lower() if isinstance(value, str) else ""
-    return _STATUSES.get(label, Status.PROCESSING)
+    return _STATUSES.get(label.replace(" ", "_").replace("-", "_"))
 
 
 def parse_generation(body: Json, base_url: str) -> Generation:
@@ -59,13 +63,10 @@ def parse_generation(body: Json, base_url: str) -> Generation:
     return _generation(generation_id, body, base_url)
 
 
-def raw_generation_id(body: Json) -> object:
-    """Return the unchecked value of the first field that may hold a generation's id."""
-    return body.get("taskId") or body.get("task_id") or body.get("id")
-
-
 def _generation(generation_id: str, body: Json, base_url: str) -> Generation:
-    status = parse_status(body.get("status"))
+    # files are there whatever the status is called
+    known = Status.COMPLETED if lists_files(body) else _known_status(body.get("status"))
+    status = known or Status.PROCESSING
     videos = _videos_if_usable(body, base_url) if status is Status.COMPLETED else ()
     code, message = read_error(body) if status is Status.FAILED else (None, None)
     used = read_count(body.get("creditsUsed"))
@@ -81,10 +82,25 @@ def _generation(generation_id: str, body: Json, base_url: str) -> Generation:
         created_in_zone=names_zone(body.get("createdAt")),
         completed_at=read_time(body.get("completedAt")),
         processing_seconds=read_number(body.get("processingTime")),
-        video_count=len(videos) or read_count(body.get("videoCount")),
+        video_count=max(
+            (count for count in (len(videos) or None, count_videos(body)) if count is not None), default=None
+        ),
         videos=videos,
         error_code=code and redact_text(code),
         error=message and redact_text(message),
+        raw_status=None if known else read_text(body.get("status")),
+    )
+
+
+def lists_files(body: Json) -> bool:
+    """Return whether a status lists a file with a link."""
+    return any(_link_of(item) for item in read_list(body.get("videos")))
+
+
+def _link_of(item: Json) -> str | None:
+    """Return the link of a file, under any of its names."""
+    return next(
+        (url for name in ("url", "videoUrl", "video_url") if (url := read_text(item.get(name)))), None
     )
 
 
@@ -108,7 +124,7 @@ def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
     videos = []
     unusable: UnusableError | None = None
     for item in items:
-        url = next((u for name in ("url", "videoUrl", "video_url") if (u := read_text(item.get(name)))), None)
+        url = _link_of(item)
         if url is not None:
             mime_type = read_text(item.get("mimeType")) or "video/mp4"
             try:
@@ -119,6 +135,12 @@ def parse_videos(body: Json, base_url: str) -> tuple[Video, ...]:
     if unusable is not None and not any(video.url for video in videos):
         raise unusable
     return tuple(videos)
+
+
+def count_videos(body: Json) -> int | None:
+    """Return the number of files that the API counts, also unlisted ones."""
+    counts = (read_count(body.get(name)) for name in ("totalVideos", "videoCount"))
+    return max((count for count in counts if count is not None), default=None)
 
 
 def parse_history_page(
@@ -132,7 +154,8 @@ def parse_history_page(
         raise UnusableError("it has no list of generations")
     if body.get("success") is False:
         raise UnusableError("it reports a failure")
-    items = read_list(body["videos"])
+    is_longer = len(body["videos"]) > limit
+    items = read_list(body["videos"][:limit])
     generations, unnamed = [], []
     for item in items:
         try:
@@ -145,7 +168,7 @@ def parse_history_page(
     has_more = paging.get("hasMore")
     if not isinstance(has_more, bool):
         has_more = skip + len(items) < total if total is not None else len(items) >= limit
-    next_skip = skip + len(items) if has_more and items else None
+    next_skip = skip + len(items) if (has_more or is_longer) and items else None
     return HistoryPage(tuple(generations), total, next_skip, clock_skew, tuple(unnamed))
 
 

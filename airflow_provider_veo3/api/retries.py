@@ -79,9 +79,9 @@ def may_repeat(request: ApiRequest, error: errors.Veo3ApiError) -> bool:
 
 
 def was_not_accepted(error: errors.Veo3ApiError) -> bool:
-    """Return whether a submission was certainly not accepted: refused, or never sent."""
+    """Return whether a submission was certainly not accepted: refused by the API itself, or never sent."""
     never_sent = isinstance(error, errors.Veo3NoAnswerError) and not error.sent
-    return never_sent or isinstance(error, NOT_ACCEPTED)
+    return never_sent or (isinstance(error, NOT_ACCEPTED) and not error.may_be_accepted)
 
 
 def was_accepted(error: errors.Veo3ApiError) -> bool:

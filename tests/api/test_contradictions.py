@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_veo3 import exceptions as errors
@@ -24,10 +26,12 @@ FIVE_MODELS = (
 )
 
 
-@pytest.mark.parametrize("code", ["INVALID_API_KEY", "UNAUTHORIZED", "KEY_DISABLED", None])
-def test_d1_a_refused_key_is_known_by_its_status(code: str | None) -> None:
-    body = flat(code) if code else {"message": "Missing X-API-Key header"}
-    assert type(error_of(STATUS, 401, body)) is errors.Veo3AuthenticationError
+@pytest.mark.parametrize("code", ["INVALID_API_KEY", "UNAUTHORIZED", "KEY_DISABLED"])
+@pytest.mark.parametrize("envelope", [flat, nested])
+def test_d1_a_refused_key_is_known_by_its_status_in_an_envelope_of_the_api(code: str, envelope: Any) -> None:
+    assert type(error_of(STATUS, 401, envelope(code))) is errors.Veo3AuthenticationError
+    foreign = {"message": "Missing X-API-Key header"}
+    assert type(error_of(STATUS, 401, foreign)) is errors.Veo3UnreadableAnswerError
 
 
 @pytest.mark.parametrize(
@@ -73,9 +77,9 @@ def test_d6_both_aspect_ratios_are_accepted(ratio: str) -> None:
 def test_d7_the_stricter_text_limits_hold() -> None:
     request = GenerationRequest("text-to-video", "p" * 1000, negative_prompt="n" * 500)
     assert (len(request.prompt), len(request.negative_prompt or "")) == (1000, 500)
-    with pytest.raises(errors.Veo3ValidationError, match=r"prompt=.*1 to 1000 .*1001"):
+    with pytest.raises(errors.Veo3ValidationError, match=r"prompt=.*1001.*1 to 1000 "):
         GenerationRequest("text-to-video", "p" * 1001)
-    with pytest.raises(errors.Veo3ValidationError, match=r"negative_prompt=.*1 to 500 .*501"):
+    with pytest.raises(errors.Veo3ValidationError, match=r"negative_prompt=.*501.*1 to 500 "):
         GenerationRequest("text-to-video", "p", negative_prompt="n" * 501)
 
 
@@ -149,7 +153,7 @@ def test_d14_the_seventh_endpoint_takes_configured_field_names() -> None:
     assert callable(Veo3Hook.first_last_frame)
 
 
-def test_d15_there_are_nine_optional_parameters() -> None:
+def test_d15_the_optional_parameters_are_those_of_the_vendor_s_pages() -> None:
     assert [name for name in WIRE_NAMES if name != "prompt"] == [
         "model",
         "sample_count",

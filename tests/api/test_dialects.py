@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.api.pricing import price_of
-from airflow_provider_veo3.api.request import GenerationRequest, Image
+from airflow_provider_veo3.api.request import WIRE_NAMES, GenerationRequest, Image
 from airflow_provider_veo3.api.retries import ONCE, Retries
 from airflow_provider_veo3.emulator import Emulator, FrozenClock, Settings
 from airflow_provider_veo3.emulator.config.options import choices_of
 from airflow_provider_veo3.emulator.config.variants import Variants
+from airflow_provider_veo3.emulator.service.parameters import KNOWN_FIELDS, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,6 +116,11 @@ def emulator(shared: Emulator) -> Emulator:
 @pytest.fixture
 def call(drive: Driver, emulator: Emulator) -> Callable[[flows.Flow[Any]], Any]:
     return lambda flow: drive(emulator.base_url, flow, key=emulator.api_key)
+
+
+def test_the_emulator_knows_and_checks_every_option() -> None:
+    assert set(WIRE_NAMES.values()) == KNOWN_FIELDS
+    assert len(dataclasses.fields(Parameters)) == len(KNOWN_FIELDS)
 
 
 def test_every_option_of_the_dialect_is_swept() -> None:

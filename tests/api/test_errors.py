@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.exceptions import AirflowException
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.airflow_names import AirflowFailException
 from airflow_provider_veo3.api import flows, protocol
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.protocol import NoResponse
 from airflow_provider_veo3.api.request import GenerationRequest
-from airflow_provider_veo3.api.retries import ONCE, is_transient, may_repeat, was_accepted
+from airflow_provider_veo3.api.retries import (
+    ONCE,
+    is_transient,
+    may_repeat,
+    was_accepted,
+    was_not_accepted,
+)
 from tests.support import samples
 from tests.support.judge import POST, STATUS, end_of, error_of, every_call, response
 from tests.support.samples import BASE, ID, flat, nested
@@ -81,12 +87,11 @@ def test_the_error_of_a_submission_says_whether_credits_were_spent(
 ) -> None:
     error = error_of(POST, status, flat(code))
     unknown = "may have been accepted and charged: check the history" in str(error)
-    if kind is errors.Veo3ServerError:
-        assert unknown
-        assert "No credits were spent" not in str(error)
-    elif kind not in (errors.Veo3VideoNotReadyError, errors.Veo3NoVideosError):
-        assert "No credits were spent." in str(error)
-        assert not unknown
+    codes = protocol.CODES.keys() - {"VIDEO_NOT_READY", "TASK_NOT_FOUND", "NO_VIDEOS"}
+    certain = status == 429 or (code in codes and isinstance(error, errors.Veo3PermanentApiError))
+    assert unknown is not certain, "only a code that the vendor documents for it proves a refusal"
+    assert ("No credits were spent." in str(error)) is certain
+    assert was_not_accepted(error) is certain
     assert may_repeat(POST, error) == (status == 429)
 
 
@@ -222,27 +227,115 @@ def test_an_unreadable_response_may_confirm_the_acceptance(status: int, body: An
     assert was_accepted(error) is accepted
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>", {"detail": "Not Found"}])
-def test_a_404_without_a_generation_is_a_bad_request(body: Any) -> None:
-    assert type(error_of(HISTORY, 404, body)) is errors.Veo3BadRequestError
+def test_a_404_of_the_api_without_a_generation_is_a_bad_request() -> None:
+    assert type(error_of(HISTORY, 404, flat("NOT_FOUND"))) is errors.Veo3BadRequestError
 
 
 GATEWAYS = [
     b"",
     b"<html>Not Found</html>",
+    b'"INVALID_API_KEY"',
+    [flat("INVALID_API_KEY")],
     {"detail": "Not Found"},
     {"message": "no Route matched with those values", "request_id": "1"},
     {"message": "Forbidden"},
+    {"error": "Unauthorized"},
+    {"error": "access_denied", "error_description": "x"},
+    {"error": {"code": 403, "message": "The caller does not have permission", "status": "DENIED"}},
+    {"error": {"message": "x"}},
+    {"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]},
+    {"error": {"code": "AccessDenied", "message": "Request has expired"}},
 ]
 
 
-@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 409, 410, 421, 425, 431, 451])
 @pytest.mark.parametrize("body", GATEWAYS, ids=str)
 def test_a_gateway_s_error_is_not_the_api_s(body: Any, status: int) -> None:
-    error = error_of(STATUS, status, body)
-    assert type(error) is errors.Veo3UnreadableAnswerError
-    assert "does not seem to come from the API" in str(error)
-    assert may_repeat(STATUS, error)
+    for request in (STATUS, POST, HISTORY):
+        error = error_of(request, status, body)
+        assert type(error) is errors.Veo3UnreadableAnswerError
+        assert "does not seem to come from the API" in str(error)
+        assert may_repeat(request, error) is (request is not POST)
+        assert not was_not_accepted(error)
+        assert is_transient(error)
+    assert "may have been accepted and charged" in str(error_of(POST, status, body))
+
+
+@pytest.mark.parametrize("body", GATEWAYS, ids=str)
+def test_a_gateway_s_rate_limit_is_waited_out_and_proves_no_refusal(body: Any) -> None:
+    error = error_of(POST, 429, body, {"retry-after": "7"})
+    assert (type(error), error.retry_after) == (errors.Veo3RateLimitError, 7)
+    assert "may have been accepted and charged" in str(error)
+    assert not may_repeat(POST, error)
+    assert may_repeat(STATUS, error_of(STATUS, 429, body))
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize("envelope", [flat, nested])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("INVALID_PROMPT", errors.Veo3BadRequestError),
+        ("CONTENT_POLICY_VIOLATION", errors.Veo3ContentPolicyError),
+        ("content_policy_violation", errors.Veo3ContentPolicyError),
+        ("UNAUTHORIZED", errors.Veo3AuthenticationError),
+        ("INSUFFICIENT_CREDITS", errors.Veo3InsufficientCreditsError),
+        ("FILE_TOO_LARGE", errors.Veo3FileTooLargeError),
+        ("RATE_LIMIT_EXCEEDED", errors.Veo3RateLimitError),
+    ],
+)
+def test_a_refusal_inside_a_success_counts_as_under_its_own_status(
+    code: str, kind: type[errors.Veo3ApiError], envelope: Any, status: int
+) -> None:
+    for request in (POST, STATUS):
+        error = error_of(request, status, envelope(code, "the vendor's words", retry_after=9))
+        assert (type(error), error.code) == (kind, code)
+        assert "the vendor's words" in str(error)
+        assert was_not_accepted(error)
+        assert error.retry_after == (9 if kind is errors.Veo3RateLimitError else None)
+
+
+@pytest.mark.parametrize("envelope", [flat, nested])
+def test_a_failed_or_unknown_generation_inside_a_success(envelope: Any) -> None:
+    failed = end_of(flows.get_generation(ID, BASE, ONCE), response(200, envelope("GENERATION_FAILED", "bad")))
+    assert (failed.id, failed.status, failed.error) == (ID, Status.FAILED, "bad")
+    unknown = end_of(flows.get_generation(ID, BASE, ONCE), response(200, envelope("TASK_NOT_FOUND", "gone")))
+    assert type(unknown) is errors.Veo3GenerationNotFoundError
+    assert "gone" in str(unknown)
+
+
+@pytest.mark.parametrize("status", [403, 409, 418, 500])
+def test_a_documented_code_decides_under_an_undocumented_status(status: int) -> None:
+    error = error_of(STATUS, status, flat("TASK_NOT_FOUND"))
+    expected = errors.Veo3ServerError if status == 500 else errors.Veo3GenerationNotFoundError
+    assert type(error) is expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "message": "try later"},
+        flat("DATABASE_ERROR", "try later"),
+        {"error": "database is locked, try later"},
+    ],
+)
+def test_an_unknown_trouble_inside_a_success_is_in_the_error(body: Any) -> None:
+    """Nobody knows whether it is a refusal."""
+    for flow in every_call().values():
+        error = end_of(flow, response(200, body))
+        assert type(error) is errors.Veo3UnreadableAnswerError
+        assert "try later" in str(error)
+        assert not was_not_accepted(error)
+
+
+def test_a_status_with_an_error_of_the_request_is_not_a_failed_generation() -> None:
+    body = {"success": True, "taskId": ID, "status": "processing", "error": {"code": "VIDEO_NOT_READY"}}
+    generation = end_of(flows.get_generation(ID, BASE, ONCE), response(200, body))
+    assert generation.status is Status.PROCESSING
+    del body["taskId"]
+    body["status"] = "error"
+    error = end_of(flows.get_generation(ID, BASE, ONCE), response(200, body))
+    assert type(error) is errors.Veo3UnreadableAnswerError, "it would be paid for again"
 
 
 @pytest.mark.parametrize(

@@ -141,30 +141,39 @@ def test_a_stalled_body_is_an_error(server: RawServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [b"a line that is no header", b"Location: /b.mp4?X-Goog-Signature=cafe", b" x"]
+    "odd", [b"a line that is no header", b"Location /b.mp4?X-Goog-Signature=cafe", b" x"]
 )
-def test_malformed_headers_are_logged_without_the_signature(
+def test_malformed_headers_are_an_error_without_the_signature(
     server: RawServer, caplog: pytest.LogCaptureFixture, odd: bytes
 ) -> None:
-    caplog.set_level("DEBUG", logger="urllib3")
-    head = b"HTTP/1.1 200 OK\r\nno header\r\n%b\r\nContent-Length: 2\r\n\r\nhi" % odd
+    caplog.set_level("DEBUG", logger="httpcore")
+    head = b"HTTP/1.1 200 OK\r\n%b\r\nContent-Length: 2\r\n\r\nhi" % odd
     server.script = [lambda connection: connection.sendall(head)]
-    with open_file(f"{server.url}/a.mp4?{QUERY}", timeout=5.0):
-        pass
-    assert "Failed to parse headers" in caplog.text
-    assert "/a.mp4?..." in caplog.text
+    with pytest.raises(Veo3NoAnswerError, match="RemoteProtocolError") as caught:
+        read(f"{server.url}/a.mp4?{QUERY}")
+    assert_no_signature(caught.value)
+    assert "cafe" not in caplog.text
+
+
+def test_a_redirect_is_logged_without_its_signature(
+    server: RawServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="httpcore")
+    server.script = [reply(302, b"", {"Location": f"/b.mp4?{QUERY}"}), reply(200, VIDEO)]
+    assert read(f"{server.url}/a.mp4?{QUERY}") == (200, VIDEO)
+    assert "/b.mp4?..." in caplog.text
     assert "cafe" not in caplog.text
 
 
 def test_closing_one_file_leaves_the_logs_of_the_others_redacted(
     server: RawServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG", logger="urllib3")
+    caplog.set_level("DEBUG", logger="httpcore")
     server.script = [reply(200, VIDEO)]
     with open_file(f"{server.url}/a.mp4?{QUERY}", timeout=5.0):
         read(f"{server.url}/b.mp4?{QUERY}")
-        for name in ("connection", "connectionpool"):
-            logging.getLogger(f"urllib3.{name}").warning("requested %s", f"{server.url}/c.mp4?{QUERY}")
+        for name in ("connection", "http11"):
+            logging.getLogger(f"httpcore.{name}").warning("requested %s", f"{server.url}/c.mp4?{QUERY}")
     assert caplog.text.count("c.mp4?...") == 2
     assert "cafe" not in caplog.text
 

@@ -205,9 +205,12 @@ def test_a_get_request_is_sent_four_times_at_most() -> None:
         (response(503, {}, {"retry-after": "1"}), 1),
         (response(408, {}), 1),
         (response(202, {}), 1),
-        (response(202, {"taskId": "../x"}), 1),
+        (response(202, {"taskId": "\x07"}), 1),
         (response(400, {}), 1),
-        (response(429, {}, {"x-ratelimit-retry-after": "86400"}), 1),
+        (response(429, {}), 1),
+        (response(429, b"<html>Slow down</html>", {"retry-after": "1"}), 1),
+        (response(429, samples.RATE_LIMIT, {"x-ratelimit-retry-after": "86400"}), 1),
+        (response(200, samples.flat("RATE_LIMIT_EXCEEDED")), 4),
     ],
 )
 def test_a_submission_is_repeated_only_where_it_cannot_have_been_accepted(outcome: Any, posts: int) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.request import GenerationRequest
-from airflow_provider_veo3.api.retries import Retries
+from airflow_provider_veo3.api.retries import Retries, is_transient, was_not_accepted
 from tests.support import samples
 from tests.support.raw_server import RawServer, reply, running_server
 from tests.support.samples import ID
+from tests.support.tls import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,29 +27,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of 127.0.0.1, signed by itself, and its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(self_signed())
     return path
 
 
@@ -86,11 +60,14 @@ def test_a_server_that_is_not_trusted_sees_no_key_and_nothing_was_sent(
     tls_server: RawServer, drive: Driver, clock: Clock
 ) -> None:
     tls_server.script = [reply(202, samples.ACCEPTED)]
-    with pytest.raises(errors.Veo3NoAnswerError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+    with pytest.raises(errors.Veo3EnvironmentError, match="CERTIFICATE_VERIFY_FAILED") as caught:
         drive(tls_server.url, submit(tls_server.url))
-    assert caught.value.sent is False
+    assert was_not_accepted(caught.value)
+    assert not is_transient(caught.value)
+    assert "The request was never sent; no credits were spent." in str(caught.value)
+    assert "REQUESTS_CA_BUNDLE" in str(caught.value)
     assert tls_server.received == []
-    assert len(clock.pauses) == 2
+    assert clock.pauses == []
 
 
 @pytest.mark.usefixtures("trusted")

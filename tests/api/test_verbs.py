@@ -185,7 +185,7 @@ def call(drive: Driver, emulator: Emulator) -> Any:
         ({"kind": "disconnect_before"}, 1, errors.Veo3NoAnswerError),
         ({"kind": "garbage"}, 1, errors.Veo3UnreadableAnswerError),
         ({"kind": "html_instead"}, 1, errors.Veo3Error),
-        ({"kind": "redirect", "location": "http://127.0.0.1:9/x"}, 1, errors.Veo3BadRequestError),
+        ({"kind": "redirect", "location": "http://127.0.0.1:9/x"}, 1, errors.Veo3UnreadableAnswerError),
     ],
 )
 def test_nothing_is_ever_paid_for_twice(
