@@ -6,15 +6,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from airflow_provider_veo3.api.urls import is_loopback_url
-from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError
+from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, shown
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow_provider_veo3.airflow_names import Connection
 
 DEFAULT_CONN_ID: Final = "veo3_default"
 DEFAULT_BASE_URL: Final[str] = CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["host"]
@@ -24,6 +24,9 @@ BASE_URL_VARIABLE: Final = "VEO3_BASE_URL"
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _LARGEST_PORT: Final = 65535
 _ALLOWED_HOST: Final = f"a host such as {DEFAULT_BASE_URL}, without a path; plain http only to this machine"
+
+_QUOTES: Final = ("'", '"')
+_WITHOUT_QUOTES: Final = "the value without quotes around it, which env files of Docker and systemd may keep"
 
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
 """Name that needs no quoting in a form, such as ``firstFrame``, ``first-frame`` or ``images[]``."""
@@ -35,8 +38,26 @@ _FIELDS: Final[dict[str, Any]] = CONNECTION_TYPE["conn-fields"]
 
 
 @dataclass(frozen=True)
+class _Source:
+    """Place of the settings, for messages.
+
+    :param conn_id: id of the Airflow connection.
+    :param variables: environment variable by field, where no connection is defined.
+    """
+
+    conn_id: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, name: str) -> str:
+        """Return where a field comes from."""
+        if name in self.variables:
+            return f"the environment variable {self.variables[name]}"
+        return f"{name} of the Airflow connection {shown(self.conn_id)}"
+
+
+@dataclass(frozen=True)
 class ConnectionSettings:
-    """A usable connection.
+    """A usable connection. It holds the key, so that it cannot be pickled or copied.
 
     :param conn_id: its id, for messages.
     :param base_url: scheme, host and port of the API.
@@ -54,6 +75,19 @@ class ConnectionSettings:
     requests_per_minute: float
     poll_interval: float
     file_fields: Mapping[str, str]
+    key_source: str = ""
+    """Place of the key, for messages."""
+
+    def poll_interval_for(self, of_task: float | None) -> float:
+        """Return the poll interval of a task; the connection's where the task sets none.
+
+        :param of_task: seconds that the task sets, if any.
+        """
+        return self.poll_interval if of_task is None else of_task
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise TypeError("settings hold the API key and cannot be pickled; pickle the connection's id")
 
 
 def settings_from_connection(
@@ -64,14 +98,20 @@ def settings_from_connection(
     :raises Veo3ConnectionConfigError: another type, no key, an unusable or unsafe base URL, an extra out of
         range.
     """
+    source = _Source(conn_id)
     kind = CONNECTION_TYPE["connection-type"]
+    parts = [(getattr(connection, name) or "").strip() for name in ("conn_type", "host", "schema", "login")]
+    # Airflow takes a whole URI in quotes for the path behind an empty host
+    if any(part.startswith(_QUOTES) or part.endswith(_QUOTES) or "//:" in part for part in parts):
+        # not shown: the key is a part of it
+        raise _unusable(source, "the whole value", "in quotes (not shown)", _WITHOUT_QUOTES)
     if connection.conn_type not in (kind, "generic", None, ""):
         # its password is another service's, and would be sent to this one as the key
-        raise _unusable(conn_id, "its type", repr(connection.conn_type), f"{kind}, or generic")
+        raise _unusable(source, "type", shown(connection.conn_type), f"{kind}, or generic")
     if not isinstance(extra, Mapping):
-        raise _unusable(conn_id, "extra", f"a {type(extra).__name__}", "a JSON object")
-    base_url = _base_url(conn_id, connection.host, connection.schema, connection.port)
-    return _settings(conn_id, base_url, connection.password, extra)
+        raise _unusable(source, "extra", f"a {type(extra).__name__}", f"a JSON object; {_WITHOUT_QUOTES}")
+    base_url = _base_url(source, connection.host, connection.schema, connection.port)
+    return _settings(source, base_url, connection.password, extra)
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> ConnectionSettings | None:
@@ -79,46 +119,50 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Co
     key = environment.get(API_KEY_VARIABLE)
     if not key:
         return None
-    base_url = _base_url(DEFAULT_CONN_ID, environment.get(BASE_URL_VARIABLE), None, None)
-    return _settings(DEFAULT_CONN_ID, base_url, key, {})
+    source = _Source(DEFAULT_CONN_ID, {"password": API_KEY_VARIABLE, "host": BASE_URL_VARIABLE})
+    base_url = _base_url(source, environment.get(BASE_URL_VARIABLE), None, None)
+    return _settings(source, base_url, key, {})
 
 
 def _settings(
-    conn_id: str, base_url: str, api_key: str | None, extra: Mapping[str, Any]
+    source: _Source, base_url: str, api_key: str | None, extra: Mapping[str, Any]
 ) -> ConnectionSettings:
     key = (api_key or "").strip()
     if not key:
-        raise _unusable(conn_id, "password", "empty", "the API key, which starts with veo3_")
+        raise _unusable(source, "password", "empty", "the API key, which starts with veo3_")
+    if key.startswith(_QUOTES) or key.endswith(_QUOTES):
+        raise _unusable(source, "password", "in quotes (not shown)", _WITHOUT_QUOTES)
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise _unusable(conn_id, "password", "malformed (not shown)", "the API key, without spaces")
+        raise _unusable(source, "password", "malformed (not shown)", "the API key, without spaces")
     return ConnectionSettings(
-        conn_id=conn_id,
+        conn_id=source.conn_id,
+        key_source=source.place("password"),
         base_url=base_url,
         api_key=key,
-        request_timeout=_number(conn_id, extra, "request_timeout"),
-        requests_per_minute=_number(conn_id, extra, "requests_per_minute"),
-        poll_interval=_number(conn_id, extra, "poll_interval"),
+        request_timeout=_number(source, extra, "request_timeout"),
+        requests_per_minute=_number(source, extra, "requests_per_minute"),
+        poll_interval=_number(source, extra, "poll_interval"),
         file_fields={
-            "first_frame": _name(conn_id, extra, "first_frame_field"),
-            "last_frame": _name(conn_id, extra, "last_frame_field"),
+            "first_frame": _name(source, extra, "first_frame_field"),
+            "last_frame": _name(source, extra, "last_frame_field"),
         },
     )
 
 
-def _base_url(conn_id: str, host: str | None, schema: str | None, port: int | None) -> str:
+def _base_url(source: _Source, host: str | None, schema: str | None, port: int | None) -> str:
     """Return scheme, host and port in one spelling, given as JSON, URI or form.
 
     A task whose base URL has changed pays again, so that each address has a single spelling.
     """
-    scheme, hostname, host_port = _split_host(conn_id, _with_scheme(host, schema))
+    scheme, hostname, host_port = _split_host(source, _with_scheme(host, schema))
     # Airflow's UI sends 0 for a port that is left empty when it tests a connection
-    port = _checked_port(conn_id, (port or None) if host_port is None else host_port)
+    port = _checked_port(source, (port or None) if host_port is None else host_port)
     shown_host = f"[{hostname}]" if ":" in hostname else hostname
     shown_port = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
     url = f"{scheme}://{shown_host}{shown_port}"
     if scheme == "http" and not is_loopback_url(url):
         allowed = f"{_ALLOWED_HOST}, since it would show the key to the network"
-        raise _unusable(conn_id, "host", repr(url), allowed)
+        raise _unusable(source, "host", shown(url), allowed)
     return url
 
 
@@ -132,27 +176,29 @@ def _with_scheme(host: str | None, schema: str | None) -> str:
     return host if "://" in host else f"{(schema or 'https').strip().lower()}://{host}"
 
 
-def _split_host(conn_id: str, url: str) -> tuple[str, str, int | None]:
+def _split_host(source: _Source, url: str) -> tuple[str, str, int | None]:
     """Return scheme, host name and port of a URL that consists of nothing else."""
+    if url.rpartition("://")[2].startswith(_QUOTES) or url.endswith(_QUOTES):
+        raise _unusable(source, "host", "in quotes", _WITHOUT_QUOTES)
     try:
         parts = urlsplit(url)
         hostname, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
-        raise _unusable(conn_id, "host", "malformed", _ALLOWED_HOST) from None
+        raise _unusable(source, "host", "malformed", _ALLOWED_HOST) from None
     surplus = bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
     if surplus or not re.fullmatch(r"[\w.:%-]+", hostname) or parts.scheme not in _DEFAULT_PORTS:
-        shown = f"{parts.scheme}://{hostname}{parts.path}"  # without user and password
-        raise _unusable(conn_id, "host", repr(shown), _ALLOWED_HOST)
+        public = f"{parts.scheme}://{hostname}{parts.path}"  # without user and password
+        raise _unusable(source, "host", shown(public), _ALLOWED_HOST)
     return parts.scheme, hostname, port
 
 
-def _checked_port(conn_id: str, port: int | None) -> int | None:
+def _checked_port(source: _Source, port: int | None) -> int | None:
     if port is not None and not 0 < port <= _LARGEST_PORT:
-        raise _unusable(conn_id, "port", repr(port), f"a number from 1 to {_LARGEST_PORT}")
+        raise _unusable(source, "port", shown(port), f"a number from 1 to {_LARGEST_PORT}")
     return port
 
 
-def _number(conn_id: str, extra: Mapping[str, Any], name: str) -> float:
+def _number(source: _Source, extra: Mapping[str, Any], name: str) -> float:
     rule = _FIELDS[name]["schema"]
     value = extra.get(name)
     if value is None or value == "":
@@ -163,19 +209,23 @@ def _number(conn_id: str, extra: Mapping[str, Any], name: str) -> float:
         number = float("nan")
     if not rule["minimum"] <= number <= rule["maximum"]:
         allowed = f"a number from {rule['minimum']} to {rule['maximum']}"
-        raise _unusable(conn_id, f"extra {name}", repr(value), allowed)
+        raise _unusable(source, f"extra {name}", shown(value), allowed)
     return number
 
 
-def _name(conn_id: str, extra: Mapping[str, Any], name: str) -> str:
+def _name(source: _Source, extra: Mapping[str, Any], name: str) -> str:
     value = extra.get(name) or _FIELDS[name]["schema"]["default"]
     if isinstance(value, str) and _FIELD_NAME.fullmatch(value):
         return value
-    raise _unusable(conn_id, f"extra {name}", repr(value), "the name of a form field, such as firstFrame")
+    raise _unusable(source, f"extra {name}", shown(value), "the name of a form field, such as firstFrame")
 
 
-def _unusable(conn_id: str, field: str, value: str, allowed: str) -> Veo3ConnectionConfigError:
+def _unusable(source: _Source, field: str, value: str, allowed: str) -> Veo3ConnectionConfigError:
+    if field in source.variables:
+        place, what = f"Environment variable {source.variables[field]}", "it"
+    else:
+        place, what = f"Airflow connection {shown(source.conn_id)}", field
     return Veo3ConnectionConfigError(
-        f"Airflow connection {conn_id!r}: {field} is {value}; allowed: {allowed}. Nothing was sent or spent. "
-        "Correct the connection, then run the task again."
+        f"{place}: {what} is {value}; allowed: {allowed}. Nothing was sent or spent. "
+        "Correct it, then run the task again."
     )

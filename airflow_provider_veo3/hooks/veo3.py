@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_veo3 import metrics
+from airflow_provider_veo3.airflow_names import AirflowException, AirflowNotFoundException, BaseHook
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.pricing import price_of
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import ONCE, Retries
-from airflow_provider_veo3.exceptions import Veo3ValidationError
+from airflow_provider_veo3.exceptions import Veo3ValidationError, shown
 from airflow_provider_veo3.hooks.connection import (
     DEFAULT_CONN_ID,
     ConnectionSettings,
@@ -27,14 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from airflow_provider_veo3.airflow_names import Connection
     from airflow_provider_veo3.api.clock import Clock
-    from airflow_provider_veo3.api.models import Generation, Video, VideoModel
+    from airflow_provider_veo3.api.models import Generation, VideoList, VideoModel
     from airflow_provider_veo3.api.transport import (
         AsyncTransport,
         Endpoint,
         FileResponse,
         SyncTransport,
     )
+
+
+_HOLDING_THE_KEY: Final = frozenset({"settings", "_transport", "_log"})
+"""Attributes of a hook that hold the key, or cannot be pickled; each is made anew when it is needed."""
 
 
 class Veo3Hook(BaseHook):
@@ -58,10 +62,16 @@ class Veo3Hook(BaseHook):
 
     clock: ClassVar[Clock] = time
     """Clock of the hook's transports; tests put another one in its place."""
+    longest_response: ClassVar[float | None] = None
+    """Seconds beyond the timeout until a whole response is given up; ``None`` for 90, tests shorten them."""
 
     def __init__(self, veo3_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.veo3_conn_id = veo3_conn_id
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled or copied: no key, and no transport that holds it."""
+        return {name: value for name, value in vars(self).items() if name not in _HOLDING_THE_KEY}
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -84,8 +94,8 @@ class Veo3Hook(BaseHook):
         settings = settings_from_environment() if self.veo3_conn_id == self.default_conn_name else None
         if settings is None:
             raise AirflowNotFoundException(
-                f"The Airflow connection {self.veo3_conn_id!r} is not defined. Nothing was sent or spent. "
-                "Add a connection of type 'veo3' with the API key as its password; for "
+                f"The Airflow connection {shown(self.veo3_conn_id)} is not defined. Nothing was sent or "
+                "spent. Add a connection of type 'veo3' with the API key as its password; for "
                 f"{self.default_conn_name!r} the environment variable VEO3_API_KEY serves as well."
             )
         return settings
@@ -98,26 +108,54 @@ class Veo3Hook(BaseHook):
     def _transport(self) -> SyncTransport:
         from airflow_provider_veo3.api.transport import SyncTransport
 
-        return SyncTransport(_endpoint(self.settings), metrics.requested, clock=self.clock)
+        return SyncTransport(self._endpoint(), metrics.requested, clock=self.clock)
 
     async def aget_conn(self) -> AsyncTransport:
         """Return a new transport for the event loop; the caller closes it."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-
         try:
-            connection = await get_async_connection(self.veo3_conn_id, hook=self)
+            connection, extra = await self._read_connection()
         except AirflowNotFoundException:
             self.settings = self._settings_without_connection()
         else:
-            extra = await get_async_extra_dejson(connection)
             self.settings = settings_from_connection(self.veo3_conn_id, connection, extra)
         # importing the HTTP libraries and reading the certificates would block the event loop noticeably
         return await asyncio.to_thread(self._async_transport)
 
+    async def _read_connection(self) -> tuple[Connection, dict[str, Any]]:
+        """Return the connection and its extra, without blocking the event loop.
+
+        Until Airflow 3.3.1 no coroutine of Airflow does that: each masks the secrets with a blocking call to
+        the triggerer, which would wait for the event loop that it blocks. A thread may make such calls.
+        """
+        from airflow.sdk import Connection
+
+        if hasattr(Connection, "aextra_dejson"):  # Airflow 3.3.2
+            connection = await self.aget_connection(self.veo3_conn_id)
+            return connection, await connection.aextra_dejson()
+        from asgiref.sync import sync_to_async
+
+        def read() -> tuple[Connection, dict[str, Any]]:
+            connection = self.get_connection(self.veo3_conn_id)
+            return connection, connection.extra_dejson
+
+        return await sync_to_async(read)()
+
     def _async_transport(self) -> AsyncTransport:
         from airflow_provider_veo3.api.transport import AsyncTransport
 
-        return AsyncTransport(_endpoint(self.settings), metrics.requested, clock=self.clock)
+        return AsyncTransport(self._endpoint(), metrics.requested, clock=self.clock)
+
+    def _endpoint(self) -> Endpoint:
+        from airflow_provider_veo3.api.transport import LONGEST_RESPONSE, Endpoint
+
+        return Endpoint(
+            self.settings.base_url,
+            self.settings.api_key,
+            self.settings.request_timeout,
+            self.settings.requests_per_minute,
+            LONGEST_RESPONSE if self.longest_response is None else self.longest_response,
+            self.settings.key_source,
+        )
 
     def submit(self, request: GenerationRequest, retries: Retries | None = None) -> Generation:
         """Submit a generation; its acceptance spends credits.
@@ -174,11 +212,12 @@ class Veo3Hook(BaseHook):
         flow = flows.get_generation(generation_id, self.settings.base_url, Retries())
         return self._transport.run(flow)
 
-    def get_videos(self, generation_id: str) -> tuple[Video, ...]:
+    def get_videos(self, generation_id: str) -> VideoList:
         """Request fresh links to the files of a completed generation.
 
         :param generation_id: the id that its submission returned.
         :return: one :class:`~airflow_provider_veo3.api.models.Video` for each file, in order; at least one.
+            Its ``total`` is the number of files that the API counts, more while the list lags.
         :raises Veo3VideoNotReadyError: the generation is not completed yet.
         :raises Veo3NoVideosError: the generation is completed, but has no file.
         :raises Veo3GenerationNotFoundError: the API does not know the id.
@@ -276,11 +315,3 @@ class Veo3Hook(BaseHook):
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the extra fields of the connection form, for Airflow 3.0 and 3.1."""
         return form_widgets()
-
-
-def _endpoint(settings: ConnectionSettings) -> Endpoint:
-    from airflow_provider_veo3.api.transport import Endpoint
-
-    return Endpoint(
-        settings.base_url, settings.api_key, settings.request_timeout, settings.requests_per_minute
-    )

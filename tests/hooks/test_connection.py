@@ -7,13 +7,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_veo3.airflow_names import AirflowNotFoundException
 from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError
-from airflow_provider_veo3.hooks.connection import ConnectionSettings, settings_from_connection
+from airflow_provider_veo3.hooks.connection import (
+    ConnectionSettings,
+    settings_from_connection,
+    settings_from_environment,
+)
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support.airflow_versions import AIRFLOW
@@ -265,9 +269,7 @@ def test_an_unknown_extra_is_ignored() -> None:
 def test_the_password_of_another_service_is_not_taken_for_the_key(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    with pytest.raises(
-        Veo3ConnectionConfigError, match=r"its type is '(aws|http)'; allowed: veo3"
-    ) as refused:
+    with pytest.raises(Veo3ConnectionConfigError, match=r"type is '(aws|http)'; allowed: veo3") as refused:
         from_variable(monkeypatch, value, "mistaken")
     assert "another_secret" not in str(refused.value)
 
@@ -312,3 +314,45 @@ def test_the_form_has_a_field_for_each_extra() -> None:
     for name, default, least, most in NUMBERS:
         schema = CONNECTION_TYPE["conn-fields"][name]["schema"]
         assert (schema["default"], schema["minimum"], schema["maximum"]) == (default, least, most)
+
+
+IN_QUOTES = [
+    f"'{as_json()}'",
+    f'"{as_json()}"',
+    json.dumps(as_json()),
+    f"'veo3://:{KEY}@'",
+    f'"veo3://:{KEY}@127.0.0.1/?poll_interval=5"',
+]
+
+
+@pytest.mark.parametrize("value", IN_QUOTES)
+def test_a_connection_that_is_still_in_quotes_is_told_so_without_its_key(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Veo3ConnectionConfigError, match="quotes") as caught:
+        from_variable(monkeypatch, value)
+    assert "without quotes around it" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"password": f'"{KEY}"'}, {"host": "'https://api.example.com'"}])
+def test_a_field_that_is_still_in_quotes_is_told_so(fields: dict[str, str]) -> None:
+    with pytest.raises(Veo3ConnectionConfigError, match="without quotes around it") as caught:
+        from_fields(**fields)
+    assert next(iter(fields)) in str(caught.value) or "whole value" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("VEO3_API_KEY", f"'{KEY}'"), ("VEO3_BASE_URL", '"https://api.example.com"')]
+)
+def test_a_variable_that_is_still_in_quotes_is_named(variable: str, value: str) -> None:
+    with pytest.raises(Veo3ConnectionConfigError, match=f"{variable}.*without quotes around it") as caught:
+        settings_from_environment({"VEO3_API_KEY": KEY, variable: value})
+    assert KEY not in str(caught.value)
+
+
+def test_a_long_value_is_cut() -> None:
+    with pytest.raises(Veo3ConnectionConfigError) as caught:
+        from_fields(extra=json.dumps({"poll_interval": "x" * 100_000}))
+    assert len(str(caught.value)) < 400

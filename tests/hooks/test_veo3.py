@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_veo3.airflow_names import AirflowNotFoundException
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.retries import ONCE
-from airflow_provider_veo3.exceptions import Veo3ConnectionConfigError, Veo3ValidationError
+from airflow_provider_veo3.api.transport import Endpoint
+from airflow_provider_veo3.exceptions import (
+    Veo3AuthenticationError,
+    Veo3ConnectionConfigError,
+    Veo3ValidationError,
+)
 from airflow_provider_veo3.hooks.connection import settings_from_environment
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
 from tests.support import samples
 from tests.support.airflow_versions import AIRFLOW
 from tests.support.raw_server import HANG_UP, RawServer, closed_port, reply, running_server
@@ -125,8 +134,7 @@ def test_the_exact_spelling_of_a_model_goes_first(server: RawServer) -> None:
     ("options", "field"),
     [
         ({"model": "veo-9"}, "model"),
-        ({"model": ""}, "model"),
-        ({"model": None}, "model"),
+        ({"model": "None"}, "model"),
         ({"model": "unpriced"}, "model"),
         ({"model": "unpriced", "sample_count": 3}, "sample_count"),
         ({"model": "unpriced", "generate_audio": "maybe"}, "generate_audio"),
@@ -152,7 +160,7 @@ def history(status: str | None = None) -> list[str]:
 
 
 def test_the_history_is_read_page_by_page_only_as_far_as_it_is_needed(server: RawServer) -> None:
-    server.script = [page(1, 2, more=True), page(3, more=False)]
+    server.script = [page(1, 2, more=True), page(3, more=False), page()]
     listing = Veo3Hook().iter_history("completed")
     assert [next(listing).id, next(listing).id] == ["veo_1", "veo_2"]
     assert len(server.received) == 1
@@ -160,6 +168,8 @@ def test_the_history_is_read_page_by_page_only_as_far_as_it_is_needed(server: Ra
     assert [got.target for got in server.received] == [
         "/api/veo/history?limit=100&skip=0&status=completed",
         "/api/veo/history?limit=100&skip=2&status=completed",
+        # pages shorter than asked prove no end
+        "/api/veo/history?limit=100&skip=3&status=completed",
     ]
 
 
@@ -192,7 +202,7 @@ def test_an_upload_that_is_not_bytes_is_refused_before_anything_is_sent(server: 
         lambda: Veo3Hook().image_to_video("x", path),
         lambda: Veo3Hook().first_last_frame("x", path, path),
         lambda: Veo3Hook().text_to_video("x" * 1001),
-        lambda: Veo3Hook().get_generation("../models"),
+        lambda: Veo3Hook().get_generation("None"),
         lambda: Veo3Hook().get_videos(""),
     ):
         with pytest.raises(Veo3ValidationError):
@@ -279,9 +289,9 @@ def test_the_error_without_a_connection_or_a_key_names_both_ways(
 
 
 def test_a_blank_key_or_a_bad_address_in_the_environment_is_refused() -> None:
-    with pytest.raises(Veo3ConnectionConfigError, match="password is empty"):
+    with pytest.raises(Veo3ConnectionConfigError, match="VEO3_API_KEY: it is empty"):
         settings_from_environment({"VEO3_API_KEY": "  "})
-    with pytest.raises(Veo3ConnectionConfigError, match="host is"):
+    with pytest.raises(Veo3ConnectionConfigError, match="VEO3_BASE_URL: it is 'http"):
         settings_from_environment({"VEO3_API_KEY": KEY, "VEO3_BASE_URL": "http://api.example.com"})
     assert settings_from_environment({"VEO3_BASE_URL": "https://api.example.com"}) is None
 
@@ -326,3 +336,80 @@ def test_the_fields_for_older_airflows_are_the_form_s(monkeypatch: pytest.Monkey
         for name, spec in CONNECTION_TYPE["conn-fields"].items()
     }
     assert all(isinstance(field.widget, Widget) for field in drawn.values())
+
+
+def test_an_empty_model_is_the_default_one(server: RawServer) -> None:
+    server.script = [reply(200, samples.MODELS)]
+    default: Any = None
+    for model in ("", default):
+        assert Veo3Hook().estimate_credits(model) == Veo3Hook().estimate_credits("veo-3.1-fast-generate-001")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_wrong_key_names_the_place_that_it_comes_from(
+    server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script = [reply(401, samples.flat("INVALID_API_KEY"))]
+    with pytest.raises(Veo3AuthenticationError, match="password of the Airflow connection 'veo3_default'"):
+        Veo3Hook().get_generation(samples.ID)
+    monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
+    monkeypatch.setenv("VEO3_API_KEY", KEY)
+    monkeypatch.setenv("VEO3_BASE_URL", server.url)
+    with pytest.raises(Veo3AuthenticationError, match="environment variable VEO3_API_KEY"):
+        Veo3Hook().get_generation(samples.ID)
+
+
+def test_without_a_connection_the_test_says_so() -> None:
+    passed, message = Veo3Hook("nowhere").test_connection()
+    assert not passed
+    assert "'nowhere' is not defined" in message
+
+
+def holders(server: RawServer) -> dict[str, Any]:
+    """Objects that have held a key."""
+    server.script = [reply(200, samples.COMPLETED)]
+    hook = Veo3Hook()
+    hook.get_generation(samples.ID)
+    operator = Veo3TextToVideoOperator(task_id="t", prompt="x")
+    sensor = Veo3GenerationSensor(task_id="s", generation_id=samples.ID)
+    for each in (operator, sensor):
+        each._hook.get_conn()
+    return {
+        "hook": hook,
+        "settings": hook.settings,
+        "transport": hook.get_conn(),
+        "endpoint": Endpoint(server.url, KEY),
+        "operator": operator,
+        "sensor": sensor,
+    }
+
+
+@pytest.mark.parametrize(
+    "keep", [pickle.dumps, lambda value: vars(copy.deepcopy(value))], ids=["pickle", "copy"]
+)
+def test_nothing_can_be_pickled_or_copied_with_the_key_in_it(server: RawServer, keep: Any) -> None:
+    refused = set()
+    for name, value in holders(server).items():
+        try:
+            kept = keep(value)
+        except TypeError:
+            refused.add(name)
+        else:
+            assert KEY not in (kept.decode("latin-1") if isinstance(kept, bytes) else str(every(kept)))
+    assert {"settings", "transport", "endpoint"} <= refused
+    assert "hook" not in refused
+
+
+def every(fields: dict[str, Any]) -> list[Any]:
+    """Return the fields of an object and of its hook."""
+    hook = fields.get("_hook")
+    return [fields, vars(hook) if hook else {}]
+
+
+def test_a_copied_hook_reads_its_connection_again(server: RawServer) -> None:
+    server.script = [reply(200, samples.COMPLETED)]
+    hook = Veo3Hook()
+    hook.get_generation(samples.ID)
+    restored = pickle.loads(pickle.dumps(hook))  # noqa: S301 - our own
+    assert restored.get_generation(samples.ID).id == samples.ID
+    assert [got.headers["x-api-key"] for got in server.received] == [KEY, KEY]
