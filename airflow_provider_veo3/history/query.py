@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_veo3.api.models import Status, is_another_model
 from airflow_provider_veo3.exceptions import Veo3ValidationError
 from airflow_provider_veo3.history.pages import LONGEST_GENERATION, HistoryReader
+from airflow_provider_veo3.parameters import read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -93,8 +94,6 @@ def parse_query(
     :param now: the time that durations count back from.
     :raises Veo3ValidationError: a parameter is not acceptable.
     """
-    from airflow_provider_veo3.api.request import read_integer
-
     if status is not None and status not in tuple(Status):
         raise Veo3ValidationError.of("status", status, f"{', '.join(Status)}, or None for all")
     if model is not None and not (isinstance(model, str) and model.strip()):

@@ -66,11 +66,13 @@ class Account:
     times: bool = True
     pages: list[Page] = field(default_factory=list)
 
-    def page(self, request: Page, now: float) -> HistoryPage:
-        self.pages.append(request)
+    def rows(self, now: float) -> list[Generation]:
         jobs = [job for job in self.jobs if job.created <= now]
         jobs.sort(key=lambda job: (job.created, job.id), reverse=not self.old_to_new)
-        rows = [job.at(now, times=self.times) for job in jobs]
+        return [job.at(now, times=self.times) for job in jobs]
+
+    def page(self, request: Page, rows: list[Generation]) -> HistoryPage:
+        self.pages.append(request)
         return page_of(rows, request, filters=self.filters, totals=self.totals)
 
     def poll(
@@ -78,6 +80,7 @@ class Account:
     ) -> PollResult:
         """Poll the account once; ``stop_after`` so many pages the API fails."""
         reading = read_completed(reader, floor)
+        rows = self.rows(now)  # the same for all pages of a poll
         found: list[Generation] = []
         page: Any = None
         requests = 0
@@ -90,7 +93,7 @@ class Account:
             assert requests < 200, "a storm"
             if requests == stop_after:
                 return PollResult(tuple(found), float("inf"))
-            page = self.page(request, now)
+            page = self.page(request, rows)
             found += page.generations
             requests += 1
 
