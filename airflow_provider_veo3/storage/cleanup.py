@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_veo3.api.redact import redact_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 PAGE_SIZE: Final = 1000
@@ -24,20 +26,20 @@ class AbandonedUploads:
     rule removes them.
 
     :param fs: file system of ``s3fs``.
-    :param path: ``bucket/key`` of the object.
+    :param key: bucket and key of the object, ``Bucket`` and ``Key``.
     """
 
-    def __init__(self, fs: AbstractFileSystem, path: str) -> None:
+    def __init__(self, fs: AbstractFileSystem, key: Mapping[str, str]) -> None:
         self._fs = fs
-        bucket, _, key = path.partition("/")
-        self._object = {"Bucket": bucket, "Key": key}
+        self._object = key
         self._parts_before: dict[str, int] = {}
         try:
-            for each in self._call("list_multipart_uploads", Bucket=bucket, Prefix=key).get("Uploads", []):
-                if each["Key"] == key:
+            found = self._call("list_multipart_uploads", Bucket=key["Bucket"], Prefix=key["Key"])
+            for each in found.get("Uploads", []):
+                if each["Key"] == key["Key"]:
                     self._parts_before[each["UploadId"]] = self._count_parts(each["UploadId"])
         except Exception as error:  # noqa: BLE001 - the file can be stored all the same
-            log.debug("Unfinished uploads of %s could not be listed: %s", path, redact_text(str(error)))
+            log.debug("Unfinished uploads of %s could not be listed: %s", key["Key"], redact_text(str(error)))
 
     def remove(self) -> None:
         """Abort the uploads that received no part during our whole upload: their writers are gone."""

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import posixpath
 import re
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider_veo3.airflow_names import AirflowNotFoundException, ObjectStoragePath
 from airflow_provider_veo3.api.redact import redact_text
-from airflow_provider_veo3.exceptions import Veo3Error, Veo3StorageError, Veo3ValidationError
-from airflow_provider_veo3.storage.multipart import (
-    CONTENT_TYPE,
-    MAX_PARTS,
-    PART_SIZE,
-    MultipartSink,
-    PartPool,
+from airflow_provider_veo3.exceptions import (
+    REASON_LENGTH,
+    Veo3Error,
+    Veo3StorageError,
+    Veo3ValidationError,
+    shown_text,
 )
+from airflow_provider_veo3.parameters import check_rendered, path_text
+from airflow_provider_veo3.storage.multipart import MAX_PARTS, MultipartSink, PartPool
 from airflow_provider_veo3.storage.response import FREE_RETRY
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE, LocalSink, RenamedSink, Sink
-from airflow_provider_veo3.storage.uri import SERVED, ObjectUri, check_holds_no_password, object_path
+from airflow_provider_veo3.storage.upload import PART_SIZE, UPLOADS
+from airflow_provider_veo3.storage.uri import (
+    SERVED,
+    ObjectUri,
+    check_holds_no_password,
+    check_parts,
+    how_to_write,
+    object_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +43,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DESTINATION: Final = f"a local folder, or a URI such as 's3://connection@bucket/prefix/' {SERVED}"
+
+_FIELD: Final = re.compile(r"\{(generation_id|index)\b")
+
+_LONGEST_PART: Final = 255
+"""Bytes of the longest name of a file or folder, on all usual file systems."""
+
+_LONGEST_KEY: Final = 1024
+"""Bytes of the longest key of an object, on each of the object stores."""
 
 _SCHEME_WITHOUT_SLASHES: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:(?!//)")
 """Start of a URI without the slashes after its scheme."""
@@ -70,48 +89,65 @@ class NamedSink:
 class Destination:
     """Folder in object storage.
 
-    :param uri: local path or URI, as ``ObjectStoragePath`` takes it, connection id included.
-    :raises Veo3ValidationError: nothing serves the URI, or its connection does not exist.
+    :param uri: local path or URI, as ``ObjectStoragePath`` takes it, connection id included, or a path
+        object.
+    :raises Veo3ValidationError: nothing serves the URI, its connection does not exist, or the storage would
+        read it otherwise than it is written.
     :raises Veo3StorageError: the storage cannot be reached.
     """
 
-    def __init__(self, uri: str) -> None:
-        _check_uri(uri)
-        parts = ObjectUri.parse(uri)
-        # from the URI itself: a path knows its connection only since Airflow 3.2
-        self._connection = parts.connection
+    def __init__(self, uri: object) -> None:
+        text = _checked(uri)
+        given = ObjectUri.parse(text)
         try:
-            self._root = object_path(uri)
-            self._fs = self._root.fs
+            # of the root alone: Airflow's path drops a '?' or '#' at the end of a key
+            root = object_path(str(replace(given, key="")) if given.scheme else "/")
+            self._fs = root.fs
         except (AirflowNotFoundException, ImportError, TypeError, ValueError) as error:
-            raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION} ({error})") from error
+            allowed = f"{_DESTINATION} ({_reason(error)}){how_to_write(given)}"
+            raise Veo3ValidationError.of("destination", uri, allowed) from error
         except Exception as error:
             raise Veo3StorageError(
-                f"The destination {uri} could not be opened: {redact_text(str(error))}. Nothing was"
-                f" downloaded or stored. {FREE_RETRY}."
+                f"The destination {shown_text(text, REASON_LENGTH)} could not be opened: {_reason(error)}."
+                f" Nothing was downloaded or stored. {FREE_RETRY}."
             ) from error
         protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
-        self._store = next((store for store in CONTENT_TYPE if store in protocols), None)
-        self._pool = PartPool()
+        self._upload = next((UPLOADS[store] for store in UPLOADS if store in protocols), None)
+        self._pool = PartPool(PART_SIZE if self._upload is None else self._upload.part_size)
         self._is_local = isinstance(self._fs, LocalFileSystem)
-        if self._store and not parts.authority:
+        if self._upload and not given.authority:
             raise Veo3ValidationError.of("destination", uri, _DESTINATION)
+        self._folder = given if given.scheme else ObjectUri("file", "", "", str(Path(text).absolute())[1:])
+        self._root = str(root.path).rstrip("/")
+        if fault := self._fault_of("file"):
+            raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION}; {fault}")
 
     @property
     def max_concurrency(self) -> int | None:
         """Most files to write at once, limited by memory; ``None`` for no limit."""
-        return MAX_PARTS if self._store else None
+        return MAX_PARTS if self._upload else None
 
     @property
     def azure_account(self) -> str | None:
         """Name of the Azure account that the folder is in; ``None`` elsewhere."""
         return azure_account_of(self._fs)
 
+    def check_name(self, name: str) -> None:
+        """Refuse a name that the storage would change or cannot take.
+
+        :param name: path of a file below this folder.
+        :raises Veo3ValidationError: the storage cannot have a file of exactly this name.
+        """
+        if fault := self._fault_of(name):
+            raise Veo3ValidationError.of(
+                "filename",
+                name,
+                f"a name that {shown_text(str(self._folder), REASON_LENGTH)} can have; {fault}",
+            )
+
     def uri(self, name: str) -> str:
         """Return the URI that ``ObjectStoragePath`` opens a file with, from any working directory."""
-        if not self._is_local:
-            return str(self._root / name)
-        return str(ObjectUri("file", self._connection, "", self._path(name).removeprefix("/")))
+        return str(replace(self._folder, key=self._key(name)))
 
     def size(self, name: str) -> int | None:
         """Return the bytes of an existing file, ``None`` if there is none."""
@@ -140,27 +176,80 @@ class Destination:
         """
         return NamedSink(self.uri(name), lambda: self._open_sink(self._path(name), mime_type))
 
+    def _key(self, name: str) -> str:
+        folder = self._folder.key.rstrip("/")
+        return f"{folder}/{name}" if folder else name
+
     def _path(self, name: str) -> str:
-        """Return the path of a file as the file system spells it."""
-        path = str((self._root / name).path)
-        if self._is_local:  # of which only the URI is sure to be absolute
-            return str(self._fs.unstrip_protocol(path)).removeprefix("file://")
-        return path
+        """Return the path of a file as the file system spells it; every access goes through here."""
+        self.check_name(name)
+        return f"{self._root}/{self._key(name)}"
+
+    def _fault_of(self, name: str) -> str | None:
+        """Return why the storage cannot have a file of exactly this name; ``None`` if it can.
+
+        The clients of storages take ``?`` for the start of a version or a query, which they cut off, and most
+        of them ``#`` too.
+        """
+        key = self._key(name)
+        for character in "" if self._is_local else "?" if self._upload else "?#":
+            if character in key:
+                return (
+                    f"it has a {character!r}, which the client of this storage takes for the end of the name"
+                )
+        if str(ObjectStoragePath(self.uri(name)).path) != f"{self._root}/{key}":
+            return "Airflow's ObjectStoragePath reads it otherwise"
+        limit, texts = (_LONGEST_KEY, [key]) if self._upload else (_LONGEST_PART, key.split("/"))
+        if max(len(text.encode()) for text in texts) > limit:
+            return f"it is too long: at most {limit} bytes {'below the bucket' if self._upload else 'a part'}"
+        return None
 
     def _open_sink(self, path: str, mime_type: str) -> Sink:
         if self._is_local:
             return LocalSink(Path(path))
-        if self._store:
-            return MultipartSink(self._fs, path, self._store, mime_type, self._pool)
+        if self._upload is not None:
+            return MultipartSink(self._upload(self._fs, path, mime_type), self._pool)
         return RenamedSink(self._fs, path)
 
 
-def _check_uri(uri: object) -> None:
-    if not isinstance(uri, str) or not uri.strip():
+def _checked(value: object) -> str:
+    """Return a destination as text.
+
+    :raises Veo3ValidationError: it is no path, or has a part that is certainly not meant.
+    """
+    uri = path_text(value)
+    check_rendered("destination", uri, _DESTINATION)
+    if not isinstance(uri, str):
         raise Veo3ValidationError.of("destination", uri, _DESTINATION)
     check_holds_no_password("destination", uri, _DESTINATION)
     if _SCHEME_WITHOUT_SLASHES.match(uri):  # else a mistyped bucket would become a folder on the worker
         raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION}; a scheme is followed by '://'")
+    check_parts("destination", uri, _parts_of(uri), _DESTINATION)
+    parts = ObjectUri.parse(uri)
+    fault = ""
+    if parts.scheme in LocalFileSystem.protocol and parts.authority:
+        fault = "; the path of a local file begins after three slashes, as in 'file:///videos/'"
+    elif "." in parts.authority:  # which no container has
+        fault = how_to_write(parts)
+    elif _FIELD.search(uri):
+        fault = "; a field such as {generation_id} belongs in `filename`"
+    if fault:
+        raise Veo3ValidationError.of("destination", uri, f"{_DESTINATION}{fault}")
+    return uri
+
+
+def _parts_of(uri: str) -> list[str]:
+    """Return every name in a destination: of the connection, the bucket and the folders."""
+    scheme, separator, rest = uri.partition("://")
+    if not (scheme and separator):
+        if uri.startswith("~"):
+            return ["~"]
+        names = uri.removeprefix("/").removesuffix("/").split("/") if uri.strip("/") else [uri.strip("/")]
+        return [name for name in names if name != "."]
+    authority, _, key = rest.partition("/")
+    connection, at, bucket = authority.rpartition("@")
+    folders = key.removesuffix("/").split("/") if key else []
+    return [*([connection] if at else []), *([bucket] if bucket else []), *folders]
 
 
 @contextlib.contextmanager
@@ -172,10 +261,18 @@ def _storage_errors(uri: str, action: str) -> Iterator[None]:
         raise
     except Exception as error:
         _free_frames(error)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise Veo3ValidationError.of(
+                "filename", uri, "a shorter name than the storage refuses"
+            ) from error
         raise Veo3StorageError(
-            f"{uri} could not be {action}: {type(error).__name__}: {redact_text(str(error))}. Check the"
-            f" storage and its connection. {FREE_RETRY}."
+            f"{shown_text(uri, REASON_LENGTH)} could not be {action}: {type(error).__name__}:"
+            f" {_reason(error)}. Check the storage and its connection. {FREE_RETRY}."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    return shown_text(redact_text(str(error)), REASON_LENGTH)
 
 
 def _free_frames(error: BaseException) -> None:

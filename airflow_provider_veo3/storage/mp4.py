@@ -10,8 +10,11 @@ _HEADER: Final = 8
 _LONG_HEADER: Final = 16
 """Bytes of the header of a box with a 64-bit length."""
 
+_NEEDED: Final = ("ftyp", "moov", "mdat")
+"""Types of the boxes that every whole file has: its brand, its index, its pictures and sound."""
+
 _OUTERMOST: Final = frozenset(
-    ["ftyp", "styp", "moov", "moof", "mfra", "mdat", "free", "skip", "wide", "udta", "meta", "uuid", "sidx"]
+    (*_NEEDED, "styp", "moof", "mfra", "free", "skip", "wide", "udta", "meta", "uuid", "sidx", "ssix", "emsg")
 )
 """Types of the boxes that a file consists of."""
 
@@ -24,11 +27,15 @@ def starts_as_mp4(head: bytes) -> bool:
     return head[4:8] == b"ftyp"
 
 
+_PRINTABLE: Final = frozenset(range(0x20, 0x7F))
+
+
 class BoxWalk:
     """Walk over the outermost boxes, to detect a file that was cut off.
 
     Nothing else reveals a host that announces half a file as the whole, or a proxy that cuts a body without
-    a length. An unknown box ends the walk and proves nothing.
+    a length. Some files have an end that only their length proves: a last box without a length of its own,
+    fragments without their index ``mfra``, or bytes behind the boxes that are no box.
     """
 
     def __init__(self) -> None:
@@ -36,6 +43,8 @@ class BoxWalk:
         self._next: int | None = 0
         self._header = b""
         self._last_type = ""
+        self._found: set[str] = set()
+        self._fragment_is_open = False
 
     def feed(self, data: bytes) -> None:
         """Continue with the next bytes of the file."""
@@ -46,13 +55,23 @@ class BoxWalk:
             if len(self._header) >= _HEADER:
                 self._step(self._next, self._header)
 
-    def truncation(self) -> str | None:
-        """Describe, at the end of the file, the box that was cut off."""
-        if self._next is None or self._next <= self._received:
-            return None
-        return (
-            f"the file is cut off at byte {self._received}: its box {self._last_type!r} ends at {self._next}"
-        )
+    def fault(self) -> str | None:
+        """Return, at the end of the file, why it is not whole; ``None`` if nothing is missing."""
+        cut = f"the file is cut off at byte {self._received}"
+        if self._next is not None and self._next > self._received:
+            return f"{cut}: its box {self._last_type!r} ends at {self._next}"
+        missing = [kind for kind in _NEEDED if kind not in self._found]
+        if missing:
+            return f"{cut}: it has no box {missing[0]!r}"
+        if self._fragment_is_open or (self._header and "moof" in self._found):
+            return f"{cut}: a fragment has begun that does not end"
+        return None
+
+    @property
+    def proves_end(self) -> bool:
+        """Return whether a file without a fault can have no more bytes than were fed."""
+        fragments_end = "moof" not in self._found or self._last_type == "mfra"
+        return self._next == self._received and not self._header and fragments_end
 
     def _step(self, start: int, header: bytes) -> None:
         size = int.from_bytes(header[:4], "big")
@@ -62,6 +81,16 @@ class BoxWalk:
                 return
             size, smallest = int.from_bytes(header[_HEADER:_LONG_HEADER], "big"), _LONG_HEADER
         box_type = header[4:_HEADER].decode("latin-1")
-        known = size >= smallest and box_type in _OUTERMOST
-        self._next = start + size if known else None  # a length of 0 means "up to the end of the file"
+        is_box = box_type in _OUTERMOST or not (self._is_complete or set(header[4:_HEADER]) - _PRINTABLE)
         self._header, self._last_type = b"", box_type
+        if is_box and (size > smallest or size == 0 or box_type != "mdat"):  # an empty one has no pictures
+            self._found.add(box_type)
+            if box_type in ("moof", "mdat"):
+                self._fragment_is_open = box_type == "moof"
+        self._next = (
+            start + size if is_box and size >= smallest else None
+        )  # 0 means up to the end of the file
+
+    @property
+    def _is_complete(self) -> bool:
+        return self._found.issuperset(_NEEDED)

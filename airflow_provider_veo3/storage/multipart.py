@@ -1,23 +1,16 @@
-"""Multipart uploads to object stores: each part is sent while the next one is downloaded."""
+"""Multipart uploads to object stores: parts are sent while the next one is downloaded."""
 
 from __future__ import annotations
 
 import io
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, Final
-
-from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
-
-from airflow_provider_veo3.storage.cleanup import AbandonedUploads
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
-
-PART_SIZE: Final = 5 * 2**20
-"""Bytes of one part of an upload: the least that S3 accepts."""
+    from airflow_provider_veo3.storage.upload import Upload
 
 MAX_PARTS: Final = 3
 """Most parts in memory, of all files of a destination: filled, queued or sent."""
@@ -25,15 +18,9 @@ MAX_PARTS: Final = 3
 UPLOAD_THREADS: Final = 2
 """Parts sent at once.
 
-The store's client copies each of them: with ``MAX_PARTS``, that is 31 MB of memory, measured.
+The store's client copies each of them: with ``MAX_PARTS``, 32 MB of memory for one file and up to 38 MB for
+several, measured with S3 on Python 3.11.
 """
-
-CONTENT_TYPE: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
-    "s3": lambda mime_type: {"ContentType": mime_type},
-    "gs": lambda mime_type: {"content_type": mime_type},
-    "abfs": lambda mime_type: {"content_settings": {"content_type": mime_type}},
-}
-"""Option for the media type, for each store that hides an upload until its completion."""
 
 
 class PartPool:
@@ -41,9 +28,12 @@ class PartPool:
 
     At most ``MAX_PARTS`` buffers exist. A buffer is reused: memory that one thread frees and another
     allocates accumulates.
+
+    :param part_size: bytes of a buffer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, part_size: int) -> None:
+        self.part_size = part_size
         self._room = threading.Semaphore(MAX_PARTS)
         self._spare: list[PartBuffer] = []
         self._threads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="veo3-upload")
@@ -53,10 +43,9 @@ class PartPool:
         self._room.acquire()
         try:
             part = self._spare.pop()
-            part.reset()
-        except (IndexError, BufferError):  # none is spare, or a gcsfs error still exports its memory
+        except IndexError:
             part = PartBuffer()
-            part.reset()
+        part.reset(self.part_size)
         return part
 
     def release(self, part: PartBuffer) -> None:
@@ -64,13 +53,9 @@ class PartPool:
         self._spare.append(part)
         self._room.release()
 
-    def run(self, job: Callable[[], None]) -> Future[None]:
-        """Run a job in an upload thread."""
-        return self._threads.submit(job)
-
-    def upload(self, part: PartBuffer, job: Callable[[], None]) -> Future[None]:
-        """Run a job that uploads a part, and release the part however the job ends."""
-        upload = self.run(job)
+    def upload(self, part: PartBuffer, send: Callable[[bytes], None]) -> Future[None]:
+        """Send a part in an upload thread, and release it however that ends."""
+        upload = self._threads.submit(lambda: send(part.getvalue()))
         upload.add_done_callback(lambda _: self.release(part))
         return upload
 
@@ -78,103 +63,77 @@ class PartPool:
 class MultipartSink:
     """Upload in parts that the object store shows only once the upload is completed.
 
-    A part is sent while the next one is filled; never two of one file, since a writer of fsspec is not made
-    for that.
+    Parts are sent while the next one is filled; only one at a time where the store wants them in order.
 
-    :param fs: file system of the store.
-    :param path: path of the file there.
-    :param store: kind of store, a key of ``CONTENT_TYPE``.
-    :param mime_type: media type that the store is to serve the file with.
+    :param upload: upload of the object.
     :param pool: pool of all files that share the memory.
     """
 
-    def __init__(self, fs: AbstractFileSystem, path: str, store: str, mime_type: str, pool: PartPool) -> None:
-        self._fs = fs
+    def __init__(self, upload: Upload, pool: PartPool) -> None:
+        self._upload = upload
         self._pool = pool
         self._part: PartBuffer | None = None
-        self._abandoned: AbandonedUploads | None = None
-        # opened with autocommit, else fsspec would add the file to a transaction that is not ours to end
-        self._file: Any = fs.open(
-            path, "wb", block_size=PART_SIZE, autocommit=True, **CONTENT_TYPE[store](mime_type)
-        )
-        self._file.autocommit = False
-        if type(self._file).write is not AbstractBufferedFile.write:  # a writer without parts would lose them
-            self._file.closed = True
-            raise NotImplementedError(
-                f"{type(self._file).__name__} shows a file while it is written, as Google's zonal buckets do"
-            )
-        self._upload = pool.run(self._list_abandoned) if store == "s3" else None
+        self._started = 0
+        self._sending: list[Future[None]] = []
+        self._most_at_once = 1 if upload.in_order else UPLOAD_THREADS
 
     def write(self, data: bytes) -> None:
-        """Append bytes, cut into parts of ``PART_SIZE`` each, which some stores insist on."""
+        """Append bytes, cut into parts of one size, which some stores insist on."""
         rest = memoryview(data)
         while rest:
             if self._part is None:
                 self._part = self._pool.acquire()
-            room = PART_SIZE - self._part.tell()
+            room = self._pool.part_size - self._part.tell()
             self._part.write(rest[:room])
             rest = rest[room:]
-            if self._part.tell() == PART_SIZE:
-                self._send(self._part, self._file.flush)
+            if self._part.tell() == self._pool.part_size:
+                self._send(self._part)
 
     def publish(self) -> None:
         """Complete the upload."""
-        if self._part is None:
-            self._part = self._pool.acquire()
-        self._part.truncate()  # to what was written
-        self._send(self._part, self._complete)
-        self._await_upload()
-        if self._abandoned is not None:
-            self._abandoned.remove()
+        if self._started == 0:
+            part = self._take(self._part or self._pool.acquire())
+            self._sending.append(self._pool.upload(part, self._upload.put))
+            self._await_parts(0)
+            return
+        if self._part is not None:
+            self._send(self._part)
+        self._await_parts(0)
+        self._upload.complete()
 
     def discard(self) -> None:
         """Abort the upload."""
         if self._part is not None:
             self._pool.release(self._part)
             self._part = None
-        try:
-            if self._upload is not None and not self._upload.cancel():
-                wait([self._upload])  # a part that arrived after the abort would stay
-            self._file.discard()
-        finally:
-            # else the garbage collector closes it, which starts a new upload (s3fs) or publishes (adlfs)
-            self._file.closed = True
+        # a part that arrived after the abort would stay
+        wait([sending for sending in self._sending if not sending.cancel()])
+        self._upload.abort()
 
-    def _send(self, part: PartBuffer, job: Callable[[], None]) -> None:
-        self._await_upload()
-        sent = self._file.offset or 0
-        if sent != self._file.loc:  # a writer that kept some bytes for later would lose them with its buffer
-            raise OSError(f"the store's writer has sent {sent} of {self._file.loc} bytes")
+    def _send(self, part: PartBuffer) -> None:
+        self._await_parts(self._most_at_once - 1)
+        self._started = number = self._started + 1
+        sending = self._pool.upload(self._take(part), lambda body: self._upload.send(number, body))
+        self._sending.append(sending)
+
+    def _take(self, part: PartBuffer) -> PartBuffer:
+        """Return a part that is no longer filled."""
+        part.truncate()  # to what was written
         self._part = None
-        self._file.buffer = part  # in place of the writer's own buffer, so that nothing is copied
-        self._file.loc += part.tell()
-        self._upload = self._pool.upload(part, job)
+        return part
 
-    def _await_upload(self) -> None:
-        """Wait until the writer is free, and raise the error of the previous part."""
-        if self._upload is not None:
-            self._upload.result()
-
-    def _complete(self) -> None:
-        self._file.autocommit = True  # only now: a file that is closed by accident must not become visible
-        self._file.close()
-
-    def _list_abandoned(self) -> None:
-        self._abandoned = AbandonedUploads(self._fs, self._file.path)
+    def _await_parts(self, most: int) -> None:
+        """Wait until at most ``most`` parts are being sent; raise the error of a failed one."""
+        while len(self._sending) > most:
+            self._sending[0].result()
+            del self._sending[0]  # one that failed stays: what is missing stays missing
 
 
 class PartBuffer(io.BytesIO):
-    """Memory of one part, which hands over its bytes without a copy."""
+    """Memory of one part, whose bytes ``getvalue`` returns without a copy."""
 
-    def reset(self) -> None:
+    def reset(self, size: int) -> None:
         """Empty the buffer, with room for a whole part: growing would need the memory twice."""
-        self.seek(PART_SIZE - 1)
+        self.seek(size - 1)
         self.write(b"\0")
         self.seek(0)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read bytes; the writers of object stores read a part whole, to upload it."""
-        if self.tell() == 0 and (size is None or size < 0 or size >= self.getbuffer().nbytes):
-            self.seek(0, io.SEEK_END)
-            return self.getvalue()  # the buffer itself
-        return super().read(size)

@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_veo3.api.retry_after import retry_after
+from airflow_provider_veo3.exceptions import shown
+from airflow_provider_veo3.storage.encoding import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,12 @@ T = TypeVar("T")
 
 MAX_BACKOFF: Final = 60.0
 """Seconds of the longest pause between two attempts, also where the host asks for more."""
+
+PATIENCE: Final = 120.0
+"""Seconds for which an API or a host that is away, or a file that is not there yet, is waited for."""
+
+LAG_PAUSE: Final = 15.0
+"""Seconds of the longest pause between two attempts while a file is not there yet."""
 
 EXPIRY_MARGIN: Final = timedelta(minutes=1)
 """Time that a link must have left for a request to start with it."""
@@ -97,7 +105,7 @@ def judge(status: int, headers: Mapping[str, str], progress: Progress, now: floa
 
 
 def _judge_whole_file(headers: Mapping[str, str]) -> Progress:
-    """Read the headers of a whole file, asked for or sent instead of the rest."""
+    """Read the headers of a whole file, requested or sent instead of the rest."""
     if _is_encoded(headers):  # the length and the tag are those of the encoded bytes
         return Progress()
     length = headers.get("content-length", "").strip()
@@ -110,7 +118,7 @@ def _judge_rest(headers: Mapping[str, str], progress: Progress) -> Progress | Fa
     content_range = headers.get("content-range", "")
     match = _CONTENT_RANGE.fullmatch(content_range)
     if match is None or int(match["start"]) != progress.offset or _is_encoded(headers):
-        reason = f"the file host sent the wrong range: {content_range or 'no Content-Range'!r:.80}"
+        reason = f"the file host sent the wrong range: {shown(content_range or 'no Content-Range')}"
         return Failure(Remedy.RESTART, reason, corrupt=True)
     total = None if match["total"] == "*" else int(match["total"])
     etag = _strong_etag(headers)
@@ -120,7 +128,7 @@ def _judge_rest(headers: Mapping[str, str], progress: Progress) -> Progress | Fa
 
 
 def _is_encoded(headers: Mapping[str, str]) -> bool:
-    return headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+    return not is_plain(headers.get("content-encoding", ""))
 
 
 def _strong_etag(headers: Mapping[str, str]) -> str | None:
@@ -132,6 +140,20 @@ def _strong_etag(headers: Mapping[str, str]) -> str | None:
 def _differ(before: T | None, after: T | None) -> bool:
     """Return whether two values are both known and unequal."""
     return bool(before and after) and before != after
+
+
+def ends_at(status: int, headers: Mapping[str, str], offset: int) -> bool | None:
+    """Return whether a file ends at a byte, by the response about the rest.
+
+    :return: ``None`` if the response does not tell.
+    """
+    content_range = headers.get("content-range", "").strip()
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return content_range in ("", "bytes */*", f"bytes */{offset}")
+    match = _CONTENT_RANGE.fullmatch(content_range)
+    if status == HTTPStatus.PARTIAL_CONTENT and match is not None and int(match["start"]) == offset:
+        return False
+    return None
 
 
 def backoff_seconds(attempts: int, requested: float | None) -> float:
@@ -151,12 +173,6 @@ def video_mime_type(*candidates: str) -> str:
         if re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]{0,60}", mime_type):
             return mime_type
     return "video/mp4"
-
-
-def is_text(mime_type: str) -> bool:
-    """Return whether a media type is text, which hosts send in place of a file."""
-    subtype = mime_type.rpartition("/")[2].rpartition("+")[2]
-    return mime_type.startswith("text/") or subtype in ("html", "xml", "json")
 
 
 def media_type(headers: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 * Local folders: a hidden file beside the target, flushed to disk and renamed over it.
 * S3, Google Cloud Storage, Azure Blob Storage: an upload in parts, which the store shows only once it is
-  completed; see :mod:`~airflow_provider_veo3.storage.multipart`. Parts that a killed worker leaves are
+  completed; see :mod:`~airflow_provider_veo3.storage.upload`. Parts that a killed worker leaves are
   invisible, and its retry removes them when it has stored the file.
 * Everything else fsspec knows (SFTP, SMB, memory ...): a hidden file beside the target, moved over it; as
   atomic as that storage's own move.
@@ -18,7 +18,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from airflow_provider_veo3.storage.multipart import PART_SIZE
+from airflow_provider_veo3.storage.upload import PART_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path

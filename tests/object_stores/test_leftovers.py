@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_veo3.storage.destination import Destination
-from airflow_provider_veo3.storage.multipart import PART_SIZE
+from airflow_provider_veo3.storage.upload import PART_SIZE
 from tests.support.servers import BUCKET, CONN_ID
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def test_only_uploads_without_a_new_part_are_removed(store: S3, airflow_bundles:
     assert store.unfinished_uploads() == ["x/a.mp4", "x/a.mp4", "x/a.mp4.b"]
     ours = destination.open("a.mp4", MIME)
     ours.write(b"y" * PART_SIZE)
+    while store.parts() != [1, 1, 1, 1]:  # ours has begun
+        pass
     alive.write(b"x" * PART_SIZE)
     while 2 not in store.parts():
         pass

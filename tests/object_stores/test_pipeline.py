@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.emulator import Fault
-from airflow_provider_veo3.storage.multipart import PART_SIZE
+from airflow_provider_veo3.storage.upload import PART_SIZE
 from tests.support.servers import BUCKET, CONN_ID
 
 if TYPE_CHECKING:
@@ -131,6 +132,19 @@ def test_every_video_goes_from_the_prompt_to_the_bucket(
     assert ended["download"].xcom("stored_video_uris") == [video["uri"] for video in videos]
 
 
+def test_a_description_is_an_object_beside_its_video(
+    store: Store, emulator: Emulator, files: Callable[[int], None]
+) -> None:
+    files(1000)
+    ended = pipeline(store, sidecar=True).finish()["download"]
+    assert ended.state == "success", ended.error
+    (video,) = ended.value
+    name = f"{name_of(video)}.json"
+    found = json.loads(store.read(name))
+    assert {key: found[key] for key in video} == video
+    assert store.stat(name)[1] == "application/json"  # type: ignore[index]
+
+
 def test_a_reader_sees_nothing_or_the_whole_object(
     store: Store, emulator: Emulator, files: Callable[[int], None], hold: Hold
 ) -> None:
@@ -165,7 +179,8 @@ def test_a_reader_sees_the_earlier_object_or_the_new_one(
     name = "latest.mp4"
     store.put(name, b"the one before")
     before = store.stat(name)
-    run = pipeline(store, destination=f"{store.scheme}://{CONN_ID}@{BUCKET}/", filename=name)
+    destination = f"{store.scheme}://{CONN_ID}@{BUCKET}/"
+    run = pipeline(store, destination=destination, filename=name, overwrite=True)
     submitted(run)
     with polling(lambda: store.stat(name)) as seen:
         (video,) = downloaded(run)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import BaseHook, ObjectStoragePath
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io.store import _STORE_CACHE, attach
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider_veo3.airflow_names import BaseHook
 from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
 from airflow_provider_veo3.storage.destination import Destination
 from airflow_provider_veo3.storage.multipart import MAX_PARTS
@@ -19,6 +21,7 @@ from tests.support.object_store import Bucket, BucketFileSystem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Attach = Callable[[MemoryFileSystem], None]
     ServeGoogle = Callable[[Callable[[str | None], MemoryFileSystem]], None]
 
 MIME = "video/mp4"
@@ -34,6 +37,27 @@ def serve_google() -> Iterator[ServeGoogle]:
 
     yield serve
     registry._register_filesystems.cache_clear()
+    _STORE_CACHE.clear()
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def memory() -> Iterator[Attach]:
+    """Serves ``memory`` URIs; the function gives them another file system."""
+
+    def serve(fs: MemoryFileSystem) -> None:
+        _STORE_CACHE.clear()
+        attach("memory", fs=fs)
+
+    attach("memory", fs=MemoryFileSystem())
+    yield serve
+    MemoryFileSystem.store.clear()
     _STORE_CACHE.clear()
 
 
@@ -103,6 +127,154 @@ def test_a_destination_that_nothing_serves_is_refused(uri: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"destination=.*allowed: a local folder") as caught:
         Destination(uri)
     assert caught.value.field == "destination"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "None",
+        "./None/",
+        "videos/None/x",
+        "videos/null",
+        "/videos/nan/",
+        "videos/Undefined/x",
+        "videos//x",
+        "//videos",
+        "videos/ /x",
+        "s3://my_s3@bucket/None",
+        "s3://my_s3@bucket//x",
+        "s3://my_s3@bucket/x//",
+        "s3://my_s3@None/x",
+        "s3://None@bucket/x",
+        "s3://@bucket/x",
+        "file:///videos/<NA>/",
+        "",
+        "\n",
+    ],
+)
+def test_a_part_that_a_template_rendered_to_nothing_is_refused(uri: str, bucket: Bucket) -> None:
+    with pytest.raises(
+        Veo3ValidationError, match=r"(?s)^destination=.*template that finds nothing renders so"
+    ):
+        Destination(uri)
+
+
+@pytest.mark.parametrize("uri", ["nanny/none-yet/x", "s3://my_s3@bucket/nullable/undefined_1", "."])
+def test_a_part_that_only_contains_such_a_word_is_kept(uri: str, bucket: Bucket) -> None:
+    name = uri.removeprefix("s3://my_s3@").removeprefix(".")
+    assert Destination(uri).uri("a.mp4").endswith(f"{name}/a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("s3://my_s3@bucket/../other/", r"'\.\.' leads to another folder"),
+        ("s3://my_s3@bucket/a/../../b", "leads to another folder"),
+        ("s3://my_s3@bucket/%2e%2E/other/", "leads to another folder"),
+        ("s3://my_s3@bucket/./x", r"'\.' leads to another folder"),
+        ("s3://my_s3@bucket/a/%2E", "leads to another folder"),
+        ("a/../../b", "leads to another folder"),
+        ("file:///a/..", "leads to another folder"),
+        ("s3://my_s3@bucket/a?b/", r"a '\?', which"),
+        ("s3://my_s3@bucket/a?versionId=1", r"a '\?', which"),
+        ("memory://bucket/a#b/", "a '#', which"),
+        ("memory://bucket/a?b/", r"a '\?', which"),
+        ("s3://my_s3@bucket/a./b", "ends with a dot"),
+        ("s3://my_s3@bucket/a /b", "begins or ends with a blank"),
+        ("/videos/a\nb", "cannot be printed"),
+        ("s3://my_s3@bucket/a\x00b", "cannot be printed"),
+        ("s3://my_s3@bucket/a\\b", "backslash"),
+        ("~/videos", "'~' is not expanded.*'/home/airflow/videos'"),
+        ("~airflow/videos", "'~' is not expanded"),
+        ("file:///~/videos", "'~' is not expanded"),
+        ("$HOME/videos", r"'\$HOME' has a variable of the shell"),
+        ("/data/${USER}/videos", "has a variable of the shell"),
+        ("s3://my_s3@bucket/$(date)/", "has a variable of the shell"),
+        ("/data/{{ ds }}/", "a template that was not rendered"),
+        ("/data/{generation_id}/", "belongs in `filename`"),
+        ("file://host/videos", "three slashes"),
+        ("file://~/videos", "is not expanded|three slashes"),
+        ("/videos/" + "x" * 256, "too long: at most 255 bytes a part"),
+        ("s3://my_s3@bucket/" + "x/" * 600, "too long: at most 1024 bytes below the bucket"),
+    ],
+)
+def test_a_destination_that_would_be_read_otherwise_is_refused_with_the_reason(
+    uri: str, reason: str, bucket: Bucket, memory: Attach, empty_folder: Path
+) -> None:
+    with pytest.raises(Veo3ValidationError, match=rf"(?s)^destination=.*{reason}") as caught:
+        Destination(uri)
+    assert caught.value.field == "destination"
+    assert not any(empty_folder.iterdir())
+    assert bucket.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("s3://my_s3@bucket/x", "veo_1?versionId=0.mp4"),
+        ("s3://my_s3@bucket/x", "what?/0.mp4"),
+        ("memory://bucket/x", "take #0.mp4"),
+        ("/videos", "ä" * 128),
+        ("/videos", "take?"),
+        ("/videos", "take?#1"),
+        ("s3://my_s3@bucket/x", "take#"),
+        ("s3://my_s3@bucket/x", "y/" * 511 + "a"),
+    ],
+)
+def test_a_name_that_would_be_read_otherwise_is_refused_before_anything_is_written(
+    uri: str, name: str, bucket: Bucket, memory: Attach
+) -> None:
+    destination = Destination(uri)
+    for use in (destination.check_name, destination.size, lambda name: destination.open(name, MIME)):
+        with pytest.raises(
+            Veo3ValidationError, match=r"^filename=.*(a '[?#]', which|too long|reads it otherwise)"
+        ):
+            use(name)
+    assert bucket.objects == {}
+
+
+def test_a_local_path_keeps_characters_that_other_storages_cut_off(tmp_path: Path) -> None:
+    destination = Destination(f"{tmp_path}/ends in ?")
+    sink = destination.open("take #1?.mp4", MIME)
+    sink.write(b"whole")
+    sink.publish()
+    assert (tmp_path / "ends in ?" / "take #1?.mp4").read_bytes() == b"whole"
+    assert destination.size("take #1?.mp4") == 5
+    assert destination.size("take ") is None
+
+
+def test_a_name_that_the_storage_itself_calls_too_long_is_not_retried(memory: Attach) -> None:
+    class Short(MemoryFileSystem):  # type: ignore[misc]
+        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+            raise OSError(errno.ENAMETOOLONG, "File name too long", path)
+
+    memory(Short())
+    with pytest.raises(Veo3ValidationError, match=r"^filename=.*shorter"):
+        Destination("memory://bucket/x").size("x" * 200)
+
+
+@pytest.mark.parametrize("uri", ["s3://my_s3@bucket/a b/x", "s3://my_s3@bucket/take #1/x/"])
+def test_an_object_storage_path_keeps_its_connection(uri: str, bucket: Bucket) -> None:
+    destination = Destination(ObjectStoragePath(uri))
+    assert destination.uri("a.mp4") == f"{uri.removesuffix('/')}/a.mp4"
+
+
+def test_local_path_objects_are_taken(tmp_path: Path) -> None:
+    expected = f"file://{tmp_path}/a.mp4"
+    assert Destination(tmp_path).uri("a.mp4") == expected
+    assert Destination(ObjectStoragePath(f"file://{tmp_path}")).uri("a.mp4") == expected
+    assert Destination(ObjectStoragePath(str(tmp_path))).uri("a.mp4") == expected
+
+
+@pytest.mark.parametrize(
+    "uri", ["abfs://box@account.dfs.core.windows.net/x", "abfs://box@account/x", "abfss://box@account/x"]
+)
+def test_an_azure_uri_as_other_tools_write_it_is_explained(
+    uri: str, bucket: Bucket, airflow_db: None
+) -> None:
+    attach("abfs", fs=BucketFileSystem())
+    with pytest.raises(Veo3ValidationError, match=r"destination=.*'abfss?://connection@container/folder/'"):
+        Destination(uri)
 
 
 def test_a_bucket_that_is_no_host_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

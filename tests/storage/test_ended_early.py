@@ -84,17 +84,13 @@ def test_a_full_disk_is_reported_and_leaves_nothing(rig: StoreRig) -> None:
 
 KILLED = """
 import sys
-from airflow_provider_veo3.storage.destination import Destination
+from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.support.file_host import open_file
-from airflow_provider_veo3.api.models import Video
-from airflow_provider_veo3.storage.store import VideoStore
 from airflow_provider_veo3.storage.transfer import StoppableClock
-VideoStore(
-    Destination(sys.argv[1]), filename="{generation_id}_{index}.mp4",
-    get_videos=lambda generation_id: (Video(sys.argv[2], "video/mp4", None),),
-    open_file=open_file, max_concurrency=1, clock=StoppableClock(),
-).store(["veo_1"])
+from tests.support.file_host import FileHost
+from tests.support.store_rig import Api, StoreRig
+api = Api({"veo_1": [[sys.argv[2]]]})
+StoreRig(FileHost(), Path(sys.argv[1]), api, StoppableClock()).store(concurrency=1)
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io.store import _STORE_CACHE, attach
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -81,6 +82,56 @@ def test_a_file_of_20_mib_is_read_and_a_larger_one_is_not_opened(tmp_path: Path)
         file.truncate(50 * 2**30)  # sparse: reading it would take the machine's memory
     with pytest.raises(Veo3ValidationError, match=r"this one has 53687091200\)"):
         read_image("image", str(path))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["data:image/png;base64," + "A" * 460_000, "/pictures/" + "x" * 300_000, "file:///" + "y" * 300_000],
+    ids=["data URI", "path", "URI"],
+)
+def test_a_value_that_is_no_path_is_refused_for_good_and_cut_in_the_error(source: str) -> None:
+    with pytest.raises(Veo3ValidationError, match=r"^image=") as caught:
+        read_image("image", source)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("source", ["None", " null ", "nan", "undefined", "", None])
+def test_a_source_that_a_template_rendered_to_nothing_is_refused(source: str | None) -> None:
+    with pytest.raises(Veo3ValidationError, match=r"^last_frame=.*a template that finds nothing renders so"):
+        read_image("last_frame", source)
+
+
+@pytest.mark.parametrize(
+    "name", ["cat.png?", "cat.png#", "cat?#.png", "s3://bucket/cat.png?versionId=2", "s3://bucket/cat.png#"]
+)
+def test_a_name_that_would_be_cut_off_is_refused(
+    name: str, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in ("cat.png", name.rpartition("/")[2]):
+        (tmp_path / each).write_bytes(PNG)
+    store.pipe("/bucket/cat.png", PNG)
+    with pytest.raises(Veo3ValidationError, match=r"^image=.*cuts its name off .* rename the file"):
+        read_image("image", name)
+
+
+def test_a_local_name_with_such_a_character_inside_is_read(tmp_path: Path) -> None:
+    (tmp_path / "take #1?a.png").write_bytes(PNG)
+    assert read_image("image", f"file://{tmp_path}/take #1?a.png").data == PNG
+
+
+def test_path_objects_are_read(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "cat.png").write_bytes(PNG)
+    store.pipe("/bucket/cat.png", JPEG)
+    assert read_image("image", tmp_path / "cat.png").data == PNG
+    assert read_image("image", ObjectStoragePath(f"file://{tmp_path}/cat.png")).data == PNG
+    assert read_image("image", ObjectStoragePath("s3://bucket/cat.png")).data == JPEG
+
+
+def test_an_azure_uri_as_other_tools_write_it_is_explained(airflow_db: None) -> None:
+    attach("abfs", fs=Store())
+    with pytest.raises(Veo3ValidationError, match=r"^image=.*'abfs://connection@container/folder/'"):
+        read_image("image", "abfs://box@account.dfs.core.windows.net/cat.png")
 
 
 class Store(MemoryFileSystem):  # type: ignore[misc]

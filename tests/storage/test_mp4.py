@@ -28,5 +28,5 @@ def test_boxes_reveal_a_file_that_was_cut_off(file: bytes, truncation: str | Non
     walk = BoxWalk()
     for start in range(0, len(file), piece):
         walk.feed(file[start : start + piece])
-    found = walk.truncation()
+    found = walk.fault()
     assert found is None if truncation is None else truncation in (found or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3GenerationNotFoundError,
     Veo3StorageError,
 )
+from airflow_provider_veo3.storage.response import PATIENCE
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE
 from airflow_provider_veo3.storage.transfer import MAX_ATTEMPTS, MAX_FRESH_LINKS
 from tests.support.file_host import Response
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("headers", "body", "shown"),
     [
-        ({"Content-Type": "text/html"}, ONE, "text/html that is no MP4 video and starts"),
+        ({"Content-Type": "text/plain"}, ONE[4:], "text/plain that is no MP4 video and starts"),
         ({"Content-Type": "text/html"}, b"<h1>It works</h1>", "<h1>It works</h1>"),
         ({}, b"<html>Sign in at http://h/x?token=secret", "<html>Sign in at http://h/x"),
         ({"Content-Type": None}, b"\x00\x00\x00\x18moov" + b"\x00" * 40, "moov"),
-        ({"Content-Encoding": "gzip"}, b"\x1f\x8b\x08" + b"\x00" * 40, "x1f"),
+        ({"Content-Encoding": "gzip"}, b"\x1f\x8b\x08" + b"\x00" * 40, "not the gzip its headers announce"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"<h1>It works</h1>", mtime=0), "<h1>It works</h1>"),
+        ({"Content-Encoding": "br"}, b"\x8b" * 40, "Content-Encoding 'br', which cannot be decoded here"),
         ({}, b"", "empty"),
     ],
 )
@@ -106,11 +110,34 @@ def test_a_busy_host_is_retried_after_the_pause_it_asks_for(rig: StoreRig) -> No
 
 
 def test_a_host_that_stays_busy_fails_the_transfer(rig: StoreRig) -> None:
-    rig.offer(ONE, *[Response(status=503)] * 9)
+    rig.offer(ONE, *[Response(status=503)] * 99)
     with pytest.raises(Veo3StorageError, match=r"503.*Retry this task"):
+        rig.store()
+    assert rig.clock.pauses == [1, 2, 4, 8, 16, 32, 57]
+    assert sum(rig.clock.pauses) == PATIENCE
+
+
+def test_a_host_that_is_away_for_two_minutes_costs_no_try(rig: StoreRig) -> None:
+    rig.offer(ONE, *[Response(status=502)] * 7)
+    rig.store()
+    assert rig.visible == {"veo_1_0.mp4": ONE}
+    assert sum(rig.clock.pauses) == PATIENCE
+
+
+def test_a_host_that_answers_with_wrong_bytes_is_not_waited_for_as_long(rig: StoreRig) -> None:
+    rig.offer(BIG, *[Response(cut=CHUNK_SIZE, headers={"Content-Length": str(CHUNK_SIZE)})] * 99)
+    with pytest.raises(Veo3CorruptVideoError, match="cut off"):
         rig.store()
     assert len(rig.host.requests) == MAX_ATTEMPTS
     assert rig.clock.pauses == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "text/html", "image/png", None])
+def test_the_bytes_decide_not_the_media_type(rig: StoreRig, content_type: str | None) -> None:
+    rig.offer(ONE, Response(headers={"Content-Type": content_type}))
+    (video,) = rig.store()
+    assert rig.visible == {"veo_1_0.mp4": ONE}
+    assert video.mime_type == "video/mp4"
 
 
 def test_the_key_is_never_sent_to_the_file_host(rig: StoreRig) -> None:

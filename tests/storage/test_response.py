@@ -11,8 +11,8 @@ from airflow_provider_veo3.storage.response import (
     Progress,
     Remedy,
     backoff_seconds,
+    ends_at,
     is_expiring,
-    is_text,
     judge,
     video_mime_type,
 )
@@ -107,7 +107,22 @@ def test_only_a_plain_video_type_is_accepted_from_the_network() -> None:
     assert video_mime_type("video/mp4\r\nSet-Cookie: a", "video/" + "x" * 100, "../../etc") == "video/mp4"
 
 
-def test_text_types_are_distinguished_from_file_types() -> None:
-    pages = ("text/html", "text/plain", "application/json", "application/xml", "application/xhtml+xml")
-    assert all(map(is_text, pages))
-    assert not any(map(is_text, ("video/mp4", "application/octet-stream", "binary/octet-stream", "")))
+@pytest.mark.parametrize(
+    ("status", "content_range", "ends"),
+    [
+        (416, "bytes */100", True),
+        (416, None, True),
+        (416, "bytes */200", False),
+        (206, "bytes 100-199/200", False),
+        (206, "bytes 99-199/200", None),
+        (206, None, None),
+        (200, None, None),
+        (403, None, None),
+        (503, None, None),
+    ],
+)
+def test_a_request_for_what_follows_the_end_tells_whether_it_is_the_end(
+    status: int, content_range: str | None, ends: bool | None
+) -> None:
+    headers = {} if content_range is None else {"content-range": content_range}
+    assert ends_at(status, headers, 100) is ends

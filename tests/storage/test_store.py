@@ -23,7 +23,7 @@ from tests.support.file_host import Response, mp4
 from tests.support.store_rig import BIG, ONE, StoreRig
 
 if TYPE_CHECKING:
-    from airflow_provider_veo3.storage.store import StoredVideo
+    from airflow_provider_veo3.storage.provenance import StoredVideo
 
 
 def test_files_of_several_generations_are_downloaded_at_the_same_time(rig: StoreRig) -> None:
@@ -55,7 +55,7 @@ def test_no_more_files_are_downloaded_at_once_than_allowed(rig: StoreRig, concur
     assert len(rig.clock.threads - {threading.current_thread()}) <= concurrency
 
 
-@pytest.mark.parametrize("value", [0, 17, True, 2.0, "4", None])
+@pytest.mark.parametrize("value", [0, 17, True, 2.5, "four", None])
 def test_a_concurrency_out_of_bounds_is_refused(rig: StoreRig, value: Any) -> None:
     with pytest.raises(Veo3ValidationError, match=r"max_concurrency=.*from 1 to 16"):
         rig.store(concurrency=value)
@@ -128,7 +128,7 @@ def test_an_error_that_concerns_every_generation_ends_the_requests(
         rig.store("veo_a", "veo_b")
     assert rig.api.requests == ["veo_a"]
     rig.api.responses["veo_a"] = [[rig.host.add("a0", ONE)]]
-    with pytest.raises(Veo3Error, match=r"while 1 files were stored.*veo_b and 1 after it: refused"):
+    with pytest.raises(Veo3Error, match=r"1 errors, 1 stored files;.*veo_b and 1 after it: refused"):
         rig.store("veo_a", "veo_b", "veo_c")
     assert list(rig.visible) == ["veo_a_0.mp4"]
     assert "veo_c" not in rig.api.requests

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
+import pytest
+
+from airflow_provider_veo3.exceptions import Veo3StorageError, Veo3ValidationError
+from airflow_provider_veo3.storage.sink import CHUNK_SIZE
 from tests.support.file_host import Response, mp4
 from tests.support.store_rig import BIG, ONE, StoreRig
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_a_retry_recognises_a_file_that_is_stored_whole(
@@ -38,11 +38,66 @@ def test_a_stored_file_of_another_size_is_replaced_with_a_warning(
     assert "replaced a file of 1000 bytes" in caplog.text
 
 
-def test_a_name_without_the_id_is_never_taken_for_the_same_video(rig: StoreRig) -> None:
-    rig.offer(ONE)
-    (rig.folder / "latest.mp4").write_bytes(mp4(len(ONE), seed=9))
-    rig.store(filename="latest.mp4")
+@pytest.mark.parametrize("size", [len(ONE), len(ONE) + 1])
+@pytest.mark.parametrize("length", [{}, {"Content-Length": None}], ids=["announced", "not announced"])
+def test_the_video_of_another_generation_is_not_replaced(
+    rig: StoreRig, size: int, length: dict[str, str | None]
+) -> None:
+    other = mp4(size, seed=9)
+    rig.offer(ONE, *[Response(headers=length)] * 9)
+    (rig.folder / "latest.mp4").write_bytes(other)
+    with pytest.raises(
+        Veo3ValidationError,
+        match=rf"veo_1 file 0 was not stored: .*latest\.mp4 is another video, of {size} bytes.*credits are"
+        r" spent.*\{generation_id\}.*overwrite=True",
+    ):
+        rig.store(filename="latest.mp4")
+    assert rig.visible == {"latest.mp4": other}
+    assert rig.hidden == []
+    rig.store(filename="latest.mp4", overwrite=True)
     assert rig.visible == {"latest.mp4": ONE}
+
+
+def test_a_file_of_another_size_is_noticed_before_its_video_is_downloaded(rig: StoreRig) -> None:
+    rig.offer(BIG)
+    rig.host.piece_size = CHUNK_SIZE // 16
+    sent: list[int] = []
+    rig.host.on_sent = sent.append
+    (rig.folder / "latest.mp4").write_bytes(ONE)
+    with pytest.raises(Veo3ValidationError):
+        rig.store(filename="latest.mp4")
+    assert len(rig.host.requests) == 1
+    assert rig.hidden == []
+
+
+def test_a_retry_recognises_its_file_by_its_bytes_where_the_name_does_not_tell(rig: StoreRig) -> None:
+    rig.offer(BIG)
+    first = rig.store(filename="latest.mp4")
+    before = (rig.folder / "latest.mp4").stat()
+    assert rig.store(filename="latest.mp4") == first
+    after = (rig.folder / "latest.mp4").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert rig.hidden == []
+
+
+def test_a_video_that_another_task_stored_meanwhile_is_not_replaced(rig: StoreRig) -> None:
+    rig.offer(BIG)
+    other = rig.folder / "latest.mp4"
+    # after the first piece only: the last one may arrive before a file is written
+    rig.host.on_sent = lambda sent: None if other.exists() else other.write_bytes(ONE)
+    with pytest.raises(Veo3ValidationError, match="is another video"):
+        rig.store(filename="latest.mp4")
+    assert rig.visible == {"latest.mp4": ONE}
+    assert rig.hidden == []
+
+
+def test_an_interrupted_attempt_does_not_hinder_the_next_one(rig: StoreRig) -> None:
+    rig.offer(BIG, *[Response(cut=CHUNK_SIZE, headers={"ETag": None, "Content-Length": None})] * 9)
+    with pytest.raises(Veo3StorageError):
+        rig.store(filename="latest.mp4")
+    rig.offer(BIG)
+    rig.store(filename="latest.mp4")
+    assert rig.visible == {"latest.mp4": BIG}
 
 
 def test_a_cleared_task_keeps_its_file_when_the_links_are_gone(

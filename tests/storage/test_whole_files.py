@@ -27,6 +27,10 @@ def test_a_stored_video_is_returned_and_logged(rig: StoreRig, caplog: pytest.Log
         "size": len(BIG),
         "sha256": sha256,
         "mime_type": "video/mp4",
+        "samples": 1,
+        "samples_expected": None,
+        "prompt": None,
+        "map_index": None,
     }
     assert rig.visible == {"veo_1_0.mp4": BIG}
     assert rig.hidden == []
@@ -165,8 +169,8 @@ def test_memory_stays_flat_whatever_the_size(rig: StoreRig) -> None:
     peak(CHUNK_SIZE)  # imports and caches of the first use do not count
     tracemalloc.start()
     try:
-        small, large = peak(4 * CHUNK_SIZE), peak(64 * CHUNK_SIZE)
+        small, large = peak(64 * CHUNK_SIZE), peak(256 * CHUNK_SIZE)
     finally:
         tracemalloc.stop()
     assert large < small + 2 * CHUNK_SIZE
-    assert large < 8 * CHUNK_SIZE
+    assert large < 32 * CHUNK_SIZE
