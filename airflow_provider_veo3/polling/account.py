@@ -16,7 +16,8 @@ from airflow_provider_veo3.history.completed import PollResult, lowest_floor, re
 from airflow_provider_veo3.history.pages import HistoryReader, page_flow
 from airflow_provider_veo3.polling.schedule import LONGEST_HOLD
 from airflow_provider_veo3.polling.shared import Pollers, SharedPoller
-from airflow_provider_veo3.polling.wait import backoff
+from airflow_provider_veo3.polling.trouble import Trouble, kind_of
+from airflow_provider_veo3.polling.wait import TROUBLE_EVERY, backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOSEST: Final = 5.0
-"""Seconds between two polls when someone starts to watch; at most the poll interval."""
+"""Seconds between two polls when a watcher starts; at most the poll interval."""
 
 LONGEST_BACKOFF: Final = 300.0
 """Longest pause after an error, in seconds, unless the API asks for a longer one."""
@@ -47,7 +48,7 @@ class Watcher:
 
 
 class AccountWatcher(SharedPoller):
-    """Poller for everyone who watches an account: the shortest poll interval holds, trouble is waited out.
+    """Poller for all watchers of an account: the shortest poll interval holds, trouble is waited out.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
     :param longest_hold: most seconds for which the account is left alone at the API's request.
@@ -61,6 +62,7 @@ class AccountWatcher(SharedPoller):
         self._reader = HistoryReader()
         self._failures = 0
         self._last = self._hold = float("-inf")
+        self._warnings = Trouble(TROUBLE_EVERY)
         super().__init__(veo3_conn_id, **options)
 
     def join(self, watcher: Watcher) -> None:
@@ -114,13 +116,15 @@ class AccountWatcher(SharedPoller):
                 return result
 
     def _leave_alone(self, error: Exception) -> None:
-        """Hold all requests after trouble, and report the first two failures in a row."""
+        """Hold all requests after trouble, and warn every watcher now and then."""
         self._failures += 1
         hint = error.retry_after if isinstance(error, Veo3ApiError) else None
         pause = min(backoff(self._failures, self._interval(), None), LONGEST_BACKOFF)
         pause = max(pause, min(hint or 0.0, self._longest_hold))
-        self._hold = self.clock.time() + pause
-        for watcher in self._watchers if self._failures in (1, 2) else ():
+        now = self.clock.time()
+        self._hold = now + pause
+        failures = self._warnings.note(now, kind_of(error))
+        for watcher in self._watchers if failures is not None else ():
             watcher.context.run(log.warning, "%s Polling again in %.0f s.", error, pause)
 
 
@@ -134,7 +138,7 @@ async def watching(
     poll_interval: float,
     watchers: Pollers[AccountWatcher] = _watchers,
 ) -> AsyncIterator[Watcher]:
-    """Watch an account together with everyone else who does so in this event loop.
+    """Watch an account together with all its other watchers in this event loop.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
     :param cursor: position in the completions, which says how far back each poll reads.

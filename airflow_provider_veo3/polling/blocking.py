@@ -23,6 +23,7 @@ def wait_blocking(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult
     """Wait in a worker until a generation has ended or the deadline passes."""
     verdict: WaitResult | float = wait.first_poll(clock.time())
     while not isinstance(verdict, WaitResult):
+        log_progress(wait, clock)
         clock.sleep(verdict)
         verdict = poll_once(hook, wait, clock)
     return verdict
@@ -35,7 +36,18 @@ def poll_once(hook: Veo3Hook, wait: Wait, clock: Clock = time) -> WaitResult | f
         generation = hook.get_conn().run(flow, poll=True)
     except Veo3Error as error:
         verdict = wait.on_error(error, clock.time())
-        if not isinstance(verdict, WaitResult):
-            log.warning("%s Polling again in %.0f s.", error, verdict)
-        return verdict
-    return wait.on_generation(generation, clock.time())
+    else:
+        verdict = wait.on_generation(generation, clock.time())
+    _log_lines(wait)
+    return verdict
+
+
+def log_progress(wait: Wait, clock: Clock = time) -> None:
+    """Log the state of a wait at its beginning and after each quarter of it."""
+    wait.log_progress(clock.time())
+    _log_lines(wait)
+
+
+def _log_lines(wait: Wait) -> None:
+    for line in wait.take_lines():
+        log.log(line.level, "%s", line.text)

@@ -93,6 +93,18 @@ class Durations:
         )
         return min(MARGIN * shortest, max(expected, learned))
 
+    def usual(self, model: str | None) -> float | None:
+        """Return the usual duration of a model's generations in seconds: learned, else published.
+
+        ``None`` where neither is known, or the API's seconds are not ours.
+        """
+        if not self._clocks_agree:
+            return None
+        latest = self._latest.get(_key(model))
+        if not latest:
+            return _published(model)
+        return sorted(self._seconds[generation_id] for _, generation_id in latest)[len(latest) // 2]
+
 
 def pause_before_poll(age: float | None, earliest: float, waited: float, poll_interval: float) -> float:
     """Return the seconds until the next poll of a generation that has not ended.
@@ -110,9 +122,12 @@ def _key(model: str | None) -> str | None:
     return None if model is None else without_ending(model)
 
 
+def _published(model: str | None) -> float | None:
+    return next((seconds for pattern, seconds in _TYPICAL if pattern.match(model or "")), None)
+
+
 def _typical(model: str | None) -> float:
-    times = (seconds for pattern, seconds in _TYPICAL if pattern.match(model or ""))
-    return next(times, SHORTEST_TYPICAL)
+    return _published(model) or SHORTEST_TYPICAL
 
 
 def reported_seconds(generation: Generation) -> float | None:

@@ -53,14 +53,16 @@ class Listing:
 
         return self.reader.read(enough, newest_first=True, most=most)
 
-    def finished(self, missing: Collection[str]) -> Reading:
+    def finished(self, missing: Collection[str], *, read_failed: bool = False) -> Reading:
         """Read the lists of ended generations, while the totals say that one has ended since.
 
         :param missing: ids last seen running; the caller removes those that have ended.
+        :param read_failed: read the failed list whether or not it is due.
         """
         self._polls += 1
         end = yield from self._read_ended(Status.COMPLETED, missing)
-        if self._polls % FAILURES_EVERY == 1 and missing and self.reader.filters:
+        is_due = read_failed or self._polls % FAILURES_EVERY == 1
+        if is_due and missing and self.reader.filters:
             end = yield from self._read_ended(Status.FAILED, missing)
         return end
 

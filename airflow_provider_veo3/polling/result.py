@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3 import metrics
+from airflow_provider_veo3.airflow_names import AirflowFailException
 from airflow_provider_veo3.api.models import CONTENT_POLICY, Generation, Status
 from airflow_provider_veo3.api.request import check_generation_id
 
@@ -25,15 +26,11 @@ class Ending(StrEnum):
 
 _ERRORS: Final = {
     kind.__name__: kind
-    for kind in (
-        errors.Veo3BadRequestError,
-        errors.Veo3AuthenticationError,
-        errors.Veo3InsufficientCreditsError,
-        errors.Veo3GenerationNotFoundError,
-        errors.Veo3ConnectionConfigError,
-        errors.Veo3ValidationError,
-        errors.Veo3Error,
-    )
+    for kind in vars(errors).values()
+    if isinstance(kind, type)
+    and issubclass(kind, errors.Veo3Error)
+    # others would be retried by a task whose wait has ended for good; a bare one is meant to be
+    and (issubclass(kind, AirflowFailException) or kind is errors.Veo3Error)
 }
 """Error classes of an ``ERROR``, by the name in the event."""
 
@@ -54,6 +51,11 @@ class WaitResult:
     message: str
     reason: str | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the generation itself has ended, with a manifest that says how."""
+        return self.ending is Ending.COMPLETED or (self.ending is Ending.FAILED and bool(self.manifest))
 
     def to_event(self) -> dict[str, Any]:
         """Return the event's payload: plain JSON, nothing secret."""
@@ -103,10 +105,9 @@ class WaitResult:
 
 
 def _bad_event(event: object) -> errors.Veo3GenerationError:
-    shown = repr(event)[:200]
     return errors.Veo3GenerationError(
-        f"The trigger's event cannot be used: {shown}. The generation, if any, goes on and stays paid for; a "
-        "retry of the task waits for it again."
+        f"The trigger's event cannot be used: {errors.shown(event)}. The generation, if any, goes on and "
+        "stays paid for; a retry of the task waits for it again."
     )
 
 
@@ -117,8 +118,16 @@ def ended(generation: Generation) -> WaitResult:
         message = f"Generation {generation.id} is completed."
         return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
     why = generation.error or generation.error_code or "the API gives no reason"
-    message = f"Generation {generation.id} failed: {why}. The vendor refunds the credits of a failed one."
     # the vendor documents this code for a refused request only; a failed generation may have just a text
     refused = generation.error_code == CONTENT_POLICY or re.search(r"\bpolic(y|ies)\b", why, re.IGNORECASE)
+    advice = (
+        "Change the prompt or the image: the same content would be refused again."
+        if refused
+        else "If the generating task is retried or cleared, it submits a new one."
+    )
+    message = (
+        f"Generation {generation.id} failed: {errors.sentence(why)} The vendor refunds the credits of a "
+        f"failed one. {advice}"
+    )
     reason = CONTENT_POLICY if refused else generation.error_code
     return WaitResult(generation.id, Ending.FAILED, message, reason, manifest)

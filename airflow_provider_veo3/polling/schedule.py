@@ -1,4 +1,7 @@
-"""Schedule of the polls for all waiters on a connection, and the requests of each. Pure: no clock, no API."""
+"""Schedule of the polls for all waiters on a connection, and the requests of each. Pure: no clock, no API.
+
+The pause of each waiter comes from ``wait.py``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.history.pages import End, Page
 from airflow_provider_veo3.polling.listing import Listing
 from airflow_provider_veo3.polling.result import WaitResult
-from airflow_provider_veo3.polling.wait import Wait, backoff, will_pass
+from airflow_provider_veo3.polling.wait import Line, Wait, backoff, will_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +49,9 @@ HISTORY_PATIENCE: Final = 2
 HISTORY_RETRY: Final = 4
 """Polls until the history is tried again after that, even if refused: perhaps by a proxy, for a while."""
 
+CONCERNS_EVERYONE: Final = (errors.Veo3AuthenticationError, errors.Veo3ConnectionConfigError)
+"""Errors of the connection, which end every wait on it."""
+
 
 @dataclass(frozen=True)
 class StatusRequest:
@@ -73,8 +79,6 @@ class _Waiter:
     """True once a response has shown the generation."""
     listed: bool = False
     """True once a history page has shown it."""
-    troubled: bool = False
-    """True after a poll that failed."""
     requested: float = 0.0
     """Unix seconds of the last status request."""
 
@@ -88,7 +92,7 @@ class _PollOverError(Exception):
 
 
 class Schedule:
-    """Schedule for everyone who waits on one connection.
+    """Schedule for all waiters on one connection.
 
     :param durations: learned durations of generations; each response adds to them.
     :param jitter: gives 0 to 1.
@@ -99,7 +103,7 @@ class Schedule:
         self._jitter = jitter
         self._waiters: dict[Wait, _Waiter] = {}
         self._by_id: dict[str, list[_Waiter]] = {}
-        self._updates: list[tuple[Wait, WaitResult | str]] = []
+        self._updates: list[tuple[Wait, WaitResult | Line]] = []
         self._listing = Listing()
         self._history_failures = 0
         self._failures = 0
@@ -121,8 +125,8 @@ class Schedule:
             if others:
                 self._by_id[wait.generation_id] = others
 
-    def take_updates(self) -> list[tuple[Wait, WaitResult | str]]:
-        """Return once each: the results of waits that have ended, the trouble of others as text."""
+    def take_updates(self) -> list[tuple[Wait, WaitResult | Line]]:
+        """Return once each: the results of waits that have ended, and lines for the logs of their tasks."""
         updates, self._updates = self._updates, []
         return updates
 
@@ -188,7 +192,8 @@ class Schedule:
             yield from self._poll_singly(missing & unknown, now)  # on no page
             missing -= unknown
         if missing and listing.reader.filters and not is_whole:
-            yield from self._read(listing.finished(missing), missing)
+            failed = any(waiter.wait.needs_confirmation for waiter in self._waiters.values())
+            yield from self._read(listing.finished(missing, read_failed=failed), missing)
         yield from self._settle(missing, now, is_whole=is_whole)
 
     def _read(
@@ -225,7 +230,7 @@ class Schedule:
             if self._lacks_reason(generation) or (last_polls and self._may_lag(generation, now)):
                 last_polls -= not generation.status.is_terminal
                 response, now = yield StatusRequest(generation.id)
-                if isinstance(response, Generation) and response.status.is_terminal:
+                if isinstance(response, Generation):
                     latest = response
             self._report(latest, now)
 
@@ -246,11 +251,15 @@ class Schedule:
             for waiter in self._waiters.values()
             if waiter.due <= now and waiter.generation_id in missing
         ]
-        at_deadline = {waiter.generation_id for waiter in rest if waiter.wait.deadline <= now}
+        urgent = {
+            waiter.generation_id
+            for waiter in rest
+            if waiter.wait.deadline <= now or waiter.wait.needs_confirmation
+        }
         unsure = {
             waiter.generation_id for waiter in rest if is_whole or self._is_unsure(waiter, now)
-        } - at_deadline
-        yield from self._poll_singly(at_deadline, now)
+        } - urgent
+        yield from self._poll_singly(urgent, now)
         yield from self._poll_singly(unsure, now, most=1)
         if self._listing.shows_completed is False and not unsure <= self._by_id.keys():
             self._listing.reader.filters = False  # one has ended, and the list of ended ones stays empty
@@ -282,12 +291,12 @@ class Schedule:
     def _report(self, generation: Generation, now: float) -> None:
         """Report a generation to each of its waiters."""
         for waiter in self._by_id.get(generation.id, []).copy():
-            waiter.known, waiter.troubled = True, False
+            waiter.known = True
             self._judge(waiter, waiter.wait.on_generation(generation, now), now)
 
     def _on_status_error(self, generation_id: str, error: errors.Veo3Error, now: float) -> None:
-        """Report a failed status request; end the poll where the trouble concerns everyone."""
-        if isinstance(error, errors.Veo3AuthenticationError):
+        """Report a failed status request; end the poll where the trouble concerns all waiters."""
+        if isinstance(error, CONCERNS_EVERYONE):
             self._fail(self._waiters.values(), error, now)
             raise _PollOverError
         self._fail(self._by_id.get(generation_id, ()), error, now)
@@ -297,12 +306,12 @@ class Schedule:
 
     def _on_page_error(self, page: Page, error: errors.Veo3Error, missing: set[str], now: float) -> None:
         """Report a failed page and end the poll; note a refused one and go on."""
-        transient = will_pass(error)
-        if transient or isinstance(error, errors.Veo3AuthenticationError):
-            waiters = [each for each in self._waiters.values() if each.generation_id in missing]
-            self._fail(waiters, error, now)
-            if transient:
-                self._leave_alone(error, now)
+        if isinstance(error, CONCERNS_EVERYONE):
+            self._fail(self._waiters.values(), error, now)
+            raise _PollOverError
+        if will_pass(error):
+            self._fail([each for each in self._waiters.values() if each.generation_id in missing], error, now)
+            self._leave_alone(error, now)
             if not isinstance(error, errors.Veo3RateLimitError | errors.Veo3NoAnswerError):
                 self._history_failures += 1
             raise _PollOverError
@@ -323,13 +332,10 @@ class Schedule:
 
     def _fail(self, waiters: Iterable[_Waiter], error: errors.Veo3Error, now: float) -> None:
         for waiter in list(waiters):
-            verdict = waiter.wait.on_error(error, now)
-            if not isinstance(verdict, WaitResult) and not waiter.troubled:
-                waiter.troubled = True
-                self._updates.append((waiter.wait, f"{error} Polling again in {verdict:.0f} s."))
-            self._judge(waiter, verdict, now)
+            self._judge(waiter, waiter.wait.on_error(error, now), now)
 
     def _judge(self, waiter: _Waiter, verdict: WaitResult | float, now: float) -> None:
+        self._updates += [(waiter.wait, line) for line in waiter.wait.take_lines()]
         if isinstance(verdict, WaitResult):
             self._end(waiter.wait, verdict)
         else:

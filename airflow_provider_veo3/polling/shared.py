@@ -1,4 +1,4 @@
-"""Pollers in an event loop: one for everyone who uses a connection, so that all share its requests."""
+"""Pollers in an event loop: one for all waiters on a connection, so that they share its requests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.retries import ONCE
-from airflow_provider_veo3.exceptions import Veo3AuthenticationError, Veo3Error, Veo3NoAnswerError
+from airflow_provider_veo3.exceptions import (
+    REASON_LENGTH,
+    Veo3AuthenticationError,
+    Veo3Error,
+    Veo3NoAnswerError,
+    shown,
+    shown_text,
+)
 from airflow_provider_veo3.history.pages import Page, page_flow
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.polling.durations import Durations
 from airflow_provider_veo3.polling.result import WaitResult
 from airflow_provider_veo3.polling.schedule import Schedule
-from airflow_provider_veo3.polling.wait import Wait
+from airflow_provider_veo3.polling.trouble import Trouble
+from airflow_provider_veo3.polling.wait import Wait, iso, will_pass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -37,17 +45,24 @@ CONNECTION_PAUSES: Final = (1.0, 3.0, 9.0, 27.0)
 """Seconds between tries to read the Airflow connection in the triggerer."""
 
 GRACE: Final = 60.0
-"""Seconds behind its deadline at which a wait ends without a last response: sooner than Airflow ends it."""
+"""Seconds after its deadline at which a wait ends without a last response; Airflow would end it later."""
 
 LONGEST_SLEEP: Final = 60.0
 """Seconds between two checks of the wall clock, which may have been set back."""
 
 LONGEST_RESPONSE: Final = 90.0
 """Seconds beyond the connection's timeout until a whole response is given up. That timeout is for each part:
-a response that drips would hold up everyone for ever. The end of a rate window may be waited for before."""
+a response that drips would hold up all waiters for ever. A wait for the client's own rate limit counts
+too."""
+
+SUMMARY_EVERY: Final = 60.0
+"""Seconds between two lines about trouble on a connection in the triggerer's own log."""
+
+AT_ONCE: Final = 20
+"""Most waiters that are served in a turn of the event loop."""
 
 CANCEL_AGAIN: Final = 0.25
-"""Seconds after which a task that goes on is cancelled again."""
+"""Seconds after which a task that still runs is cancelled again."""
 
 T = TypeVar("T")
 P = TypeVar("P", bound="SharedPoller")
@@ -62,7 +77,7 @@ async def connect(veo3_conn_id: str) -> Connection:
 
 
 class SharedPoller(ABC):
-    """Poller for everyone who uses a connection in an event loop.
+    """Poller for all waiters on a connection in an event loop.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
     :param connect: reads the connection.
@@ -83,13 +98,14 @@ class SharedPoller(ABC):
         self._connect = connect
         self._longest_response = longest_response
         self._connection: Connection | None = None
+        self._trouble = Trouble(SUMMARY_EVERY)
         self._joined = asyncio.Event()
         # outside the context of the first user, whose log ends with its task
         self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
     @property
     def is_over(self) -> bool:
-        """Return whether polling has ended, since the connection could not be read."""
+        """Return whether polling has ended, for any reason."""
         return self._task.done()
 
     async def close(self) -> None:
@@ -104,7 +120,7 @@ class SharedPoller(ABC):
 
     @abstractmethod
     async def _poll(self) -> None:
-        """Poll if it is time, and report to everyone."""
+        """Poll if it is time, and report to the waiters."""
 
     async def _run(self) -> None:
         while True:
@@ -113,23 +129,44 @@ class SharedPoller(ABC):
             await self._poll()
 
     async def _sleep_until(self, moment: float | None) -> None:
-        """Sleep until a moment, or until someone joins, which may change it."""
+        """Sleep until a moment, or until a waiter joins, which may change it."""
         pause = None if moment is None else min(LONGEST_SLEEP, max(0.0, moment - self.clock.time()))
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._joined.wait()
 
     async def _call(self, flow: Callable[[str], Flow[T]]) -> T:
-        """Call the API; once more where the connection has another key by now than the refused one.
+        """Call the API.
+
+        If the key is refused, read the connection again; repeat the call if it has another key.
 
         :param flow: makes the call for a base URL.
         """
         try:
+            try:
+                return await self._call_once(flow)
+            except Veo3AuthenticationError:
+                if not await self._reconnect():
+                    raise
             return await self._call_once(flow)
-        except Veo3AuthenticationError:
-            if not await self._reconnect():
-                raise
-        return await self._call_once(flow)
+        except Veo3Error as error:
+            if will_pass(error):
+                self._summarize(error)
+            raise
+
+    def _summarize(self, error: Veo3Error) -> None:
+        """Log trouble that concerns all waiters, outside the log of any task."""
+        failures = self._trouble.note(self.clock.time())
+        if failures is not None:
+            log.warning(
+                "Connection %s: %d requests to the VEO3 API have failed since %s. The last error: %s "
+                "%d waiting tasks continue when the API recovers.",
+                self._conn_id,
+                failures.number,
+                iso(failures.since),
+                error,
+                self.users,
+            )
 
     async def _call_once(self, flow: Callable[[str], Flow[T]]) -> T:
         if self._connection is None:
@@ -165,7 +202,7 @@ class SharedPoller(ABC):
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # it is not used again, and everyone depends on what follows
+            with suppress(Exception):  # it is not used again, and all waiters depend on what follows
                 await connection[1].close()
 
 
@@ -209,11 +246,11 @@ class Pollers(Generic[P]):
 
 
 class GenerationPoller(SharedPoller):
-    """Poller for everyone who waits for a generation on a connection.
+    """Poller for all waiters for a generation on a connection.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``.
     :param connection_pauses: seconds between tries to read the connection.
-    :param grace: seconds behind its deadline at which a wait ends without a last response.
+    :param grace: seconds after its deadline at which a wait ends without a last response.
     :param options: see :class:`SharedPoller`.
     """
 
@@ -231,6 +268,7 @@ class GenerationPoller(SharedPoller):
         self._schedule = Schedule(self._durations)
         self._waiting: dict[Wait, tuple[asyncio.Future[WaitResult], contextvars.Context]] = {}
         self._settings: asyncio.Future[ConnectionSettings] = asyncio.get_running_loop().create_future()
+        self._turn = asyncio.Semaphore(AT_ONCE)
         super().__init__(veo3_conn_id, **options)
 
     async def wait_for(
@@ -243,33 +281,55 @@ class GenerationPoller(SharedPoller):
     ) -> WaitResult:
         """Wait until a generation has ended or the deadline passes; see :func:`wait_for_generation`."""
         wait = Wait(generation_id, deadline, poll_interval or 0.0, accepted_at, model, self._durations)
+        ended: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._patience(deadline)):
-                # a waiter that leaves must not stop it for the others
-                settings = await asyncio.shield(self._settings)
+                async with self._in_turn():
+                    # a waiter that leaves must not stop it for the others
+                    settings = await asyncio.shield(self._settings)
+                    wait.poll_interval = settings.poll_interval_for(poll_interval)
+                    self._join(wait, ended)
+                await self._until(wait, ended)
         except Veo3Error as error:
             return wait.end_with(error)
-        except TimeoutError:  # a secrets backend that does not respond
+        except TimeoutError:  # a secrets backend or an API that does not respond
             return wait.time_out()
-        wait.poll_interval = poll_interval or settings.poll_interval
-        return await self._end_of(wait)
+        finally:
+            self._schedule.leave(wait)
+            self._waiting.pop(wait, None)
+        if not ended.done():
+            self._task.result()  # its error concerns all waiters
+        return ended.result()
 
-    async def _end_of(self, wait: Wait) -> WaitResult:
-        ended: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
+    def _join(self, wait: Wait, ended: asyncio.Future[WaitResult]) -> None:
         self._waiting[wait] = (ended, contextvars.copy_context())
         self._schedule.join(wait, self.clock.time())
         self._joined.set()
-        patience = self._patience(wait.deadline)
-        try:
-            await asyncio.wait((ended, self._task), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._schedule.leave(wait)
-            del self._waiting[wait]
-        if ended.done():
-            return ended.result()
-        if self._task.done():
-            self._task.result()  # its error concerns everyone
-        return wait.time_out()
+        self._log_progress(wait)
+
+    async def _until(self, wait: Wait, ended: asyncio.Future[WaitResult]) -> None:
+        """Wait for a result or the end of the poller, and log the progress."""
+        done: set[asyncio.Future[Any]] = set()
+        while not done:
+            quiet = wait.next_progress() - self.clock.time()
+            done, _ = await asyncio.wait(
+                (ended, self._task), timeout=max(0.0, quiet), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                async with self._in_turn():
+                    self._log_progress(wait)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Let at most ``AT_ONCE`` waiters run in a turn; more would block the event loop."""
+        async with self._turn:
+            yield
+            await asyncio.sleep(0)
+
+    def _log_progress(self, wait: Wait) -> None:
+        wait.log_progress(self.clock.time())
+        for line in wait.take_lines():
+            log.log(line.level, "%s", line.text)
 
     def _patience(self, deadline: float) -> float:
         return max(0.0, deadline - self.clock.time()) + self._grace
@@ -287,8 +347,8 @@ class GenerationPoller(SharedPoller):
     async def _open(self) -> Connection:
         """Read the connection; where Airflow cannot give it just now, try again for a while.
 
-        A worker has used this connection before the wait began, so that one which is missing in the triggerer
-        most likely cannot be read at the moment: Airflow reports both alike.
+        A worker has just used this connection. If Airflow now calls it missing, it probably cannot read it
+        for a moment; the error is the same.
         """
         pauses = list(self._connection_pauses)
         while True:
@@ -299,9 +359,9 @@ class GenerationPoller(SharedPoller):
             except Exception as error:  # whatever a secrets backend raises
                 if not pauses:
                     raise Veo3Error(
-                        f"The Airflow connection {self._conn_id!r} cannot be read in the triggerer: {error}. "
-                        "The generation goes on and no further credits are spent; a retry of the task waits "
-                        "for it again."
+                        f"The Airflow connection {shown(self._conn_id)} cannot be read in the triggerer: "
+                        f"{shown_text(str(error), REASON_LENGTH)}. The generation goes on "
+                        "and no further credits are spent; a retry of the task waits for it again."
                     ) from error
                 log.warning("Cannot read the connection %s (%s); trying again.", self._conn_id, error)
             await asyncio.sleep(pauses.pop(0))
@@ -313,7 +373,7 @@ class GenerationPoller(SharedPoller):
         poll = self._schedule.begin(self.clock.time())
         if poll is not None:
             await self._send_all(poll)
-        self._report()
+        await self._report()
 
     async def _send_all(self, poll: Poll) -> None:
         with suppress(StopIteration):
@@ -321,7 +381,7 @@ class GenerationPoller(SharedPoller):
             while True:
                 response = await self._respond(request)
                 request = poll.send((response, self.clock.time()))
-                self._report()
+                await self._report()
 
     async def _respond(self, request: Request) -> Response:
         try:
@@ -331,16 +391,18 @@ class GenerationPoller(SharedPoller):
         except Veo3Error as error:
             return error
 
-    def _report(self) -> None:
-        """Hand out the schedule's updates, each in the log of its own task."""
-        for wait, update in self._schedule.take_updates():
+    async def _report(self) -> None:
+        """Report the schedule's updates, each in the log of its task, a few a turn."""
+        for number, (wait, update) in enumerate(self._schedule.take_updates(), 1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             if wait not in self._waiting:
                 continue  # cancelled meanwhile
             ended, context = self._waiting[wait]
-            if isinstance(update, WaitResult):
+            if not isinstance(update, WaitResult):
+                context.run(log.log, update.level, "%s", update.text)
+            elif not ended.done():
                 ended.set_result(update)
-            else:
-                context.run(log.warning, "%s", update)
 
 
 _durations: dict[str, Durations] = {}
@@ -361,7 +423,7 @@ async def wait_for_generation(
 ) -> WaitResult:
     """Wait until a generation has ended or the deadline passes, without blocking the event loop.
 
-    Everyone who waits on a connection in an event loop is served by the same requests.
+    The same requests serve all waiters on a connection in an event loop.
 
     :param deadline: Unix seconds.
     :param poll_interval: seconds between two polls; ``None`` takes the connection's.

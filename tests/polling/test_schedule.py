@@ -178,7 +178,7 @@ def test_an_id_on_no_page_is_polled_singly() -> None:
     assert world.ended["veo_0_x"][0] - START < 81
 
 
-def test_a_failure_listed_without_a_reason_costs_one_status_request() -> None:
+def test_each_report_of_a_failure_without_a_reason_costs_one_status_request() -> None:
     world = World(reasons=True)
     world.reasons = False
     jobs = [world.job(70, fails=True), world.job(70)]
@@ -192,7 +192,7 @@ def test_a_failure_listed_without_a_reason_costs_one_status_request() -> None:
 
     world.trouble = explained
     world.run()
-    assert requested == ["veo_0_x"]
+    assert requested == ["veo_0_x"] * 2, "the failure, and its confirmation"
     assert world.ended["veo_0_x"][1].ending is Ending.FAILED
 
 

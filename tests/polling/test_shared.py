@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_veo3.airflow_names import AirflowFailException
 from airflow_provider_veo3.exceptions import Veo3Error
 from airflow_provider_veo3.polling.result import WaitResult
 from airflow_provider_veo3.polling.shared import GenerationPoller, Pollers, connect
@@ -117,7 +117,7 @@ def test_connections_do_not_share(
         return await asyncio.gather(
             wait_for(mine, pollers),
             wait_for(theirs, pollers, veo3_conn_id="other"),
-            wait_for(theirs, pollers),
+            wait_for(theirs, pollers, accepted_at=1e9),
         )
 
     first, second, third = asyncio.run(run())

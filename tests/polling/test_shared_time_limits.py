@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.hooks.connection import ConnectionSettings
 from airflow_provider_veo3.polling.result import Ending, WaitResult
 from airflow_provider_veo3.polling.shared import GenerationPoller, Pollers, wait_for_generation
 
@@ -47,7 +47,7 @@ def test_a_response_that_never_ends_is_given_up() -> None:
     transport = Dripping()
 
     async def connect(_: str) -> tuple[Any, Any]:
-        settings = SimpleNamespace(base_url="https://api.example", request_timeout=0.1, api_key="k")
+        settings = ConnectionSettings("veo3_default", "https://api.example", "k", 0.1, 60.0, 10.0, {})
         return settings, transport
 
     assert wait(3600, connect=connect, longest_response=0.1).ending is Ending.COMPLETED

@@ -6,18 +6,22 @@ import json
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_veo3 import exceptions as errors
+from airflow_provider_veo3.airflow_names import AirflowFailException, AirflowSensorTimeout
 from airflow_provider_veo3.api.models import Generation, Status
 from airflow_provider_veo3.polling.result import Ending, WaitResult
-from airflow_provider_veo3.polling.wait import Wait
+from airflow_provider_veo3.polling.wait import LATE, Wait
 
 ID = "veo_1703123456789_abc123def"
 NOW, DEADLINE = 1000.0, 2000.0
 RUNNING = Generation(ID, Status.PROCESSING, model="m")
+
+REFUNDED = "The vendor refunds the credits of a failed one."
+CHANGE = "Change the prompt or the image: the same content would be refused again."
+RETRY = "If the generating task is retried or cleared, it submits a new one."
 
 
 def wait(poll_interval: float = 10.0, deadline: float = DEADLINE) -> Wait:
@@ -88,17 +92,17 @@ def test_a_completed_generation_ends_the_wait_even_after_the_deadline(now: float
 def test_a_failed_generation(
     fields: dict[str, str], why: str, operator: type[Exception], sensor: type[Exception]
 ) -> None:
-    result = wait().on_generation(Generation(ID, Status.FAILED, **fields), NOW)  # type: ignore[arg-type]
+    one, failed = wait(), Generation(ID, Status.FAILED, **fields)  # type: ignore[arg-type]
+    assert one.on_generation(failed, NOW) == pytest.approx(LATE * 30)
+    result = one.on_generation(failed, NOW + 30)
     assert isinstance(result, WaitResult)
     assert result.ending is Ending.FAILED
     for is_sensor, kind in ((False, operator), (True, sensor)):
         with pytest.raises(errors.Veo3GenerationError) as caught:
             result.manifest_or_raise(sensor=is_sensor)
         assert type(caught.value) is kind
-        assert (
-            str(caught.value)
-            == f"Generation {ID} failed: {why}. The vendor refunds the credits of a failed one."
-        )
+        advice = CHANGE if kind is errors.Veo3GenerationRefusedError else RETRY
+        assert str(caught.value) == f"Generation {ID} failed: {why}. {REFUNDED} {advice}"
         assert (caught.value.generation_id, caught.value.manifest["status"]) == (ID, "failed")
     assert not issubclass(errors.Veo3GenerationFailedError, AirflowFailException)
     assert issubclass(sensor, AirflowFailException)
@@ -225,7 +229,7 @@ GOOD = WaitResult(ID, Ending.COMPLETED, "ok").to_event()
     "change",
     [
         {"generation_id": None},
-        {"generation_id": "../../etc"},
+        {"generation_id": "\x07"},
         {"generation_id": "veo_other"},
         {"ending": "won"},
         {"ending": None},
