@@ -82,7 +82,7 @@ def timing(name: str, seconds: float, /, **tags: str) -> None:
 
 def _send(kind: str, name: str, value: object, tags: dict[str, str]) -> None:
     try:
-        from airflow.providers.common.compat.sdk import Stats
+        from airflow_provider_veo3.airflow_names import Stats
 
         getattr(Stats, kind)(name, value, tags=tags)
     except Exception as error:  # noqa: BLE001 - a task that has paid must not fail for a metric

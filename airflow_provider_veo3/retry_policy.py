@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
-
-from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error, Veo3ValidationError
-from airflow_provider_veo3.parameters import LONGEST_WAIT
+from airflow_provider_veo3.airflow_names import AirflowFailException, AirflowSensorTimeout
+from airflow_provider_veo3.exceptions import Veo3ApiError, Veo3Error
+from airflow_provider_veo3.parameters import LONGEST_WAIT, read_seconds
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -20,7 +19,8 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_veo3.airflow_names import Context
+    from airflow_provider_veo3.parameters import Seconds
 
 E = TypeVar("E", bound=Veo3Error)
 
@@ -37,15 +37,13 @@ class Veo3RetryPolicy(RetryPolicy):
     requested a delay (``retry_after``), the task is retried after that time, if it is longer than the task's
     own ``retry_delay``. Every other error is left to Airflow. ``retries`` stays the limit.
 
-    :param longest: the longest delay; where the API requests more, as at the end of a day's requests, the
-        task fails at once. Default ``None``: no limit.
-    :raises Veo3ValidationError: ``longest`` is not a timedelta above 0.
+    :param longest: the longest delay, a ``timedelta`` or seconds; where the API requests more, as at the end
+        of a day's requests, the task fails at once. Default ``None``: no limit.
+    :raises Veo3ValidationError: ``longest`` is not a time above 0, of at most a year.
     """
 
-    def __init__(self, longest: timedelta | None = None) -> None:
-        if longest is not None and not (isinstance(longest, timedelta) and longest > timedelta(0)):
-            raise Veo3ValidationError.of("longest", longest, "a timedelta above 0, or None for no limit")
-        self.longest = longest
+    def __init__(self, longest: Seconds | None = None) -> None:
+        self.longest = None if longest is None else timedelta(seconds=read_seconds("longest", longest))
 
     def evaluate(
         self,

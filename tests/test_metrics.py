@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
     from airflow_provider_veo3.emulator import Emulator
 
 FAST = "veo-3.1-fast-generate-001"
@@ -34,8 +36,8 @@ class Statsd:
     def __init__(self, server: socket.socket) -> None:
         self._server = server
 
-    def lines(self) -> list[str]:
-        """Return the lines received since the last call.
+    def lines(self, family: str = "veo3.") -> list[str]:
+        """Return the lines of a family received since the last call.
 
         A datagram to this machine has arrived when its sender continues.
         """
@@ -45,12 +47,13 @@ class Statsd:
             try:
                 lines.append(self._server.recv(65536).decode())
             except BlockingIOError:
-                return [line.removeprefix("airflow.") for line in lines if line.startswith("airflow.veo3.")]
+                mine = f"airflow.{family}"
+                return [line.removeprefix("airflow.") for line in lines if line.startswith(mine)]
 
-    def counted(self) -> Counter[str]:
+    def counted(self, family: str = "veo3.") -> Counter[str]:
         """Return the sums of the counters, and the number of gauges and timings."""
         sums: Counter[str] = Counter()
-        for line in self.lines():
+        for line in self.lines(family):
             name, value, kind = re.split(r"[:|]", line)[:3]
             sums[name] += int(value) if kind == "c" else 1
         return sums
@@ -308,3 +311,126 @@ def test_tags_take_no_unchecked_value_from_the_network(statsd: Statsd, airflow_d
         "veo3.generations.completed,type=other,model=other:1|c",
         "veo3.generations.completed,type=unknown,model=unknown:1|c",
     ]
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    """The spans that end during a test."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())  # possible once in a process
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter
+    exporter.shutdown()
+
+
+def decisions(spans: InMemorySpanExporter) -> list[dict[str, Any]]:
+    """Return the attributes of the finished decisions, and forget them."""
+    finished = [span for span in spans.get_finished_spans() if span.name == "resumable_job.resume_decision"]
+    spans.clear()
+    return [dict(span.attributes or {}) for span in finished]
+
+
+def resumable(attempts: Any, statsd: Statsd, spans: InMemorySpanExporter) -> tuple[Any, ...]:
+    """Make an attempt; return its counters, the decision, and the decision's further attributes."""
+    statsd.lines()
+    attempts.attempt("generate")
+    counted = statsd.counted("resumable_job.")
+    (described,) = decisions(spans)
+    assert described.pop("operator") == "Veo3TextToVideoOperator"
+    assert described.pop("resumable.external_id_key") == "veo3_submission"
+    assert all(name.endswith(",operator=Veo3TextToVideoOperator") for name in counted)
+    names = {name.split(".")[1].partition(",")[0]: number for name, number in counted.items()}
+    return names, described.pop("resumable.decision"), described
+
+
+def again(name: str, **options: Any) -> Any:
+    """Return a run of a task with retries, which takes one attempt at a time."""
+    from datetime import timedelta
+
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+    from tests.support.task_runs import Run
+
+    with DAG(f"resumed_{name}") as dag:
+        Veo3TextToVideoOperator(
+            task_id="generate",
+            prompt="A lighthouse",
+            wait_for_completion=True,
+            timeout=0.1,
+            poll_interval=0.05,
+            retries=3,
+            retry_delay=timedelta(days=1),
+            **options,
+        )
+    return Run(dag)
+
+
+@needs_task_state
+def test_a_decision_to_resume_is_sent_under_airflow_s_names(
+    emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
+) -> None:
+    emulator.configure(processing_seconds=HOUR)
+    attempts = again("resumed")
+    assert resumable(attempts, statsd, spans) == ({"fresh_submit": 1}, "fresh_submit", {})
+    (task,) = emulator.ledger()["tasks"]
+    described = {"resumable.external_id": task["id"]}
+    assert resumable(attempts, statsd, spans) == (
+        {"reconnect_attempt": 1, "reconnect_success": 1},
+        "reconnect",
+        {**described, "resumable.prior_status": "processing"},
+    )
+    emulator.force(task["id"], "complete")
+    assert resumable(attempts, statsd, spans) == (
+        {"reconnect_attempt": 1, "already_succeeded": 1},
+        "already_succeeded",
+        {**described, "resumable.prior_status": "completed"},
+    )
+
+
+@needs_task_state
+@pytest.mark.usefixtures("_soon")
+def test_a_failed_generation_that_is_submitted_again_is_a_decision(
+    emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
+) -> None:
+    emulator.inject({"kind": "fail_generation", "error": "Internal error"})
+    attempts = again("failed")
+    assert resumable(attempts, statsd, spans)[1] == "fresh_submit"
+    (task,) = emulator.ledger()["tasks"]
+    assert resumable(attempts, statsd, spans) == (
+        {"reconnect_attempt": 1, "terminal_resubmit": 1},
+        "terminal_resubmit",
+        {"resumable.external_id": task["id"], "resumable.prior_status": "failed"},
+    )
+
+
+@needs_task_state
+def test_a_decision_that_fails_counts_as_an_attempt_only(
+    emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
+) -> None:
+    emulator.configure(processing_seconds=HOUR)
+    attempts = again("refused")
+    resumable(attempts, statsd, spans)
+    emulator.inject({"kind": "status", "status": 404, "endpoint": "status"})
+    attempts.attempt("generate")
+    assert [name.partition(",")[0] for name in statsd.counted("resumable_job.")] == [
+        "resumable_job.reconnect_attempt"
+    ]
+    (described,) = decisions(spans)
+    assert "resumable.decision" not in described
+
+
+def test_a_task_without_a_record_sends_no_decision(
+    emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
+) -> None:
+    again("undurable", durable=False).attempt("generate")
+    assert statsd.lines("resumable_job.") == []
+    assert decisions(spans) == []

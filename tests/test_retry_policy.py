@@ -142,7 +142,7 @@ def test_a_huge_delay_is_decided_on_like_any_other(hint: float) -> None:
 
 def test_a_rate_limited_download_of_several_files_is_retried_when_the_api_allows() -> None:
     refusal = errors.Veo3RateLimitError("limited", retry_after=500.0)
-    error = errors.Veo3StorageError("1 failed while 3 files were stored")
+    error = errors.Veo3StorageError("Not everything was stored: 1 errors, 3 stored files")
     error.__cause__ = refusal
     decision = policy_of().evaluate(error, 1, 3)
     assert decision.action.value == "retry"
@@ -155,9 +155,9 @@ def test_errors_that_cause_each_other_end() -> None:
     assert policy_of().evaluate(first, 1, 3).action.value == "default"
 
 
-@pytest.mark.parametrize("longest", [3600, "1h", timedelta(0), timedelta(seconds=-1)], ids=str)
+@pytest.mark.parametrize("longest", [True, "1h", timedelta(0), timedelta(seconds=-1)], ids=str)
 def test_an_invalid_limit_is_refused_when_the_dag_is_parsed(longest: Any) -> None:
-    with pytest.raises(errors.Veo3ValidationError, match=r"^longest=.*a timedelta above 0"):
+    with pytest.raises(errors.Veo3ValidationError, match=r"^longest=.*a number of seconds above 0"):
         policy_of(longest)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api.pricing import price_of
-from airflow_provider_veo3.exceptions import Veo3CreditLimitError, Veo3ValidationError
+from airflow_provider_veo3.exceptions import Veo3CreditLimitError, shown, shown_text
+from airflow_provider_veo3.parameters import read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ALLOWED: Final = "a whole number of credits from 0; without a limit, leave it out"
+_CREDITS: Final = range(10**12)
 
 
 def read_max_credits(value: object, *, is_limited: bool) -> int | None:
@@ -29,13 +29,9 @@ def read_max_credits(value: object, *, is_limited: bool) -> int | None:
     :param is_limited: whether the task was given a limit, whatever the template rendered to.
     :raises Veo3ValidationError: the value is no limit.
     """
-    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
     if value is None and not is_limited:
         return None
-    raise Veo3ValidationError.of("max_credits", value, _ALLOWED)
+    return read_integer("max_credits", value, _CREDITS, "; without a limit, leave it out")
 
 
 def check_price(request: GenerationRequest, models: Sequence[VideoModel], max_credits: int) -> None:
@@ -50,12 +46,13 @@ def check_price(request: GenerationRequest, models: Sequence[VideoModel], max_cr
     if price is None:
         known = ", ".join(model.id for model in models)
         message = (
-            f"max_credits={max_credits} is set, but the VEO3 API lists no price for model {request.model!r} "
-            f"{sound}. Nothing was submitted or spent. Choose a listed model ({known}), or set no limit."
+            f"max_credits={max_credits} is set, but the VEO3 API lists no price for model "
+            f"{shown(request.model)} {sound}. Nothing was submitted or spent. Choose a listed model "
+            f"({known}), or set no limit."
         )
     else:
         message = (
-            f"This generation costs {price} credits (model {request.model}, {sound}, "
+            f"This generation costs {price} credits (model {shown_text(request.model)}, {sound}, "
             f"sample_count={request.sample_count}), more than max_credits={max_credits}. Nothing was "
             "submitted or spent. Raise the limit, or choose a cheaper model, one sample or no sound."
         )

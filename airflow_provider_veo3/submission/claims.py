@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_veo3.links import MANIFEST_KEY, PATIENCE, patiently
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_veo3.airflow_names import Context
     from airflow_provider_veo3.api.clock import Clock
 
 REQUEST_KEY: Final = "generation_request"
@@ -44,9 +43,9 @@ class Peers:
     """State of the other generating tasks of a run.
 
     :param taken: ids that they have published or claimed.
-    :param rivals: number of them that have asked for the very same and have no generation yet.
-    :param lookalikes: number of them that have asked for something else which the history lists alike, and
-        have no generation yet.
+    :param rivals: number of them with the very same request and no generation yet.
+    :param lookalikes: number of them with another request which the history lists alike, and no generation
+        yet.
     """
 
     taken: frozenset[str]

@@ -1,4 +1,8 @@
-"""Back-off of a submission that the API refuses for now (429). Pure: no clock, no API."""
+"""Back-off of a submission that the API refuses for now (429). Pure: no clock, no API.
+
+``Submitter._pause_or_raise`` applies it to submissions, which are sent with ``ONCE``. The pauses of
+:class:`BriefRetries` are those between reads of the API.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_veo3.api.json_values import is_unix_time
 from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.api.retry_after import RATE_LIMIT_FALLBACK
-from airflow_provider_veo3.exceptions import Veo3GenerationError, Veo3RateLimitError
+from airflow_provider_veo3.exceptions import Veo3GenerationError, Veo3RateLimitError, shown
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.api.protocol import ApiRequest
@@ -22,7 +26,7 @@ SPREAD: Final = 0.25
 """Share of a pause by which tasks that were refused together are spread; doubles with each refusal."""
 
 LONGEST_SPREAD: Final = 60.0
-"""Seconds of the widest spread: where many tasks are refused often, some still come back every so often."""
+"""Seconds of the widest spread: even then every task returns within a minute of the hint."""
 
 _TIMES: Final = ("give_up_at", "refused_since")
 
@@ -52,8 +56,8 @@ class RateLimitBackoff:
         left = self.give_up_at - now
         if left <= 0 or hint > left:
             raise Veo3RateLimitError(
-                f"{error} The API has refused this for {now - since:.0f} seconds now and asks to stay away "
-                f"for {hint:.0f} more; the task's 'timeout' ends in {max(left, 0.0):.0f}. A retry "
+                f"{error} The API has refused this for {now - since:.0f} seconds now and asks for a pause "
+                f"of {hint:.0f} s; the task's 'timeout' ends in {max(left, 0.0):.0f} s. A retry "
                 "submits again; a generation that an earlier attempt paid for is still reused.",
                 status=error.status,
                 code=error.code,
@@ -87,15 +91,16 @@ class RateLimitBackoff:
         ):
             return cls(payload["give_up_at"], payload["refused_since"], refusals)
         raise Veo3GenerationError(
-            f"The trigger's event cannot be used: {repr(event)[:200]}. Nothing was submitted for it, and no "
+            f"The trigger's event cannot be used: {shown(event)}. Nothing was submitted for it, and no "
             "credits were spent. Clear the task to start again."
         )
 
 
 def pause(hint: float, refusals: int, jitter: float) -> float:
-    """Return the seconds to stay away, never fewer than the API asks for.
+    """Return the seconds of a pause, never fewer than the API asks for.
 
-    :param hint: seconds the API asks for. A short hint has not held for as long as a worker waits by itself.
+    :param hint: seconds the API asks for. A shorter hint is raised to ``WORTH_DEFERRING``, since the worker
+        has already waited that long in vain.
     :param refusals: deferrals so far, from 1.
     """
     least = max(hint, WORTH_DEFERRING)
@@ -109,7 +114,10 @@ def is_worth_deferring(error: Veo3ApiError) -> bool:
 
 @dataclass(frozen=True)
 class BriefRetries(Retries):
-    """Retries of a task that can defer: only 429s with a short hint are waited out in the worker."""
+    """Retries of reads by a task that can defer: only 429s with a short hint are waited out in the worker.
+
+    A submission is sent with ``ONCE``; ``Submitter._pause_or_raise`` decides on its pauses.
+    """
 
     def pause_after(self, request: ApiRequest, error: Veo3ApiError, attempt: int) -> float | None:
         """Return the seconds until the next try; ``None`` to give up or to defer."""

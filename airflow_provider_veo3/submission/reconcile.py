@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError
-from airflow_provider_veo3.history import lost as lost_answers
+from airflow_provider_veo3.history.lost import Found, InconclusiveHistoryError, Lost, Match, find
 from airflow_provider_veo3.submission.decisions import choose, choose_in_doubt
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Reconciler:
         :raises Veo3ApiError: the history cannot be read.
         """
         settled = self._timings.settled_at(record.last, noticed)
-        lost = lost_answers.Lost.of(self._request, record.since, settled)
+        lost = Lost.of(self._request, record.since, settled)
         due = noticed + self._timings.listing_lag
         while True:
             self._clock.sleep(max(0.0, due - self._clock.time()))
@@ -79,9 +79,7 @@ class Reconciler:
                 return None, record
             due = min(settled, self._clock.time() + self._timings.listing_lag)
 
-    def _adopt(
-        self, record: Record, lost: lost_answers.Lost, *, conclusive: bool
-    ) -> tuple[Generation | None, Record]:
+    def _adopt(self, record: Record, lost: Lost, *, conclusive: bool) -> tuple[Generation | None, Record]:
         """Read the history once, and adopt the lost generation if it is there.
 
         :param conclusive: whether a generation that is not listed now was not accepted.
@@ -115,7 +113,7 @@ class Reconciler:
             taken.add(generation.id)
 
     def _settle(
-        self, doubtful: list[Generation], lost: lost_answers.Lost, clock_skew: float | None
+        self, doubtful: list[Generation], lost: Lost, clock_skew: float | None
     ) -> tuple[list[Generation], list[Generation]]:
         """Ask for the status of generations whose listed time leaves a doubt.
 
@@ -123,32 +121,32 @@ class Reconciler:
         """
         certain, rest = [], []
         for number, generation in enumerate(doubtful):
-            match = lost_answers.Match.UNSURE
+            match = Match.UNSURE
             if number < MOST_STATUSES:
                 flow = flows.get_generation(generation.id, self._hook.settings.base_url, self._retries)
                 match = lost.judge_status(self._hook.get_conn().run(flow), clock_skew)
-            if match is lost_answers.Match.YES:
+            if match is Match.YES:
                 certain.append(generation)
-            elif match is lost_answers.Match.UNSURE:
+            elif match is Match.UNSURE:
                 rest.append(generation)
         return certain, rest
 
-    def _is_the_prompt(self, generation: Generation, lost: lost_answers.Lost) -> bool:
+    def _is_the_prompt(self, generation: Generation, lost: Lost) -> bool:
         """Compare the whole prompt where the history shortens it: many prompts begin alike."""
         if lost.has_whole_prompt(generation):
             return True
         flow = flows.get_generation(generation.id, self._hook.settings.base_url, self._retries)
         return not lost.contradicts(self._hook.get_conn().run(flow))
 
-    def _search(self, lost: lost_answers.Lost) -> lost_answers.Found:
+    def _search(self, lost: Lost) -> Found:
         try:
-            flow = lost_answers.find(lost, self._hook.settings.base_url, self._retries)
+            flow = find(lost, self._hook.settings.base_url, self._retries)
             return self._hook.get_conn().run(flow)
-        except lost_answers.InconclusiveHistoryError as error:
+        except InconclusiveHistoryError as error:
             why = f"The response to a submission was lost, and the history does not settle it: {error}."
             if self._on_ambiguous == "resubmit":
                 log.warning("%s", why)
-                return lost_answers.Found((), (), None)
+                return Found((), (), None)
             raise Veo3AmbiguousSubmissionError(
                 f"{why} Credits may have been spent; nothing was submitted again. Look for the generation in "
                 "the account, or set on_ambiguous_submission='resubmit' to pay for another."

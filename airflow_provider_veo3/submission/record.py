@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.json_values import is_unix_time
-from airflow_provider_veo3.exceptions import Veo3StateError
+from airflow_provider_veo3.exceptions import Veo3StateError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +121,7 @@ class Record:
             if (record.generation_id is not None) == (record.phase in (Phase.SUBMITTED, Phase.DELIVERED)):
                 return record
         raise Veo3StateError(
-            f"The task's stored record {RECORD_KEY!r} cannot be read: {repr(value)[:200]}. It may stand for "
+            f"The task's stored record {RECORD_KEY!r} cannot be read: {shown(value)}. It may stand for "
             "a paid generation, so nothing was submitted. Find the generation in the account's history, then "
             "delete the record from the task's state in the Airflow UI."
         )

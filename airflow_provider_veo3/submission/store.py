@@ -15,8 +15,7 @@ from airflow_provider_veo3.submission.decisions import PRODUCTION, Timings
 from airflow_provider_veo3.submission.record import RECORD_KEY, Phase, Record
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_veo3.airflow_names import Context
     from airflow_provider_veo3.api.clock import Clock
 
 log = logging.getLogger(__name__)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.submission.claims import RunClaims
+    from airflow_provider_veo3.submission.resume_decision import ResumeDecision
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +53,16 @@ class Submitter:
     """Obtains the one generation of a task instance.
 
     :param hook: the account.
-    :param request: the wanted generation.
+    :param request: the request for it.
     :param attempt: this attempt of the task.
     :param store: store of the task's record.
     :param claims: claims of this task among those of its run.
     :param publish: publishes the generation as this task's.
     :param on_ambiguous: policy for a lost response that several generations could belong to.
-    :param defers: raise a 429 that asks for a long pause, or does not end after some short ones, so that the
-        task can defer and call :meth:`obtain` again. Otherwise 429s are waited out here, up to two minutes
-        at a time.
+    :param decision: reports to Airflow's metrics and traces whether an earlier attempt is resumed.
+    :param defers: whether to raise a 429 that asks for a long pause, or does not end after some short ones,
+        so that the task can defer and call :meth:`obtain` again. Otherwise 429s are waited out here, up to
+        two minutes at a time.
     :param max_credits: most credits that a new generation may cost by the API's price list; ``None`` for no
         limit, and no request for the list.
     """
@@ -75,6 +77,7 @@ class Submitter:
         claims: RunClaims,
         publish: Publish,
         on_ambiguous: OnAmbiguous,
+        decision: ResumeDecision,
         defers: bool = False,
         max_credits: int | None = None,
         clock: Clock = time,
@@ -89,6 +92,7 @@ class Submitter:
         self._on_ambiguous = on_ambiguous
         self._defers = defers
         self._max_credits = max_credits
+        self._decision = decision
         self._clock = clock
         self._timings = timings
         self._retries = (BriefRetries if defers else Retries)(first_pause=timings.first_pause)
@@ -103,6 +107,7 @@ class Submitter:
             timings=timings,
         )
         self._record: Record | None = None
+        self._failed_id: str | None = None
 
     def obtain(self) -> Generation:
         """Return the generation of this task: the one that an earlier attempt paid for, or a new one.
@@ -114,9 +119,14 @@ class Submitter:
         :raises Veo3RateLimitError: the API refuses for now; calling this again later goes on from here.
         :raises Veo3ApiError: the API refused, or cannot be reached.
         """
-        record = self._record = self._store.load(self._fingerprint)
-        self._claims.announce(self._fingerprint, listed_identity_of(self._request))
-        generation = None if record is None else self._reuse(record)
+        with self._decision.span(RECORD_KEY):
+            record = self._record = self._store.load(self._fingerprint)
+            self._claims.announce(self._fingerprint, listed_identity_of(self._request))
+            generation = None if record is None else self._reuse(record)
+            if generation is None:
+                self._decision.submit(self._failed_id)
+            else:
+                self._decision.resume(generation.id, generation.status)
         if generation is None:
             return self._submit()
         self._publish_accepted(generation)
@@ -129,20 +139,25 @@ class Submitter:
 
     def _reuse(self, record: Record) -> Generation | None:
         """Return the generation that an earlier attempt paid for; ``None`` to submit."""
-        match first_step(record, self._fingerprint, self._attempt.max_tries):
+        step = first_step(record, self._fingerprint, self._attempt.max_tries)
+        if step is not Step.SUBMIT:
+            self._decision.attempt()
+        match step:
             case Step.REATTACH:
                 return self._reattach(record)
             case Step.RECONCILE:
                 log.info("An earlier attempt may have submitted this generation; searching the history.")
                 generation = self._reconcile(record, record.last)
-                if generation is not None and not self._store.is_assumed:  # the worker died before it counted
+                # the worker died before it counted the submission in the metrics
+                if generation is not None and not self._store.is_assumed:
                     metrics.submitted(self._request, generation, self._hook.veo3_conn_id)
                 return generation
             case Step.SUBMIT:
                 if record.fingerprint != self._fingerprint and record.generation_id:
                     log.warning(
-                        "This task submits another request than before, or to another account. Generation "
-                        "%s, which it paid for then, is not stored by it; Veo3DownloadOperator can store it.",
+                        "The request or the account has changed since an earlier attempt, so this task "
+                        "submits a new generation. The task does not store generation %s, which that attempt "
+                        "paid for; store it with Veo3DownloadOperator.",
                         record.generation_id,
                     )
                 return None
@@ -165,6 +180,7 @@ class Submitter:
             ) from error
         if generation.status is Status.FAILED:
             log.info("Generation %s of an earlier attempt failed and was refunded.", generation.id)
+            self._failed_id = generation.id
             return None
         log.info("Reusing generation %s, which an earlier attempt paid for.", generation.id)
         return replace(generation, credits_remaining=record.credits_remaining)
@@ -181,7 +197,10 @@ class Submitter:
         return self._hook.get_conn().run(flow)
 
     def _find_own(self, record: Record) -> Generation | None:
-        """Search for the generation of the task that adopted the generation of this task."""
+        """Search for the generation that is left for this task.
+
+        Another task adopted this task's generation, and has left its own.
+        """
         log.warning("Another task of this run has adopted generation %s.", record.generation_id)
         return self._reconcile(record.lost_to_another_task(), record.last)
 
@@ -201,7 +220,7 @@ class Submitter:
             try:
                 generation = self._hook.submit(self._request, ONCE)
             except Veo3ApiError as error:
-                adopted = self._after(error, record, earlier)
+                adopted = self._settle_failed_request(error, record, earlier)
                 if adopted is not None:
                     return adopted
                 self._pause_or_raise(error, attempt)
@@ -231,13 +250,15 @@ class Submitter:
         # the API's clock may be ahead of ours
         self._publish(generation, last if created is None else min(last, created.timestamp()))
 
-    def _after(self, error: Veo3ApiError, record: Record, earlier: Record | None) -> Generation | None:
+    def _settle_failed_request(
+        self, error: Veo3ApiError, record: Record, earlier: Record | None
+    ) -> Generation | None:
         """Settle a submission that brought no generation: refused, or its response was lost."""
         if was_not_accepted(error):
             self._keep(record.refused(earlier))
             return None
         log.warning("%s Searching the history for it.", error)
-        adopted = self._after_loss(error, record)
+        adopted = self._search_after_lost_response(error, record)
         if adopted is None:
             self._check_may_pay_again(error)
             return None
@@ -245,7 +266,7 @@ class Submitter:
         self._publish_accepted(adopted)
         return adopted
 
-    def _after_loss(self, error: Veo3ApiError, record: Record) -> Generation | None:
+    def _search_after_lost_response(self, error: Veo3ApiError, record: Record) -> Generation | None:
         try:
             return self._reconcile(record, self._clock.time())
         except Veo3ApiError as trouble:
@@ -279,12 +300,13 @@ class Submitter:
             raise
 
     def _check_may_pay_again(self, error: Veo3ApiError) -> None:
-        """Refuse to submit again what was accepted, though neither response nor history gives its id."""
+        """Refuse to submit an accepted request again, even if its id is not found."""
         if was_accepted(error) and self._on_ambiguous != "resubmit":
             raise Veo3AmbiguousSubmissionError(
-                f"{error} The response says that it was accepted, but the history does not list it either. "
-                "Credits may have been spent; nothing was submitted again. Clearing the task searches once "
-                "more, and then submits; on_ambiguous_submission='resubmit' pays for another at once."
+                f"{error} The API accepted the request, but its response has no usable id, and the history "
+                "does not list the generation. Credits may have been spent; nothing was submitted again. "
+                "Clearing the task searches once more, and then submits; "
+                "on_ambiguous_submission='resubmit' pays for another at once."
             ) from error
 
     def _may_have_been_accepted(self) -> bool:
@@ -292,7 +314,7 @@ class Submitter:
         return self._record is not None and self._record.phase is Phase.INTENT
 
     def _will_reconcile_later(self) -> bool:
-        """Return whether the store tells a later call of the lost response: only then may the task defer."""
+        """Return whether a later call will find the intent in the store: only then may the task defer."""
         try:
             record = self._store.load(self._fingerprint)
         except Veo3StateError:
@@ -300,7 +322,7 @@ class Submitter:
         return first_step(record, self._fingerprint, self._attempt.max_tries) is Step.RECONCILE
 
     def _record_intent(self) -> Record:
-        """Record that a request is about to be sent; without the record none is."""
+        """Record that a request is about to be sent; without the record it is not sent."""
         record = intent(self._record, self._fingerprint, self._attempt.max_tries, self._clock.time())
         try:
             self._store.save(record)
@@ -310,9 +332,9 @@ class Submitter:
         return record
 
     def _keep(self, record: Record) -> None:
-        """Keep a record that is not needed to stay safe, but saves a search."""
+        """Save a record, or only warn: the stored intent already prevents a second payment."""
         self._record = record
         try:
             self._store.save(record)
         except Veo3StateError as error:
-            log.warning("%s The stored intent stands; a retry would search the history.", error)
+            log.warning("%s The stored intent stays; a retry would search the history.", error)

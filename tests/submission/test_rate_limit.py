@@ -42,7 +42,7 @@ def test_it_never_waits_beyond_its_end(hint: float, patience: float, spent: floa
     admission = RateLimitBackoff(give_up_at=1e9 + patience)
     now = 1e9 + spent
     if now >= admission.give_up_at or hint > admission.give_up_at - now:
-        with pytest.raises(Veo3RateLimitError, match=f" {hint:.0f} more") as raised:
+        with pytest.raises(Veo3RateLimitError, match=f" {hint:.0f} s;") as raised:
             admission.after(refusal(hint), now, jitter)
         assert (raised.value.status, raised.value.retry_after) == (429, hint)
         return
@@ -56,7 +56,7 @@ def test_it_says_how_long_it_was_refused() -> None:
     _, first = RateLimitBackoff(give_up_at=1100).after(refusal(30), 1000, 0.5)
     until, second = first.after(refusal(30), 1060, 1.0)
     assert (until, second.refused_since, second.refusals) == (1100, 1000, 2)
-    with pytest.raises(Veo3RateLimitError, match=r"Slow down\..* for 100 seconds .* for 60 more; .* in 0\."):
+    with pytest.raises(Veo3RateLimitError, match=r"Slow down\..* for 100 seconds .* of 60 s; .* in 0 s\."):
         second.after(refusal(None), 1100, 0.0)
 
 

@@ -92,7 +92,7 @@ def test_the_limits_of_a_minute_and_of_a_day(emulator: Emulator, jumps: Jumps) -
     assert (ended.error_name, ended.state, ended.rounds) == ("Veo3RateLimitError", "up_for_retry", 1)
     assert isinstance(ended.error.retry_after, float)
     assert 80_000 < ended.error.retry_after <= 86_400
-    assert f"stay away for {ended.error.retry_after:.0f} more" in str(ended.error)
+    assert f"a pause of {ended.error.retry_after:.0f} s" in str(ended.error)
     assert "refused this for 0 seconds" in str(ended.error)
     (told,) = re.findall(r"ends in (\d+)", str(ended.error))
     assert math.floor(7200 - passed) <= int(told) <= 7200
