@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
+from airflow_provider_veo3.exceptions import shown
 from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
 from airflow_provider_veo3.triggers.sensor import Veo3SensorTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
-
+    from airflow_provider_veo3.airflow_names import BaseOperator, BaseSensorOperator
     from airflow_provider_veo3.parameters import Text
 
 _UNSUPPORTED_NAMES: Final = re.compile(r"\b(prev_\w+|\w+_events|\w+_state_store|expanded_ti_count|get_\w+)\b")
@@ -46,9 +46,16 @@ def start_trigger_args(
             "skips": bool(sensor.soft_fail or sensor.never_fail),
             "retries": bool(sensor.retries),
             "returns": bool(sensor.do_xcom_push),
+            "generated_by": _generating_task(fields["generation_id"]),
         },
         timeout=timedelta(seconds=sensor.timeout + DEFERRAL_MARGIN),
     )
+
+
+def _generating_task(generation_id: Any) -> str | None:
+    """Return the id of the generating task whose output was given; ``None`` for any other value."""
+    operator: Any = getattr(generation_id, "operator", None)
+    return operator.task_id if hasattr(operator, "generation_type") else None
 
 
 def unsupported_reason(sensor: BaseSensorOperator, fields: Mapping[str, Text]) -> str | None:
@@ -83,7 +90,7 @@ def _text_reason(sensor: BaseSensorOperator, text: str) -> str | None:
         return None
     unsupported = _UNSUPPORTED_NAMES.search(_STRING_LITERALS.sub("", text))
     if unsupported is not None:
-        return f"is a template with {unsupported[0]!r}, which a triggerer does not know"
+        return f"is a template with {shown(unsupported[0])}, which a triggerer does not know"
     dag = sensor.dag if sensor.has_dag() else None
     if dag is not None and (dag.user_defined_macros or dag.user_defined_filters):
         return "is a template, and a triggerer does not know the DAG's own macros"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_veo3 import DEFAULT_POLL_INTERVAL
+from airflow_provider_veo3.airflow_names import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -17,20 +18,23 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     conf,
 )
-
-from airflow_provider_veo3 import DEFAULT_POLL_INTERVAL
-from airflow_provider_veo3.exceptions import Veo3SensorTimeoutError
-from airflow_provider_veo3.links import Veo3GenerationLink, publish_link, publish_manifest
+from airflow_provider_veo3.exceptions import (
+    Veo3SensorTimeoutError,
+    Veo3ValidationError,
+    logged_by_sentence,
+)
+from airflow_provider_veo3.links import (
+    Veo3VideosLink,
+    publish_manifest,
+    upstream_manifests,
+)
+from airflow_provider_veo3.parameters import check_execution_timeout, read_flag, read_seconds, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
-
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_veo3.airflow_names import Context
     from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.parameters import Text
+    from airflow_provider_veo3.parameters import Seconds, Text
     from airflow_provider_veo3.polling.result import WaitResult
     from airflow_provider_veo3.polling.wait import Wait
 
@@ -63,7 +67,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("generation_id", "veo3_conn_id")
-    operator_extra_links = (Veo3GenerationLink(),)
+    operator_extra_links = (Veo3VideosLink(),)
     ui_color = "#e8e0f7"
 
     clock: ClassVar[Clock] = time
@@ -76,18 +80,25 @@ class Veo3GenerationSensor(BaseSensorOperator):
         veo3_conn_id: str = "veo3_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
-        poke_interval: timedelta | float | None = None,
-        timeout: timedelta | float = 1800.0,
+        poke_interval: Seconds | None = None,
+        timeout: Seconds = 1800.0,
         **kwargs: Any,
     ) -> None:
         interval = DEFAULT_POLL_INTERVAL if poke_interval is None else poke_interval
-        super().__init__(poke_interval=interval, timeout=timeout, **kwargs)
+        super().__init__(
+            poke_interval=read_seconds("poke_interval", interval),
+            timeout=read_seconds("timeout", timeout),
+            **kwargs,
+        )
         self._uses_connection_interval = poke_interval is None
         self._next_poll = 0.0
         self.generation_id = generation_id
         self.veo3_conn_id = veo3_conn_id
-        self.deferrable = deferrable or start_from_trigger
-        self.start_from_trigger = start_from_trigger and self._set_start_trigger_args()
+        starts_from_trigger = read_flag("start_from_trigger", start_from_trigger)
+        self.deferrable = read_flag("deferrable", deferrable) or starts_from_trigger
+        self.start_from_trigger = starts_from_trigger and self._set_start_trigger_args()
+        if self.deferrable and not self.start_from_trigger:
+            check_execution_timeout(self.task_id, self.execution_timeout, self.timeout)
 
     def _set_start_trigger_args(self) -> bool:
         """Set the trigger's arguments for the scheduler, or warn; return whether they are set."""
@@ -111,8 +122,11 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """Poll once; then wait in the triggerer, or as ``mode`` says."""
-        from airflow.exceptions import AirflowRescheduleException
+        with logged_by_sentence():
+            return self._execute(context)
 
+    def _execute(self, context: Context) -> str:
+        from airflow_provider_veo3.airflow_names import AirflowRescheduleException
         from airflow_provider_veo3.polling.result import WaitResult
 
         if self.start_from_trigger and context["ti"].map_index not in (None, -1):
@@ -121,7 +135,9 @@ class Veo3GenerationSensor(BaseSensorOperator):
             )
         if self._uses_connection_interval:
             self.poke_interval = self._hook.settings.poll_interval
-        publish_link(context, self._hook.settings.base_url, self._wait.generation_id)
+        self._wait.find_acceptance = partial(self._upstream_acceptance, context)
+        if self.reschedule and not self.deferrable:
+            self._resume_wait(context)
         if self.deferrable:
             verdict = self._poll()
             if isinstance(verdict, WaitResult):
@@ -155,6 +171,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; a transient error counts as not completed yet."""
+        from airflow_provider_veo3.polling.blocking import log_progress
         from airflow_provider_veo3.polling.result import WaitResult
 
         early = self._next_poll - self.clock.time()
@@ -163,6 +180,7 @@ class Veo3GenerationSensor(BaseSensorOperator):
         verdict = self._poll()
         if isinstance(verdict, WaitResult):
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, verdict))
+        log_progress(self._wait, self.clock)
         # Airflow pauses for poke_interval, or with exponential_backoff for a multiple or a part of it. Where
         # that is too short for the API, the next poke sleeps for the rest, or execute reschedules for later.
         self._next_poll = self.clock.time() + verdict
@@ -175,11 +193,11 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
         if is_stale(next_kwargs, context):
             return self.execute(context)
-        return super().resume_execution(next_method, next_kwargs, context)
+        with logged_by_sentence():
+            return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         """Finish after a deferred wait, whose result the event carries."""
-        from airflow_provider_veo3.api.request import check_generation_id
         from airflow_provider_veo3.polling.result import WaitResult
         from airflow_provider_veo3.triggers.events import CONTINUE_IN_WORKER
 
@@ -188,10 +206,8 @@ class Veo3GenerationSensor(BaseSensorOperator):
                 "The triggerer could not start the wait (%s). A worker starts it, and defers it.",
                 event[CONTINUE_IN_WORKER],
             )
-            return self.execute(context)
-        generation_id = check_generation_id(self.generation_id)
-        if self.start_from_trigger:  # then this is the first worker
-            publish_link(context, self._hook.settings.base_url, generation_id)
+            return self._execute(context)
+        generation_id = single_generation_id(self.generation_id)
         return self._finish(context, WaitResult.from_event(event, generation_id))
 
     @cached_property
@@ -202,27 +218,72 @@ class Veo3GenerationSensor(BaseSensorOperator):
 
     @cached_property
     def _wait(self) -> Wait:
-        """Wait of this process; Airflow itself keeps the timeout of a rescheduled sensor."""
-        from airflow_provider_veo3.api.request import check_generation_id
+        """Wait of this process."""
         from airflow_provider_veo3.polling.wait import Wait
 
         deadline = self.clock.time() + self.timeout
-        return Wait(check_generation_id(self.generation_id), deadline, self.poke_interval)
+        return Wait(single_generation_id(self.generation_id), deadline, self.poke_interval)
+
+    def _resume_wait(self, context: Context) -> None:
+        """Let the wait begin when the first process of a rescheduled sensor began it."""
+        began = context["ti"].get_first_reschedule_date(context)
+        if began is not None:
+            self._wait.began = began.timestamp()
+            self._wait.deadline = self._wait.began + self.timeout
+
+    def _upstream_acceptance(self, context: Context) -> float | None:
+        """Return when an upstream task submitted the generation, in Unix seconds; ``None`` if unknown."""
+        from airflow_provider_veo3.polling.wait import acceptance_of
+
+        generation_id = self._wait.generation_id
+        try:
+            manifest = upstream_manifests(context, [generation_id]).get(generation_id, {})
+        except Exception as error:  # noqa: BLE001 - the wait does without it
+            self.log.warning("The manifest of generation %s cannot be read: %s", generation_id, error)
+            return None
+        return acceptance_of(manifest, self.clock.time())
 
     def _poll(self) -> WaitResult | float:
-        """Poll once; return the result, or the seconds until the next poll."""
-        from airflow_provider_veo3.polling.blocking import poll_once
+        """Poll once, again for a reported failure; return the result, or the seconds until the next poll.
 
-        return poll_once(self._hook, self._wait, self.clock)
+        A process that reschedules or defers forgets the first report of a failure.
+        """
+        from airflow_provider_veo3.polling.blocking import poll_once
+        from airflow_provider_veo3.polling.result import WaitResult
+
+        verdict = poll_once(self._hook, self._wait, self.clock)
+        while self._wait.needs_confirmation and not isinstance(verdict, WaitResult):
+            self.clock.sleep(verdict)
+            verdict = poll_once(self._hook, self._wait, self.clock)
+        return verdict
 
     def _finish(self, context: Context, result: WaitResult) -> str:
-        """Publish a completed generation; fail on any other result, or skip where the user prefers that."""
+        """Publish a generation that has ended; fail or skip unless it is completed."""
+        if result.has_ended:
+            publish_manifest(context, result.manifest)
         try:
-            manifest = result.manifest_or_raise(sensor=True)
+            result.manifest_or_raise(sensor=True)
         except (AirflowFailException, AirflowSensorTimeout) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
-        publish_manifest(context, manifest)
         self.log.info("%s", result.message)
         return result.generation_id
+
+
+def single_generation_id(value: Any) -> str:
+    """Return the id of one generation.
+
+    :raises Veo3ValidationError: the value cannot be one; a list has to be expanded.
+    """
+    from airflow_provider_veo3.api.request import check_generation_id
+
+    value = unwrapped(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        raise Veo3ValidationError.of(
+            "generation_id",
+            value,
+            "the id of one generation; for several, as a mapped task returns them, map the sensor: "
+            "Veo3GenerationSensor.partial(task_id=...).expand(generation_id=submit.output)",
+        )
+    return check_generation_id(value)

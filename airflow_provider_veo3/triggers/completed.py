@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_veo3.parameters import check_seconds
+from airflow_provider_veo3.parameters import read_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_provider_veo3.history.completed import Cursor
+    from airflow_provider_veo3.parameters import Seconds
 
 
 class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
@@ -49,11 +50,10 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
     state_pauses: tuple[float, ...] = (1.0, 3.0, 9.0, 27.0, 60.0)
     """Seconds between tries to read the cursor; the last holds for all further ones."""
 
-    def __init__(self, *, veo3_conn_id: str = "veo3_default", poll_interval: float = 300.0) -> None:
+    def __init__(self, *, veo3_conn_id: str = "veo3_default", poll_interval: Seconds = 300.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        check_seconds("poll_interval", poll_interval)
         self.veo3_conn_id = veo3_conn_id
-        self.poll_interval = poll_interval
+        self.poll_interval = read_seconds("poll_interval", poll_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer needs to make this trigger again: nothing secret."""

@@ -1,4 +1,4 @@
-"""Keys of event payloads beside a trigger's result, and the check for stale events."""
+"""Keys of event payloads beside a trigger's result, and the times of events."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_veo3.airflow_names import Context
 
 TRY_NUMBER: Final = "try_number"
 """Key of the try that has deferred, as Airflow counts tries."""
 
 CONTINUE_IN_WORKER: Final = "go_on_in_worker"
 """Key of an event that hands the wait to a worker; its value is the reason."""
+
+
+EVENT_LAG: Final = 5.0
+"""Seconds from a deferral in which no trigger fires.
+
+The scheduler hears of the worker's end only when it polls its executor, a second or more after the deferral.
+If the task is scheduled again by then, Airflow 3.0 and 3.1 fail the task, and later versions if it is queued
+already: they take the end of that worker for the end of the next one.
+"""
+
+
+def earliest_event(now: float) -> float:
+    """Return when the trigger of a task that defers now may fire, in Unix seconds."""
+    return now + EVENT_LAG
 
 
 def with_try_number(payload: Mapping[str, Any], try_number: int | None) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
-
+    from airflow_provider_veo3.airflow_names import BaseOperator, Context
     from airflow_provider_veo3.api.clock import Clock
 
 DEFERRAL_MARGIN: Final = 120.0
@@ -34,7 +34,14 @@ class Veo3GenerationTrigger(BaseTrigger):
         it can have ended.
     :param model: its model, if known, which suggests how long it takes.
     :param try_number: number of the task's try, which is added to the event.
+    :param not_before: Unix seconds before which the event is held back; ``None`` never does. Airflow fails a
+        task whose trigger fires in the first seconds after the deferral (``EVENT_LAG``).
     """
+
+    clock: ClassVar[Clock] = time
+    """Clock of the wait for ``not_before``; tests put another one in its place."""
+    sleep = staticmethod(asyncio.sleep)
+    """Sleep until ``not_before``, in seconds; tests put another one in its place."""
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class Veo3GenerationTrigger(BaseTrigger):
         accepted_at: float | None = None,
         model: str | None = None,
         try_number: int | None = None,
+        not_before: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generation_id = generation_id
@@ -55,10 +63,12 @@ class Veo3GenerationTrigger(BaseTrigger):
         self.accepted_at = accepted_at
         self.model = model
         self.try_number = try_number
+        self.not_before = not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments that recreate this trigger; nothing secret."""
-        optional = {"accepted_at": self.accepted_at, "model": self.model, "try_number": self.try_number}
+        names = ("accepted_at", "model", "try_number", "not_before")
+        optional = {name: getattr(self, name) for name in names}
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -73,7 +83,7 @@ class Veo3GenerationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event when the wait is over."""
         from airflow_provider_veo3.polling.shared import wait_for_generation
-        from airflow_provider_veo3.triggers.events import with_try_number
+        from airflow_provider_veo3.triggers.events import EVENT_LAG, with_try_number
 
         result = await wait_for_generation(
             self.veo3_conn_id,
@@ -84,6 +94,8 @@ class Veo3GenerationTrigger(BaseTrigger):
             model=self.model,
         )
         self.log.info("%s", result.message)
+        if self.not_before is not None:
+            await self.sleep(min(EVENT_LAG, max(0.0, self.not_before - self.clock.time())))
         yield TriggerEvent(with_try_number(result.to_event(), self.try_number))
 
     async def on_kill(self) -> None:
@@ -115,15 +127,19 @@ def defer_wait(
     :param model: its model, if known.
     :param clock: wall clock.
     """
+    from airflow_provider_veo3.triggers.events import earliest_event
+
+    now = clock.time()
     task.defer(
         trigger=Veo3GenerationTrigger(
             generation_id=generation_id,
             veo3_conn_id=veo3_conn_id,
-            deadline=clock.time() + timeout,
+            deadline=now + timeout,
             poll_interval=poll_interval,
             accepted_at=accepted_at,
             model=model,
             try_number=context["ti"].try_number,
+            not_before=earliest_event(now),
         ),
         method_name="execute_complete",
         timeout=timedelta(seconds=timeout + DEFERRAL_MARGIN),

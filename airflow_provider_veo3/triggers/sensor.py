@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     import jinja2
-    from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_veo3.airflow_names import Context
     from airflow_provider_veo3.polling.result import WaitResult
 
 
@@ -34,6 +35,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
     :param retries: whether the task has retries. Airflow would retry any failure by a trigger, so that a
         worker then raises the failure, as an error without a retry.
     :param returns: push the id as the task's ``return_value`` (``do_xcom_push``).
+    :param generated_by: id of the task that submitted the generation, if known: its manifest tells when.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         skips: bool,
         retries: bool,
         returns: bool,
+        generated_by: str | None = None,
     ) -> None:
         super().__init__(
             generation_id=generation_id,
@@ -59,13 +62,15 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
         self.skips = skips
         self.retries = retries
         self.returns = returns
+        self.generated_by = generated_by
         self._template_error: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments that recreate this trigger; nothing secret."""
         path, kwargs = super().serialize()
-        del kwargs["deadline"]
-        names = ("timeout", "backstop", "skips", "retries", "returns")
+        for name in ("deadline", "accepted_at", "model"):
+            kwargs.pop(name, None)
+        names = ("timeout", "backstop", "skips", "retries", "returns", "generated_by")
         return path, kwargs | {name: getattr(self, name) for name in names}
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
@@ -75,6 +80,24 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
             super().render_template_fields({**context, "ti": ti, "task_instance": ti}, jinja_env)
         except Exception as error:  # noqa: BLE001 - whatever a template does
             self._template_error = f"{type(error).__name__}: {error}"
+            return
+        if self.generated_by is not None:
+            self._read_manifest(ti)
+
+    def _read_manifest(self, ti: Any) -> None:
+        """Read when the generation was accepted, and its model, from the task that submitted it."""
+        from airflow_provider_veo3.links import MANIFEST_KEY
+        from airflow_provider_veo3.polling.wait import acceptance_of
+
+        try:
+            manifest = ti.xcom_pull(task_ids=self.generated_by, key=MANIFEST_KEY)
+        except Exception as error:  # noqa: BLE001 - the wait does without it
+            self.log.warning("The manifest of task %s cannot be read: %s", self.generated_by, error)
+            return
+        if isinstance(manifest, Mapping) and manifest.get("id") == self.generation_id:
+            self.accepted_at = acceptance_of(manifest, time.time())
+            model = manifest.get("model")
+            self.model = model if isinstance(model, str) else None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event when the wait is over."""
@@ -97,7 +120,12 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
             return
         self.deadline = self.deadline_of_deferral()
         result = await wait_for_generation(
-            self.veo3_conn_id, generation_id, self.deadline, self.poll_interval
+            self.veo3_conn_id,
+            generation_id,
+            self.deadline,
+            self.poll_interval,
+            accepted_at=self.accepted_at,
+            model=self.model,
         )
         yield await self._finish(result)
 
@@ -118,7 +146,7 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
 
         completed = result.ending is Ending.COMPLETED
         try:
-            await self._push(await self._xcoms(result, completed=completed))
+            await self._push(self._xcoms(result, completed=completed))
         except Exception as error:  # noqa: BLE001 - the wait is over, whatever is between here and the XComs
             self.log.warning(
                 "The triggerer cannot push the XComs of generation %s (%s). A worker pushes them, and ends "
@@ -146,38 +174,20 @@ class Veo3SensorTrigger(Veo3GenerationTrigger):
             return TaskSkippedEvent()
         return TriggerEvent(event) if self.retries else TaskFailedEvent()
 
-    async def _xcoms(self, result: WaitResult, *, completed: bool) -> dict[str, Any]:
-        from airflow_provider_veo3.links import MANIFEST_KEY
+    def _xcoms(self, result: WaitResult, *, completed: bool) -> dict[str, Any]:
+        from airflow_provider_veo3.links import MANIFEST_KEY, Veo3VideosLink, videos_url
 
-        xcoms = await self._link_xcoms(result.generation_id)
-        if completed:
+        xcoms: dict[str, Any] = {Veo3VideosLink().xcom_key: videos_url(self.task_instance)}
+        if result.has_ended:
             ti: Any = self.task_instance
             xcoms[MANIFEST_KEY] = {**result.manifest, "map_index": ti.map_index}
-            if self.returns:
-                xcoms["return_value"] = result.generation_id
+        if completed and self.returns:
+            xcoms["return_value"] = result.generation_id
         return xcoms
-
-    async def _link_xcoms(self, generation_id: str) -> dict[str, Any]:
-        """Return the XComs of the link in Airflow's UI; none where the connection cannot be read."""
-        from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-        from airflow_provider_veo3.links import STATUS_URL_KEY, Veo3GenerationLink, status_url
-
-        hook = Veo3Hook(self.veo3_conn_id)
-        try:
-            await (await hook.aget_conn()).close()
-        except Exception as error:  # noqa: BLE001 - a missing link is no reason to fail
-            self.log.warning(
-                "The link to generation %s is not published, since the connection cannot be read: %s",
-                generation_id,
-                error,
-            )
-            return {}
-        url = status_url(hook.settings.base_url, generation_id)
-        return {STATUS_URL_KEY: url, Veo3GenerationLink().xcom_key: url}
 
     async def _push(self, xcoms: Mapping[str, Any]) -> None:
         """Push XComs as a task does; those in an event would be stored as JSON text."""
-        from airflow.providers.common.compat.sdk import XCom
+        from airflow_provider_veo3.airflow_names import XCom
 
         ti: Any = self.task_instance
         for key, value in xcoms.items():

@@ -60,7 +60,8 @@ def test_soft_fail_and_never_fail_skip_in_every_mode(
         capsys.readouterr()
         ended = run.attempt(task.task_id)
         assert ended.state == "skipped", (task.task_id, ended.error)
-        assert (ended.value, ended.manifest) == (None, None)
+        assert ended.value is None
+        assert (ended.manifest or {}).get("status") == ("failed" if name == "failed" else None)
         if name != "timeout":  # which may have passed at the first poll, on a busy machine
             assert len(ended.triggers) == (late and task.task_id.startswith("deferrable"))
         if not (name == "timeout" and task.task_id == "reschedule_soft_fail"):  # Airflow's own sentence

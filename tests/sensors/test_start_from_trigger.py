@@ -7,6 +7,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -44,17 +45,22 @@ def test_it_ends_with_the_xcoms_of_a_sensor_in_a_worker(emulator: Emulator) -> N
     pushed = xcoms(run)
     assert pushed["return_value"] == pushed["generation"]["id"] == generation_id
     assert pushed["generation"]["status"] == "completed"
-    assert pushed["_link_Veo3GenerationLink"] == pushed["generation_status_url"]
     ordinary = run_of("ordinary", generation_id)
     assert ordinary.attempt("wait").state == "success"
-    assert xcoms(ordinary) == pushed
+    by_worker = xcoms(ordinary)
+    links = [of.pop("_link_Veo3VideosLink") for of in (pushed, by_worker)]
+    assert by_worker == pushed
+    for link, of in zip(links, (run, ordinary), strict=True):
+        assert link.partition("?")[2] == urlencode(
+            {"dag_id": of.dag.dag_id, "run_id": of.run_id, "task_id": "wait"}
+        )
     assert emulator.ledger()["totals"]["accepted"] == 1
 
 
 def test_do_xcom_push_decides_on_the_return_value(emulator: Emulator) -> None:
     run = run_of("quiet", submit(), do_xcom_push=False)
     assert finish(run)[0] == "success"
-    assert sorted(xcoms(run)) == ["_link_Veo3GenerationLink", "generation", "generation_status_url"]
+    assert sorted(xcoms(run)) == ["_link_Veo3VideosLink", "generation"]
 
 
 @pytest.mark.parametrize("name", ["failed", "timeout", "unknown_id"])
@@ -71,7 +77,9 @@ def test_failures_fail_or_skip_the_task(
     assert state == ("skipped" if choice else "failed")
     assert (worker is not None) == (retries == 1 and choice is None)
     assert generation_id in capsys.readouterr().out, "the log says why"
-    assert sorted(xcoms(run)) == ["_link_Veo3GenerationLink", "generation_status_url"]
+    left = xcoms(run)
+    assert left.pop("generation", {}).get("status") == ("failed" if name == "failed" else None)
+    assert sorted(left) == ["_link_Veo3VideosLink"]
     errors = {"failed": "Veo3SensorFailedError", "timeout": "Veo3SensorTimeoutError"}
     assert worker is None or worker.error_name == errors.get(name, "Veo3GenerationNotFoundError")
 
@@ -81,12 +89,12 @@ def test_a_value_that_cannot_be_an_id_fails_without_a_request(
     emulator: Emulator, capsys: pytest.CaptureFixture[str], retries: int
 ) -> None:
     run = run_of(
-        f"nonsense_{retries}", "{{ params.nothing or 'no id' }}", params={"nothing": ""}, retries=retries
+        f"nonsense_{retries}", "{{ params.nothing or 'no\\tid' }}", params={"nothing": ""}, retries=retries
     )
     state, _, worker = finish(run)
     assert state == "failed"
     assert (worker.error_name if worker else None) == ("Veo3ValidationError" if retries else None)
-    assert "generation_id='no id'" in capsys.readouterr().out
+    assert "generation_id='no\\tid'" in capsys.readouterr().out
     assert emulator.ledger()["totals"]["requests"] == 0
 
 
@@ -142,6 +150,7 @@ def test_round_trip(emulator: Emulator) -> None:
         "skips": True,
         "retries": True,
         "returns": True,
+        "generated_by": None,
     }
     assert type(rendered.trigger)(**kwargs).serialize() == (path, kwargs)
     asyncio.run(rendered.trigger.on_kill())
@@ -258,6 +267,4 @@ def test_a_worker_ends_the_task_where_the_triggerer_cannot_push_xcoms(
     state, _, worker = finish(run)
     assert (state, worker is not None) == ("success", True)
     assert xcoms(run)["return_value"] == generation_id
-    assert sorted(xcoms(run)) == sorted(
-        ("return_value", "generation", "generation_status_url", "_link_Veo3GenerationLink")
-    )
+    assert sorted(xcoms(run)) == sorted(("return_value", "generation", "_link_Veo3VideosLink"))

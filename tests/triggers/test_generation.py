@@ -45,7 +45,6 @@ def test_round_trip_through_airflows_own_serialization() -> None:
 @pytest.mark.parametrize(
     ("fault", "ending", "reason"),
     [
-        ({"kind": "fail_generation", "error": "fell over"}, "failed", None),
         ({"kind": "lose_task", "endpoint": "status"}, "error", "Veo3GenerationNotFoundError"),
         ({"kind": "status", "status": 401, "endpoint": "status"}, "error", "Veo3AuthenticationError"),
         ({"kind": "status", "status": 403, "endpoint": "status"}, "error", "Veo3AuthenticationError"),
@@ -57,9 +56,16 @@ def test_a_permanent_error_ends_the_wait_with_the_first_response(
     emulator: Emulator, fault: dict[str, Any], ending: str, reason: str | None
 ) -> None:
     emulator.inject(fault)
-    event = drain(trigger_for(submit()))
+    event = drain(trigger_for(submit(), accepted_at=time.time() - 600))
     assert (event["ending"], event["reason"]) == (ending, reason)
     assert status_requests(emulator) == 1
+
+
+def test_a_failed_generation_ends_the_wait_with_the_second_response(emulator: Emulator) -> None:
+    emulator.inject({"kind": "fail_generation", "error": "fell over"})
+    event = drain(trigger_for(submit()))
+    assert (event["ending"], event["reason"]) == ("failed", None)
+    assert status_requests(emulator) == 2
 
 
 @pytest.mark.parametrize(
