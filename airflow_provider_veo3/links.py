@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+from airflow_provider_veo3.airflow_names import BaseOperatorLink, conf
+from airflow_provider_veo3.exceptions import REASON_LENGTH, shown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
-
+    from airflow_provider_veo3.airflow_names import BaseOperator, Context, TaskInstanceKey
     from airflow_provider_veo3.api.clock import Clock
 
 T = TypeVar("T")
@@ -29,10 +30,13 @@ FIRST_PAUSE: Final = 1.0
 
 MANIFEST_KEY: Final = "generation"
 """XCom key of the manifest, which contains no link and no API key."""
-STATUS_URL_KEY: Final = "generation_status_url"
-"""XCom key of the generation's status URL."""
 STORED_URIS_KEY: Final = "stored_video_uris"
 """XCom key of the stored videos' URIs."""
+
+VIDEOS_PREFIX: Final = "/veo3"
+"""Path below which Airflow's API server serves the Videos page."""
+VIDEOS_ROUTE: Final = "veo3-videos"
+"""Name of the Videos page among the plugins' pages of Airflow's UI."""
 
 _SCRIPTS: Final = ("javascript:", "data:", "vbscript:")
 """Schemes that would run in the browser of the person who follows a link."""
@@ -56,7 +60,9 @@ def patiently(call: Callable[[], T], *, clock: Clock = time, patience: float = P
             if left <= 0:
                 raise
             log.warning(
-                "Airflow's API cannot be reached (%s); trying again in %.0f s.", error, min(pause, left)
+                "Airflow's API cannot be reached (%s); trying again in %.0f s.",
+                shown_text(str(error), REASON_LENGTH),
+                min(pause, left),
             )
         clock.sleep(min(pause, left))
         pause *= 2
@@ -75,34 +81,30 @@ def upstream_manifests(context: Context, generation_ids: Iterable[str]) -> dict[
     Generations of other runs, and of tasks that are not upstream, are left out.
     """
     wanted, found = set(generation_ids), dict[str, Mapping[str, Any]]()
-    ti = context["ti"]
-    generating = [
-        task
-        for task in context["task"].get_flat_relatives(upstream=True)
-        if hasattr(getattr(task, "operator_class", type(task)), "generation_type")
-    ]
+    map_index = context["ti"].map_index
     # a task that is mapped alike has most likely the manifest of the same index
-    narrow: list[dict[str, Any]] = [{"map_indexes": ti.map_index}] if (ti.map_index or 0) >= 0 else []
-    for indexes in (*narrow, {}):
-        for task in generating:
-            if wanted <= found.keys():
-                return found
-            pulled = ti.xcom_pull(task_ids=task.task_id, key=MANIFEST_KEY, **indexes)
-            for manifest in [pulled] if isinstance(pulled, Mapping) or pulled is None else pulled:
-                if isinstance(manifest, Mapping) and manifest.get("id") in wanted:
-                    found[manifest["id"]] = manifest
+    narrow = [map_index] if map_index is not None and map_index >= 0 else []
+    for index in (*narrow, None):
+        if wanted <= found.keys():
+            break
+        for manifest in generated_upstream(context, index):
+            if manifest.get("id") in wanted:
+                found[manifest["id"]] = manifest
     return found
 
 
-def publish_link(context: Context, base_url: str, generation_id: str) -> None:
-    """Push the status URL of a generation, before a deferral if there is one."""
-    url = status_url(base_url, generation_id)
-    patiently(lambda: context["ti"].xcom_push(key=STATUS_URL_KEY, value=url))
+def generated_upstream(context: Context, map_index: int | None = None) -> Iterator[Mapping[str, Any]]:
+    """Yield the manifests of the generating tasks upstream in this run, failed ones too.
 
-
-def status_url(base_url: str, generation_id: str) -> str:
-    """Return the URL of the API that reports the status of a generation."""
-    return f"{base_url}/api/veo/status/{generation_id}"
+    :param map_index: instance of each task; ``None`` for all.
+    """
+    indexes: dict[str, Any] = {} if map_index is None else {"map_indexes": map_index}
+    for task in context["task"].get_flat_relatives(upstream=True):
+        if hasattr(getattr(task, "operator_class", type(task)), "generation_type"):
+            pull = partial(context["ti"].xcom_pull, task_ids=task.task_id, key=MANIFEST_KEY, **indexes)
+            pulled = patiently(pull)
+            several = [pulled] if isinstance(pulled, Mapping) or pulled is None else pulled
+            yield from (manifest for manifest in several if isinstance(manifest, Mapping))
 
 
 def publish_stored(context: Context, uris: Sequence[str]) -> None:
@@ -110,15 +112,14 @@ def publish_stored(context: Context, uris: Sequence[str]) -> None:
     patiently(lambda: context["ti"].xcom_push(key=STORED_URIS_KEY, value=list(uris)))
 
 
-class Veo3GenerationLink(BaseOperatorLink):
-    """Link to the status of the generation, for requests with the account's key."""
+class Veo3VideosLink(BaseOperatorLink):
+    """Link to the videos of the task on the Videos page."""
 
-    name = "VEO3 status"
+    name = "Videos"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's
-        """Return the status URL, empty before there is a generation."""
-        value = XCom.get_value(ti_key=ti_key, key=STATUS_URL_KEY)
-        return value if isinstance(value, str) else ""
+        """Return the page's URL, empty on Airflow 3.0, which has no such page."""
+        return videos_url(ti_key)
 
 
 class Veo3StoredVideoLink(BaseOperatorLink):
@@ -128,9 +129,39 @@ class Veo3StoredVideoLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's
         """Return the video's page or URI, empty before the video is stored."""
-        value = XCom.get_value(ti_key=ti_key, key=STORED_URIS_KEY)
-        first = value[0] if isinstance(value, list) and value else None
-        return console_url(first) if isinstance(first, str) else ""
+        # called in the worker, with the operator that ran: Airflow logs a missing XCom as an error
+        return next(map(console_url, getattr(operator, "stored_uris", ())), "")
+
+
+def videos_path() -> str:
+    """Return the path of the Videos page, below the path that Airflow is served at."""
+    return f"{urlsplit(_base_url()).path}{VIDEOS_PREFIX}/videos"
+
+
+def videos_url(ti_key: Any) -> str:
+    """Return the URL of the Videos page that shows one task instance; empty on Airflow 3.0."""
+    from airflow import __version__
+
+    version = tuple(int(part) for part in __version__.split(".")[:2])
+    if version < (3, 1):
+        return ""
+    shown = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
+    if ti_key.map_index is not None and ti_key.map_index >= 0:
+        shown["map_index"] = str(ti_key.map_index)
+    page = f"{videos_path()}?{urlencode(shown)}"
+    # below its own frame, Airflow's UI opens a page with a query since 3.3
+    frame = f"{_base_url()}/plugin/{VIDEOS_ROUTE}" if version >= (3, 3) else _origin()
+    return f"{frame}{page}"
+
+
+def _base_url() -> str:
+    url: str = conf.get("api", "base_url", fallback="") or ""
+    return url.rstrip("/")
+
+
+def _origin() -> str:
+    parts = urlsplit(_base_url())
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def console_url(uri: str) -> str:

@@ -17,7 +17,7 @@ from airflow_provider_veo3.submission.decisions import Step, first_step
 from airflow_provider_veo3.submission.store import RETENTION, Attempt, record_store
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_veo3.airflow_names import Context
 
 log = logging.getLogger(__name__)
 

@@ -6,19 +6,17 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_veo3.airflow_names import (
     DecoratedOperator,
     determine_kwargs,
     task_decorator_factory,
 )
-
-from airflow_provider_veo3.exceptions import Veo3GenerationRefusedError, Veo3ValidationError
-from airflow_provider_veo3.operators._generating import OPTIONS
+from airflow_provider_veo3.exceptions import Veo3GenerationRefusedError, Veo3ValidationError, shown
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
+from airflow_provider_veo3.parameters import OPTIONS
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, TaskDecorator
-
+    from airflow_provider_veo3.airflow_names import Context, TaskDecorator
     from airflow_provider_veo3.decorators._remembered import RememberedOptions
     from airflow_provider_veo3.polling.result import WaitResult
     from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
@@ -61,7 +59,7 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
         )
 
     def execute(self, context: Context) -> str:
-        """Submit the generation, and wait for it where that is asked for."""
+        """Submit the generation, and wait for it if ``wait_for_completion`` is set."""
         # not that of DecoratedOperator, which in Airflow 3.0 ends well for Python operators only
         return Veo3TextToVideoOperator.execute(self, context)
 
@@ -106,7 +104,7 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
             raise Veo3ValidationError.of(f"{self._name}()", value, _ALLOWED)
         for name in value:
             if name not in OPTIONS:
-                raise Veo3ValidationError.of(f"{self._name}()[{name!r}]", value[name], _ALLOWED)
+                raise Veo3ValidationError.of(f"{self._name}()[{shown(name)}]", value[name], _ALLOWED)
         if "prompt" not in value:
             raise Veo3ValidationError.of(f"{self._name}()['prompt']", None, _ALLOWED)
         return value
@@ -132,11 +130,9 @@ def veo3_text_to_video_task(
 ) -> TaskDecorator:
     """Make a function that returns a prompt into a task that generates its video.
 
-    The function returns the prompt as text, or a mapping of options by the operator's names: ``prompt`` and
-    any of ``model``, ``sample_count``, ``duration_seconds``, ``aspect_ratio``, ``generate_audio``,
-    ``enhance_prompt``, ``negative_prompt``, ``seed``, ``person_generation`` and ``extra_options``. The
-    returned values are used as they are and not rendered as templates; the function's arguments are
-    rendered. Everything else is as with
+    The function returns the prompt as text, or a mapping with ``prompt`` and any of the operator's options of
+    the video, from ``model`` to ``extra_options``, by their names. The returned values are used as they are
+    and not rendered as templates; the function's arguments are rendered. Everything else is as with
     :class:`~airflow_provider_veo3.operators.generate.Veo3TextToVideoOperator`: the task returns the id of the
     generation, and ``expand``, waiting, deferral, retries, XComs and links are the same.
 

@@ -9,22 +9,27 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
-
-from airflow_provider_veo3.links import MANIFEST_KEY, Veo3GenerationLink, publish_link, publish_manifest
-from airflow_provider_veo3.parameters import check_choice, check_seconds
+from airflow_provider_veo3.airflow_names import BaseOperator, conf
+from airflow_provider_veo3.exceptions import logged_by_sentence
+from airflow_provider_veo3.links import MANIFEST_KEY, Veo3VideosLink, publish_manifest
+from airflow_provider_veo3.parameters import (
+    OPTIONS,
+    check_choice,
+    check_execution_timeout,
+    read_flag,
+    read_seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import Context, XComArg
-
+    from airflow_provider_veo3.airflow_names import Context, XComArg
     from airflow_provider_veo3.api.clock import Clock
     from airflow_provider_veo3.api.models import Generation
     from airflow_provider_veo3.api.request import GenerationRequest, GenerationType
     from airflow_provider_veo3.exceptions import Veo3RateLimitError
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
-    from airflow_provider_veo3.parameters import Flag, Number, Text
+    from airflow_provider_veo3.parameters import Flag, Number, Seconds, Text
     from airflow_provider_veo3.polling.result import WaitResult
     from airflow_provider_veo3.submission.decisions import OnAmbiguous, Timings
     from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
@@ -32,21 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.submission.submitter import Submitter
 
 ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
-
-OPTIONS: Final = (
-    "prompt",
-    "model",
-    "sample_count",
-    "duration_seconds",
-    "aspect_ratio",
-    "generate_audio",
-    "enhance_prompt",
-    "negative_prompt",
-    "seed",
-    "person_generation",
-    "extra_options",
-)
-"""Parameters that describe the video."""
 
 PROMPT_LENGTH: Final = 1000
 """Characters of the prompt that a manifest keeps."""
@@ -60,13 +50,13 @@ class GeneratingOperator(BaseOperator):
 
     template_fields: Sequence[str] = (*OPTIONS, "max_credits", "veo3_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"extra_options": "json"}
-    operator_extra_links = (Veo3GenerationLink(),)
+    operator_extra_links = (Veo3VideosLink(),)
     ui_color = "#d9cdf5"
 
     clock: ClassVar[Clock] = time
     """Clock of the task's own waits; tests put another one in its place."""
     timings: ClassVar[Timings | None] = None
-    """Bounds of a lost response; ``None`` for production's, tests shorten them."""
+    """Time limits of the search for a lost response; ``None``: the production values."""
 
     def __init__(
         self,
@@ -86,8 +76,8 @@ class GeneratingOperator(BaseOperator):
         veo3_conn_id: str = "veo3_default",
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float | None = None,
-        timeout: float = 1800.0,
+        poll_interval: Seconds | None = None,
+        timeout: Seconds = 1800.0,
         durable: bool = True,
         on_ambiguous_submission: OnAmbiguous = "fail",
         **kwargs: Any,
@@ -107,23 +97,24 @@ class GeneratingOperator(BaseOperator):
         self.max_credits = max_credits
         self._is_limited = max_credits is not None
         self.veo3_conn_id = veo3_conn_id
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.durable = durable
+        self.wait_for_completion = read_flag("wait_for_completion", wait_for_completion)
+        self.deferrable = read_flag("deferrable", deferrable)
+        self.poll_interval = None if poll_interval is None else read_seconds("poll_interval", poll_interval)
+        self.timeout = read_seconds("timeout", timeout)
+        self.durable = read_flag("durable", durable)
         self.on_ambiguous_submission = on_ambiguous_submission
         self._generation_id: str | None = None
-        check_seconds("timeout", timeout)
-        if poll_interval is not None:
-            check_seconds("poll_interval", poll_interval)
+        self._manifest: Mapping[str, Any] | None = None
         check_choice("on_ambiguous_submission", on_ambiguous_submission, ON_AMBIGUOUS)
+        if self.deferrable and self.wait_for_completion:
+            check_execution_timeout(self.task_id, self.execution_timeout, self.timeout)
 
     def execute(self, context: Context) -> str:
-        """Submit the generation, and wait for it where that is asked for."""
+        """Submit the generation, and wait for it if ``wait_for_completion`` is set."""
         from airflow_provider_veo3.submission.rate_limit import RateLimitBackoff
 
-        return self._attempt(context, RateLimitBackoff(give_up_at=self.clock.time() + self.timeout))
+        with logged_by_sentence():
+            return self._attempt(context, RateLimitBackoff(give_up_at=self.clock.time() + self.timeout))
 
     def execute_again(self, context: Context, event: Any = None) -> str:
         """Submit again after a deferred back-off, whose state the event carries."""
@@ -138,12 +129,16 @@ class GeneratingOperator(BaseOperator):
         return self._finish(context, WaitResult.from_event(event, self._published(context).get("id")))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume with the trigger's event; start over where Airflow 3.0 brings an earlier attempt's."""
+        """Resume with the trigger's event; start over if it is of an earlier attempt.
+
+        Airflow 3.0 keeps the event of an attempt that failed, and resumes the retry with it.
+        """
         from airflow_provider_veo3.triggers.events import is_stale
 
         if is_stale(next_kwargs, context):
             return self.execute(context)
-        return super().resume_execution(next_method, next_kwargs, context)
+        with logged_by_sentence():
+            return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
         """Warn that the generation goes on and stays paid for."""
@@ -191,6 +186,7 @@ class GeneratingOperator(BaseOperator):
         from airflow_provider_veo3.submission.budget import read_max_credits
         from airflow_provider_veo3.submission.claims import RunClaims
         from airflow_provider_veo3.submission.decisions import PRODUCTION
+        from airflow_provider_veo3.submission.resume_decision import ResumeDecision
         from airflow_provider_veo3.submission.store import Attempt
         from airflow_provider_veo3.submission.submitter import Submitter
 
@@ -208,6 +204,7 @@ class GeneratingOperator(BaseOperator):
             on_ambiguous=self.on_ambiguous_submission,
             defers=self.deferrable,
             max_credits=max_credits,
+            decision=ResumeDecision.of(context, durable=self.durable),
             clock=self.clock,
             timings=timings,
         )
@@ -242,8 +239,8 @@ class GeneratingOperator(BaseOperator):
                 if record is not None and record.generation_id is not None:
                     self.log.warning(
                         "An earlier attempt of this task paid for generation %s. Store it with "
-                        "Veo3DownloadOperator within 24 hours of its completion, or mend the following error "
-                        "and clear the task.",
+                        "Veo3DownloadOperator within 24 hours of its completion, or fix the error below and "
+                        "clear the task.",
                         record.generation_id,
                     )
             raise
@@ -263,21 +260,19 @@ class GeneratingOperator(BaseOperator):
 
         :param accepted: Unix seconds when the generation was accepted.
         """
+        # the API's response does not repeat the options
+        options = {name: getattr(request, name) for name in OPTIONS}
         details = {
-            # an acceptance does not repeat what was asked for
             "type": request.type,
+            "samples_expected": options.pop("sample_count"),
+            **options,
             "model": generation.model or request.model,
             "prompt": request.prompt[:PROMPT_LENGTH],
-            "negative_prompt": request.negative_prompt,
-            "duration_seconds": request.duration_seconds,
-            "aspect_ratio": request.aspect_ratio,
-            "generate_audio": request.generate_audio,
-            "seed": request.seed,
-            "samples_expected": request.sample_count,
+            "extra_options": dict(request.extra_options) or None,
             "accepted_at": _iso(accepted),
         }
-        publish_manifest(context, generation.manifest() | details)
-        publish_link(context, self._hook.settings.base_url, generation.id)
+        self._manifest = generation.manifest() | details
+        publish_manifest(context, self._manifest)
         used, left = (
             "an unknown number of" if number is None else str(number)
             for number in (generation.credits_used, generation.credits_remaining)
@@ -292,27 +287,30 @@ class GeneratingOperator(BaseOperator):
         )
 
     def _published(self, context: Context) -> Mapping[str, Any]:
-        """Return the manifest from the acceptance, which outlives a deferral."""
-        ti = context["ti"]
-        manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
-        return manifest if isinstance(manifest, dict) else {}
+        """Return the manifest from the acceptance, which outlives a deferral as an XCom."""
+        if self._manifest is None:  # another process has published it
+            ti = context["ti"]
+            manifest = ti.xcom_pull(task_ids=ti.task_id, key=MANIFEST_KEY, map_indexes=ti.map_index)
+            self._manifest = manifest if isinstance(manifest, dict) else {}
+        return self._manifest
 
     def _defer_backoff(
         self, context: Context, backoff: RateLimitBackoff, error: Veo3RateLimitError
     ) -> NoReturn:
-        """Defer a rate-limited submission; the task goes on in ``execute_again``.
+        """Defer a rate-limited submission; the task continues in ``execute_again``.
 
         :raises Veo3RateLimitError: the API refuses for longer than the task may wait.
         """
         from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
-        from airflow_provider_veo3.triggers.events import with_try_number
+        from airflow_provider_veo3.triggers.events import earliest_event, with_try_number
         from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
 
         now = self.clock.time()
         until, following = backoff.after(error, now, random.random())  # noqa: S311
+        until = max(until, earliest_event(now))
         self.log.warning(
-            "%s Submitting again at %s, without a worker until then; refused for %.0f s so far, at most "
-            "until %s.",
+            "%s Submitting again at %s, without a worker until then. Refused for %.0f s so far; the task "
+            "gives up at %s.",
             error,
             _iso(until),
             now - (following.refused_since or now),
@@ -347,24 +345,41 @@ class GeneratingOperator(BaseOperator):
                 model=model,
                 clock=self.clock,
             )
-        interval = self.poll_interval or self._hook.settings.poll_interval
+        interval = self._hook.settings.poll_interval_for(self.poll_interval)
         wait = Wait(generation_id, self.clock.time() + self.timeout, interval, since, model)
         return self._finish(context, wait_blocking(self._hook, wait, self.clock))
 
     def _finish(self, context: Context, result: WaitResult) -> str:
-        """Publish a completed generation; fail on any other result."""
+        """Publish a generation that has ended, and fail unless it is completed."""
         from airflow_provider_veo3.submission.store import Attempt, mark_delivered
 
         self._generation_id = result.generation_id
+        published: Mapping[str, Any] = {}
+        if result.has_ended:
+            # the result repeats neither the options nor the balance
+            published = self._published(context)
+            kept = {name: value for name, value in published.items() if result.manifest.get(name) is None}
+            publish_manifest(context, {**result.manifest, **kept})
         manifest = result.manifest_or_raise()
-        # the result does not repeat what was asked for; only the acceptance reports the balance
-        published = self._published(context)
-        asked = {name: value for name, value in published.items() if name not in manifest}
-        balance = {"credits_remaining": published.get("credits_remaining")}
-        publish_manifest(context, asked | manifest | balance)
+        self._warn_of_missing(
+            result.generation_id, published.get("samples_expected"), manifest.get("samples")
+        )
         mark_delivered(self._store(context), Attempt.of(context, self.clock), result.generation_id)
         self.log.info("%s", result.message)
         return result.generation_id
+
+    def _warn_of_missing(self, generation_id: str, expected: object, samples: object) -> None:
+        """Warn of a completed generation that has fewer videos than were requested."""
+        if isinstance(expected, int) and isinstance(samples, int) and samples < expected:
+            self.log.warning(
+                "Generation %s is completed, and has so far %d of the %d videos that were requested and "
+                "charged. Veo3DownloadOperator waits two minutes for the others, then stores what is there, "
+                "and fails with require_all_samples=True. If they do not come, ask the vendor to refund "
+                "their credits.",
+                generation_id,
+                samples,
+                expected,
+            )
 
     @cached_property
     def _hook(self) -> Veo3Hook:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from airflow_provider_veo3.parameters import path_text
 from airflow_provider_veo3.storage.uri import ObjectUri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_veo3.storage.store import StoredVideo
+    from airflow_provider_veo3.storage.provenance import StoredVideo
 
 AZURE: Final = ("abfs", "abfss")
 """Schemes of Azure Blob Storage."""
@@ -27,17 +28,16 @@ def lineage_of_stored(
     :param base_url: base URL of the API; ``None`` when the task failed before it was known.
     :param azure_account: name of the Azure account that the files are in.
     """
-    from airflow.providers.common.compat.openlineage.facet import (
-        InputDataset,
-        OutputDataset,
-        OutputStatisticsOutputDatasetFacet,
-    )
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import InputDataset, OutputDataset
+    from openlineage.client.facet_v2 import output_statistics_output_dataset
 
     outputs = []
     for video in videos:
         namespace, name = dataset_of(video.uri, azure_account)
-        size = OutputStatisticsOutputDatasetFacet(size=video.size, fileCount=1)
+        size = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+            size=video.size, fileCount=1
+        )
         outputs.append(OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": size}))
     names = [] if base_url is None else [generation_of(base_url, each) for each in generation_ids]
     inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in names]
@@ -51,10 +51,10 @@ def lineage_of_generating(images: Iterable[object], base_url: str | None, genera
     :param base_url: base URL of the API; ``None`` when there is no generation.
     :param generation_id: generation of the task; ``None`` when it failed before there was one.
     """
-    from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import InputDataset, OutputDataset
 
-    names = [_image_dataset(image) for image in images if isinstance(image, str)]
+    names = [_image_dataset(image) for image in map(path_text, images) if isinstance(image, str)]
     inputs = [InputDataset(namespace=namespace, name=name) for namespace, name in names]
     outputs = []
     if base_url is not None and generation_id is not None:
@@ -87,8 +87,7 @@ def _image_dataset(source: str) -> tuple[str, str]:
     """Return namespace and name of an image."""
     from pathlib import Path
 
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
+    from airflow_provider_veo3.airflow_names import ObjectStoragePath
     from airflow_provider_veo3.storage.destination import azure_account_of
 
     scheme = ObjectUri.parse(source).scheme

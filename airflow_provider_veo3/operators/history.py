@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow_provider_veo3.airflow_names import BaseOperator
+from airflow_provider_veo3.exceptions import logged_by_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_veo3.airflow_names import Context
     from airflow_provider_veo3.parameters import Number, Text
 
 
@@ -63,6 +63,7 @@ class Veo3ListGenerationsOperator(BaseOperator):
         self.limit = limit
         self.veo3_conn_id = veo3_conn_id
 
+    @logged_by_sentence()
     def execute(self, context: Context) -> list[str]:  # noqa: ARG002 - Airflow's
         """Read the history as far as it is needed."""
         from datetime import UTC, datetime

@@ -30,7 +30,6 @@ def test_a_function_that_returns_text(emulator: Emulator, options: dict[str, Any
     assert ended.state == "success", ended.error
     (made,) = emulator.ledger()["tasks"]
     assert ended.value == ended.manifest["id"] == made["id"]
-    assert ended.xcom("generation_status_url").endswith(made["id"])
     assert (made["prompt"], made["model"]) == ("A lighthouse in a storm", "veo-3.1-lite-generate-001")
     waits = options.get("wait_for_completion", False)
     assert ended.manifest["status"] == ("completed" if waits else "pending")
@@ -173,7 +172,7 @@ def test_mapped_over_its_arguments(emulator: Emulator) -> None:
         (b"bytes", "write()", "b'bytes'", "a prompt (text)"),
         ("", "prompt", "''", "text of 1 to 1000 characters"),
         (" \n", "prompt", r"' \n'", "text of 1 to 1000 characters"),
-        ("x" * 1001, "prompt", "(1003 characters)", "(this has 1001)"),
+        ("x" * 1001, "prompt", "(1001 characters)", "text of 1 to 1000 characters"),
         ({"model": "m"}, "write()['prompt']", "None", "a mapping with 'prompt'"),
         ({"prompt": None}, "prompt", "None", "text of 1 to 1000 characters"),
         ({"prompt": "x", "modle": "m"}, "write()['modle']", "'m'", "any of: model, sample_count"),
@@ -244,6 +243,6 @@ def test_it_survives_serialization_and_has_the_link() -> None:
     tasks = [each["__var"] for each in data["dag"]["tasks"]]
     assert {each["task_id"] for each in tasks} == {"write", "mapped"}
     for each in tasks:
-        assert each["_operator_extra_links"] == {"VEO3 status": "_link_Veo3GenerationLink"}
+        assert each["_operator_extra_links"] == {"Videos": "_link_Veo3VideosLink"}
         assert set(each["template_fields"]) >= {"op_args", "op_kwargs", "model"}
         assert "prompt" not in each["template_fields"]

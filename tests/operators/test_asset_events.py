@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from tests.support.task_runs import Ended
 
 PROMPT = "A lighthouse in a storm"
-FACTS = {"generation_id", "index", "uri", "size", "sha256", "model", "credits", "seconds", "prompt_sha256"}
+SHARED = (
+    "generation_id",
+    "index",
+    "uri",
+    "size",
+    "sha256",
+    "samples",
+    "samples_expected",
+    "prompt",
+    "map_index",
+)
+"""What the task returns of a file too."""
+FACTS = {*SHARED, "model", "credits", "seconds", "prompt_sha256"}
 
 
 def generate(samples: int = 1) -> str:
@@ -68,8 +80,8 @@ def test_a_declared_asset_has_one_event_that_lists_the_files(emulator: Emulator,
     assert [file["index"] for file in extra["files"]] == [0, 1]
     for file, stored in zip(extra["files"], ended.value, strict=True):
         assert set(file) == FACTS
-        shared = ("generation_id", "index", "uri", "size", "sha256")
-        assert {name: file[name] for name in shared} == {name: stored[name] for name in shared}
+        assert {name: file[name] for name in SHARED} == {name: stored[name] for name in SHARED}
+        assert (file["prompt"], file["map_index"], file["samples"]) == (PROMPT, None, 2)
         assert file["model"] == "veo-3.1-fast-generate-001"
         assert file["credits"] == 380
         assert 0 <= file["seconds"] < 60

@@ -154,10 +154,10 @@ def test_serialization_round_trip() -> None:
     assert again == data, "the DAG would get a new version at each parse"
     back = serialization.from_dict(data)
     for task_id, links in {
-        "text": {"VEO3 status"},
-        "frames": {"VEO3 status"},
-        "sense": {"VEO3 status"},
-        "download": {"Stored video"},
+        "text": {"Videos"},
+        "frames": {"Videos"},
+        "sense": {"Videos"},
+        "download": {"Videos", "Stored video"},
     }.items():
         assert set(back.get_task(task_id).extra_links) == links
         assert tuple(back.get_task(task_id).template_fields) == tuple(dag.get_task(task_id).template_fields)

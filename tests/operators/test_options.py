@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_veo3.api.request import GenerationRequest
 from tests.support.task_runs import operators
 from tests.support.task_runs import run_to_success as run
 from tests.support.waits import sent
@@ -68,6 +71,30 @@ def test_every_documented_option_is_a_template_field_and_documented() -> None:
         own = set(inspect.signature(operator).parameters) - {"kwargs"}
         for name in {*taken, *own} - {"kwargs"}:
             assert f":param {name}:" in documented
+
+
+def test_manifest_and_description_have_every_option_of_the_request(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+
+    with DAG("options_described") as dag:
+        made = operators()[0](
+            task_id="make", wait_for_completion=True, deferrable=True, poll_interval=0.01, **OPTIONS
+        )
+        Veo3DownloadOperator(
+            task_id="store", generation_id=made.output, destination=str(tmp_path), sidecar=True
+        )
+    manifest = run(dag)["make"].manifest
+    fields = {field.name for field in dataclasses.fields(GenerationRequest)} - {"type", "images"}
+    expected = {name: OPTIONS[name] for name in fields}
+    expected["samples_expected"] = expected.pop("sample_count")
+    descriptions = [json.loads(file.read_text()) for file in tmp_path.glob("*.json")]
+    assert len(descriptions) == 2
+    for description in (manifest, *descriptions):
+        assert {name: description.get(name) for name in expected} == expected
 
 
 def test_options_given_plainly(emulator: Emulator, images: dict[str, dict[str, str]]) -> None:
