@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,21 +29,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(pending_seconds=0.5, processing_seconds=3, height=90) as emulator:
+    with EmulatorProcess(pending_seconds=0.5, processing_seconds=3, height=180) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
-def airflow(emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def airflow(emulator: EmulatorProcess) -> Iterator[LocalAirflow]:
+    with TemporaryDirectory(prefix="videos-") as folder, _airflow(emulator, f"file://{folder}") as airflow:
+        airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
+        yield airflow
+
+
+def _airflow(emulator: EmulatorProcess, destination: str) -> LocalAirflow:
     env = {
         "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
-        "VEO3_DESTINATION": f"file://{tmp_path_factory.mktemp('videos')}",
+        "VEO3_DESTINATION": destination,
+        "AIRFLOW__VEO3__GALLERY_LOCATIONS": destination,
+        "AIRFLOW__VEO3__GALLERY_RUN_TAB": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__API__DEFAULT_WRAP": "True",  # shows complete log lines
     }
-    with LocalAirflow(env) as airflow:
-        airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
-        yield airflow
+    return LocalAirflow(env)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, expect
 
-from airflow_provider_veo3.links import MANIFEST_KEY, Veo3GenerationLink, status_url
+from airflow_provider_veo3.links import MANIFEST_KEY, Veo3VideosLink
 from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, Pages, Runs, task_path
 
 if TYPE_CHECKING:
@@ -49,25 +49,6 @@ def test_the_graph_shows_the_three_tasks(pages: Pages, runs: Runs, emulator: Emu
     pages.picture("run", without=".react-flow__panel")
     pages.assert_no_secrets(emulator.api_key)
     page.get_by_role("button", name="Show Grid").click()
-
-
-@pytest.mark.parametrize("task_id", ["submit", "wait"])
-def test_the_link_leads_to_the_status(
-    pages: Pages, runs: Runs, emulator: EmulatorProcess, generation_id: str, task_id: str
-) -> None:
-    page = pages.open(task_path(QUICKSTART, runs.good, task_id, "details"), height=434)
-    link = page.get_by_role("link", name=Veo3GenerationLink.name)
-    expect(link).to_have_attribute("href", status_url(emulator.base_url, generation_id))
-    if task_id == "submit":
-        pages.picture("link")
-    with page.context.expect_page() as opened:
-        link.click()
-    expect(opened.value).to_have_url(status_url(emulator.base_url, generation_id))
-    expect(opened.value.locator("body")).to_contain_text(
-        "Missing X-API-Key"
-    )  # the page exists, and needs a key
-    opened.value.close()
-    pages.assert_no_secrets(emulator.api_key)
 
 
 def test_the_xcoms_show_the_generation(
@@ -116,9 +97,12 @@ def test_the_mapped_tasks_of_the_campaign_have_their_own_links(
     expect(states).to_have_count(CLIPS)
     pages.assert_no_secrets(emulator.api_key)
     page = pages.open(task_path(CAMPAIGN, runs.campaign, "video.generate", "mapped/3/details"))
-    generation_id = str(airflow.api.xcom(CAMPAIGN, runs.campaign, "video.generate", map_index=3))
-    link = page.get_by_role("link", name=Veo3GenerationLink.name)
-    expect(link).to_have_attribute("href", status_url(emulator.base_url, generation_id))
+    link = page.get_by_role("link", name=Veo3VideosLink.name, exact=True).and_(
+        page.locator("[href*='task_id=']")
+    )
+    expect(link).to_have_attribute(
+        "href", re.compile(r"/veo3/videos\?.*task_id=video\.generate&map_index=3$")
+    )
 
 
 def test_the_log_of_a_rejected_task_has_the_reason(

@@ -1,0 +1,3 @@
+"""The Videos page in Airflow's UI."""
+
+from __future__ import annotations
