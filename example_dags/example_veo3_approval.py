@@ -16,8 +16,9 @@ Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection `veo3_default`
 The DAG needs Airflow 3.1 or later, which can ask a person. On Airflow 3.0 **approve** fails with an error
 that says so, and nothing is submitted.
 
-**To make it yours**, name your own list: a CSV file with a column `prompt`, and any of `model`,
-`sample_count`, `generate_audio`, `aspect_ratio`, `duration_seconds`, `negative_prompt` and `seed`.
+**To make it yours**, name your own list: a CSV file, as Excel or another program writes it, with a column
+`prompt`, and any of `model`, `sample_count`, `generate_audio`, `aspect_ratio`, `duration_seconds`,
+`negative_prompt` and `seed`. An empty cell means the default.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow.exceptions import AirflowOptionalProviderFeatureException
 from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
 
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
@@ -39,7 +40,7 @@ from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 
 try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
-except (ImportError, AirflowException):  # Airflow 3.0: the module is missing, or needs a later Airflow
+except (ImportError, AirflowOptionalProviderFeatureException):  # Airflow 3.0 has no such operators
     ApprovalOperator = None  # type: ignore[assignment, misc]
 else:
     # the name of the parameter since version 1.13 of the standard provider, and its name before
@@ -48,6 +49,15 @@ else:
 
 INPUTS = Path(__file__).resolve().parent / "inputs"
 DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-videos")
+
+CREDITS = {
+    "veo-3.1-generate-001": 500,
+    "veo-3.1-fast-generate-001": 190,
+    "veo-3.1-lite-generate-001": 65,
+    "veo-3.0-generate-001": 500,
+    "veo-3.0-fast-generate-001": 190,
+}
+"""Models, and the credits for one video with sound."""
 
 SUBJECT = "Spend {{ ti.xcom_pull('estimate') | sum(attribute='max_credits') }} credits on videos?"
 BODY = """
@@ -58,7 +68,6 @@ BODY = """
 
 
 DEFAULTS = {
-    "prompt": "",
     "model": "",
     "sample_count": "1",
     "generate_audio": "true",
@@ -69,20 +78,50 @@ DEFAULTS = {
 }
 
 
+def read_csv(uri: str) -> list[dict[str, str]]:
+    """Read a CSV file as Excel and other programs write it, and check its columns.
+
+    The file is UTF-8, with or without a byte order mark; commas, semicolons or tabs separate the cells.
+    Empty rows are skipped, and an empty cell gets its default.
+
+    :raises ValueError: the file cannot be read so; nothing is spent then.
+    """
+    try:
+        # read as a whole: an open ObjectStoragePath yields no lines on Airflow 3.0
+        text = ObjectStoragePath(uri).read_text(encoding="utf-8-sig").lstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{uri} is not UTF-8. In Excel, save it as 'CSV UTF-8'.") from None
+    # a header without any of them is a single column, whose prompts may contain them
+    delimiter = max("\x1f,;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    columns = [name.strip().lower() for name in next(reader, [])]
+    if "prompt" not in columns:
+        raise ValueError(f"{uri} has no column 'prompt'. Its columns are {columns}.")
+    if unknown := set(columns) - {*DEFAULTS, "prompt", ""}:
+        raise ValueError(f"{uri} has unknown columns {sorted(unknown)}. Allowed are {['prompt', *DEFAULTS]}.")
+    rows = []
+    for cells in reader:
+        if any(cells[len(columns) :]):
+            raise ValueError(f"{uri} has more cells than columns in line {reader.line_num}. Quote the text.")
+        given = {
+            name: cell.strip() for name, cell in zip(columns, cells, strict=False) if name and cell.strip()
+        }
+        if given and "prompt" not in given:
+            raise ValueError(f"{uri} has no prompt in line {reader.line_num}.")
+        if given:
+            rows.append(DEFAULTS | given)
+    return rows
+
+
 @task
 def estimate(uri: str, model: str) -> list[dict[str, Any]]:
     """Read the list, and set the price of each video as its limit."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
-    # read as a whole: an open ObjectStoragePath yields no lines on Airflow 3.0
-    lines = csv.DictReader(StringIO(ObjectStoragePath(uri).read_text(encoding="utf-8")))
-    if unknown := set(lines.fieldnames or ()) - set(DEFAULTS):
-        raise ValueError(f"{uri} has columns {sorted(unknown)}; allowed are {', '.join(DEFAULTS)}")
     price = cache(Veo3Hook().estimate_credits)
     videos = []
-    for line in lines:
-        # an empty cell means the default
-        video = {**DEFAULTS, "model": model, **{name: cell for name, cell in line.items() if cell}}
+    for row in read_csv(uri):
+        video = row | {"model": row["model"] or model}
         samples, audio = video["sample_count"], video["generate_audio"]
         limit = price(video["model"], sample_count=samples, generate_audio=audio)
         videos.append({**video, "max_credits": limit})
@@ -121,6 +160,7 @@ def video(
     """
     generate = Veo3TextToVideoOperator(
         task_id="generate",
+        map_index_template="{{ ti.task.prompt[:60] }}",  # the name of the instance in the UI
         prompt=prompt,
         model=model,
         sample_count=sample_count,
@@ -135,7 +175,10 @@ def video(
         pool="veo3",
     )
     Veo3DownloadOperator(
-        task_id="download", generation_id=generate.output, destination="{{ params.destination }}"
+        task_id="download",
+        map_index_template="{{ ti.task.generation_id }}",
+        generation_id=generate.output,
+        destination="{{ params.destination }}",
     )
 
 
@@ -148,13 +191,17 @@ with DAG(
             str(INPUTS / "prompts.csv"), type="string", description="Path or address of the CSV file."
         ),
         "model": Param(
-            "veo-3.1-lite-generate-001", type="string", description="Model id; decides the price."
+            "veo-3.1-lite-generate-001",
+            type="string",
+            enum=list(CREDITS),
+            description="Decides the price. Credits for one video with sound: "
+            + ", ".join(f"{model} {price}" for model, price in CREDITS.items()),
         ),
         "destination": Param(DESTINATION, type="string", description="Folder or bucket for the videos."),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["veo3", "example"],
     doc_md=__doc__,
-):
+) as dag:
     videos = estimate("{{ params.prompts }}", "{{ params.model }}")
     videos >> ask_a_person() >> video.expand_kwargs(videos)

@@ -15,9 +15,9 @@ model `veo-3.1-fast-generate-001`. A retry reuses the video that was paid for an
 **To run it**, create the pool, give Airflow your key (`export VEO3_API_KEY=veo3_...`, or a connection
 `veo3_default`) and trigger the DAG.
 
-**To make it yours**, name your own CSV file, on disk or in object storage. Its columns are the parameters
-of `video` below; an empty cell means the default. For another option, add a column and a parameter with
-that name.
+**To make it yours**, name your own CSV file, on disk or in object storage, as Excel or another program writes
+it. It needs a column `prompt`, and may have the columns of `DEFAULTS` below; an empty cell means the default.
+For another option, add it to `DEFAULTS` and to the parameters of `video`.
 """
 
 from __future__ import annotations
@@ -36,31 +36,67 @@ from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
 INPUTS = Path(__file__).resolve().parent / "inputs"
 DESTINATION = os.environ.get("VEO3_DESTINATION", f"file://{Path.home()}/veo3-videos")
 
+CREDITS = {
+    "veo-3.1-generate-001": 500,
+    "veo-3.1-fast-generate-001": 190,
+    "veo-3.1-lite-generate-001": 65,
+    "veo-3.0-generate-001": 500,
+    "veo-3.0-fast-generate-001": 190,
+}
+"""Models, and the credits for one video with sound."""
+
+DEFAULTS = {"aspect_ratio": "16:9", "duration_seconds": "8", "seed": "", "negative_prompt": ""}
+
+
+def read_csv(uri: str) -> list[dict[str, str]]:
+    """Read a CSV file as Excel and other programs write it, and check its columns.
+
+    The file is UTF-8, with or without a byte order mark; commas, semicolons or tabs separate the cells.
+    Empty rows are skipped, and an empty cell gets its default.
+
+    :raises ValueError: the file cannot be read so; nothing is spent then.
+    """
+    try:
+        # read as a whole: an open ObjectStoragePath yields no lines on Airflow 3.0
+        text = ObjectStoragePath(uri).read_text(encoding="utf-8-sig").lstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{uri} is not UTF-8. In Excel, save it as 'CSV UTF-8'.") from None
+    # a header without any of them is a single column, whose prompts may contain them
+    delimiter = max("\x1f,;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    columns = [name.strip().lower() for name in next(reader, [])]
+    if "prompt" not in columns:
+        raise ValueError(f"{uri} has no column 'prompt'. Its columns are {columns}.")
+    if unknown := set(columns) - {*DEFAULTS, "prompt", ""}:
+        raise ValueError(f"{uri} has unknown columns {sorted(unknown)}. Allowed are {['prompt', *DEFAULTS]}.")
+    rows = []
+    for cells in reader:
+        if any(cells[len(columns) :]):
+            raise ValueError(f"{uri} has more cells than columns in line {reader.line_num}. Quote the text.")
+        given = {
+            name: cell.strip() for name, cell in zip(columns, cells, strict=False) if name and cell.strip()
+        }
+        if given and "prompt" not in given:
+            raise ValueError(f"{uri} has no prompt in line {reader.line_num}.")
+        if given:
+            rows.append(DEFAULTS | given)
+    return rows
+
 
 @task
-def read_prompts(uri: str) -> list[dict[str, str | int | None]]:
-    """Read the list when the DAG runs, and convert its numbers."""
-    text = ObjectStoragePath(uri).read_text(encoding="utf-8")
-    return [
-        {
-            "prompt": line["prompt"],
-            "aspect_ratio": line["aspect_ratio"] or "16:9",
-            "duration_seconds": int(line["duration_seconds"] or 8),
-            "seed": int(line["seed"]) if line["seed"] else None,
-            "negative_prompt": line["negative_prompt"] or None,
-        }
-        for line in csv.DictReader(StringIO(text, newline=""))
-    ]
+def read_prompts(uri: str) -> list[dict[str, str]]:
+    """Read the list when the DAG runs."""
+    return read_csv(uri)
 
 
 @task_group
-def video(
-    prompt: str, aspect_ratio: str, duration_seconds: int, seed: int | None, negative_prompt: str | None
-) -> None:
+def video(prompt: str, aspect_ratio: str, duration_seconds: str, seed: str, negative_prompt: str) -> None:
     """Make one video and store it."""
     generate = Veo3TextToVideoOperator(
         task_id="generate",
+        map_index_template="{{ ti.task.prompt[:60] }}",  # the name of the instance in the UI
         prompt=prompt,
+        model="{{ params.model }}",
         aspect_ratio=aspect_ratio,
         duration_seconds=duration_seconds,
         seed=seed,
@@ -70,7 +106,10 @@ def video(
         pool="veo3",
     )
     Veo3DownloadOperator(
-        task_id="download", generation_id=generate.output, destination="{{ params.destination }}"
+        task_id="download",
+        map_index_template="{{ ti.task.generation_id }}",
+        generation_id=generate.output,
+        destination="{{ params.destination }}",
     )
 
 
@@ -82,10 +121,17 @@ with DAG(
         "prompts": Param(
             str(INPUTS / "prompts.csv"), type="string", description="Path or address of the CSV file."
         ),
+        "model": Param(
+            "veo-3.1-fast-generate-001",
+            type="string",
+            enum=list(CREDITS),
+            description="Decides the price. Credits for one video with sound: "
+            + ", ".join(f"{model} {price}" for model, price in CREDITS.items()),
+        ),
         "destination": Param(DESTINATION, type="string", description="Folder or bucket for the videos."),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["veo3", "example"],
     doc_md=__doc__,
-):
+) as dag:
     video.expand_kwargs(read_prompts("{{ params.prompts }}"))

@@ -17,6 +17,7 @@ storage.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
@@ -46,13 +47,15 @@ with DAG(
             type="string",
             format="multiline",
             minLength=1,
+            maxLength=1000,
             description="What happens between the two pictures.",
         ),
         "destination": Param(DESTINATION, type="string", description="Folder or bucket for the video."),
     },
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["veo3", "example"],
     doc_md=__doc__,
-):
+) as dag:
     film = Veo3FirstLastFrameOperator(
         task_id="film",
         first_frame="{{ params.first_frame }}",

@@ -16,6 +16,7 @@ such as `s3://my_aws_connection@bucket/pictures/product.jpg`.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
@@ -40,13 +41,15 @@ with DAG(
             type="string",
             format="multiline",
             minLength=1,
+            maxLength=1000,
             description="What moves in the picture.",
         ),
         "destination": Param(DESTINATION, type="string", description="Folder or bucket for the video."),
     },
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["veo3", "example"],
     doc_md=__doc__,
-):
+) as dag:
     animate = Veo3ImageToVideoOperator(
         task_id="animate",
         image="{{ params.image }}",

@@ -45,7 +45,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["veo3", "example"],
     doc_md=__doc__,
-):
+) as dag:
     listed = Veo3ListGenerationsOperator(task_id="list", since=timedelta(hours=23))
     Veo3DownloadOperator(
         task_id="store",
