@@ -1,7 +1,8 @@
 """`make demo`: make videos with the example DAGs on a real local Airflow.
 
 Without a key, the DAGs use the VEO3 emulator, and no credits are spent. With ``VEO3_API_KEY`` set, the
-quickstart makes one real video; ``VEO3_BASE_URL`` sets another base URL of the API. The videos are stored in
+quickstart makes one real video, once a person in the terminal has confirmed its price, or the variable
+``VEO3_DEMO_CREDITS`` does. ``VEO3_BASE_URL`` sets another base URL of the API. The videos are stored in
 ``videos/``, or in ``VEO3_DESTINATION``.
 """
 
@@ -9,17 +10,20 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from demo.credits import BASE_URL, DEFAULT_BASE_URL, KEY, DemoRefusedError, confirm, price_of
 from testbed.airflow_api import AirflowApiError
 from testbed.console import Progress, text_table
 from testbed.emulator import EmulatorDidNotStartError, EmulatorProcess
 from testbed.local_airflow import CHECKOUT, ComponentFailedError, LocalAirflow, RunTimeoutError
 from testbed.processes import exit_on_sigterm
 from testbed.video_file import decode_video
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 QUICKSTART: Final = "example_veo3_quickstart"
 
@@ -31,9 +35,6 @@ GENERATING_TASKS: Final = {
 """The task that generates the video, by DAG."""
 
 CHEAPEST_MODEL: Final = "veo-3.1-lite-generate-001"
-CREDITS: Final = 65
-"""Price of the quickstart's video with the cheapest model."""
-
 TIMEOUT: Final = 15 * 60
 MEGABYTE: Final = 1_000_000
 
@@ -54,6 +55,7 @@ class DemoFailedError(Exception):
 
 FAILURES: Final = (
     DemoFailedError,
+    DemoRefusedError,
     EmulatorDidNotStartError,
     ComponentFailedError,
     AirflowApiError,
@@ -66,12 +68,11 @@ def main() -> None:
     exit_on_sigterm()
     progress = Progress()
     destination = destination_url()
-    key = os.environ.get("VEO3_API_KEY")
+    conf: dict[str, str | int]
     with ExitStack() as stack:
-        if key:
-            _announce_real_api()
-            env = {"VEO3_API_KEY": key} | environment("VEO3_BASE_URL")
-            conf, dags = {"model": CHEAPEST_MODEL}, [QUICKSTART]
+        if os.environ.get(KEY):
+            conf, dags = paid_conf(os.environ, ask=input if _has_terminal() else None), [QUICKSTART]
+            env = environment(KEY) | environment(BASE_URL)
         else:
             progress.show("Starting the VEO3 emulator; no key is set, so no credits are spent")
             emulator = stack.enter_context(EmulatorProcess(processing_seconds=6))
@@ -82,7 +83,9 @@ def main() -> None:
         _make_videos(progress, airflow, dags, conf)
 
 
-def _make_videos(progress: Progress, airflow: LocalAirflow, dags: list[str], conf: dict[str, str]) -> None:
+def _make_videos(
+    progress: Progress, airflow: LocalAirflow, dags: list[str], conf: dict[str, str | int]
+) -> None:
     airflow.wait_for_dags(dags)
     progress.show(f"Airflow is healthy; starting {', '.join(dags)}")
     runs = {dag_id: airflow.api.trigger(dag_id, conf) for dag_id in dags}
@@ -145,13 +148,24 @@ def _task_label(dag_id: str, task: dict[str, Any]) -> str:
     return f"{_short_name(dag_id)}: {task['task_id']}{map_index}"
 
 
-def _announce_real_api() -> None:
-    base_url = os.environ.get("VEO3_BASE_URL", "https://api.veo3gen.co")
-    print(f"VEO3_API_KEY is set: the quickstart DAG will make one video at {base_url}")
-    print(f"with {CHEAPEST_MODEL}, for {CREDITS} credits of your account (refunded if it fails).", flush=True)
-    if sys.stdout.isatty():
-        print("Press Ctrl-C within 5 seconds to stop before credits are spent.", flush=True)
-        time.sleep(5)
+def paid_conf(environment: Mapping[str, str], *, ask: Callable[[str], str] | None) -> dict[str, str | int]:
+    """Return the configuration of the DAG run on the real API, whose credits are confirmed.
+
+    :param environment: variables with the key, the base URL, and the confirmation without a terminal.
+    :param ask: shows a question in the terminal and returns the typed line; ``None`` without a terminal.
+    :raises DemoRefusedError: the key is not accepted, or the credits are not confirmed.
+    """
+    base_url = environment.get(BASE_URL) or DEFAULT_BASE_URL
+    print(f"{KEY} is set; requesting the price of a video from {base_url}", flush=True)
+    price = price_of(CHEAPEST_MODEL, environment)
+    print(f"The key is accepted. The quickstart DAG will make one video with {CHEAPEST_MODEL},")
+    print(f"for {price} credits of your account (refunded if it fails).", flush=True)
+    confirm(price, environment, ask=ask)
+    return {"model": CHEAPEST_MODEL, "max_credits": price}
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def destination_url() -> str:

@@ -40,7 +40,7 @@ class EmulatorProcess:
         self.api_key = str(self.options["api_key"])
         self.base_url = ""
         self.files_url = ""
-        self._folder = tempfile.TemporaryDirectory(prefix="veo3 emulator ")
+        self._folder = tempfile.TemporaryDirectory(prefix="veo3-emulator-")
         self.log_file = Path(self._folder.name) / "log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -60,6 +60,7 @@ class LocalAirflow:
     :param dags_folder: folder of the DAG files.
     :param pool_slots: slots of the pool ``veo3``, which includes deferred tasks.
     :param components: the arguments of ``airflow`` by component name; by default the four of ``COMPONENTS``.
+    :param python: interpreter whose Airflow is run.
     :param keep_home: keep the home folder at the end; after an error it is always kept.
     """
 
@@ -70,19 +71,21 @@ class LocalAirflow:
         dags_folder: Path = EXAMPLE_DAGS,
         pool_slots: int = 5,
         components: Mapping[str, Sequence[str]] | None = None,
+        python: str = sys.executable,
         keep_home: bool = False,
     ) -> None:
         self.dags_folder = dags_folder
         self.pool_slots = pool_slots
         self.components = components or {name: (name,) for name in COMPONENTS}
+        self.python = python
         self.keep_home = keep_home
         self.user = "admin"
         self.password = secrets.token_urlsafe(9)
-        self.home = Path(tempfile.mkdtemp(prefix="veo3 airflow "))
+        self.home = Path(tempfile.mkdtemp(prefix="veo3-airflow-"))
         api_port, worker_log_port, trigger_log_port = free_ports(3)
         self.url = f"http://127.0.0.1:{api_port}"
         self.env = (
-            _clean_environment() | self._settings(api_port, worker_log_port, trigger_log_port) | dict(env)
+            clean_environment() | self._settings(api_port, worker_log_port, trigger_log_port) | dict(env)
         )
         self.processes: dict[str, psutil.Popen] = {}
         self._open_logs = ExitStack()
@@ -191,7 +194,7 @@ class LocalAirflow:
     def start_component(self, name: str) -> None:
         """Start a component; its output is appended to its log."""
         self.processes[name] = psutil.Popen(
-            [sys.executable, "-m", "airflow", *self.components[name]],
+            [self.python, "-m", "airflow", *self.components[name]],
             env=self.env,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -225,7 +228,7 @@ class LocalAirflow:
     def _start(self) -> None:
         (self.home / "passwords.json").write_text(f'{{"{self.user}": "{self.password}"}}\n')
         migration = subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
+            [self.python, "-m", "airflow", "db", "migrate"],
             env=self.env,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -310,7 +313,7 @@ def settings_as_env(settings: Mapping[str, str]) -> dict[str, str]:
     return {"AIRFLOW__" + name.upper().replace(".", "__"): value for name, value in settings.items()}
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Copy this process's environment without settings of another Airflow; exempt loopback from proxies."""
     foreign = ("AIRFLOW", "OPENLINEAGE")  # the OpenLineage provider would report these runs to another server
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
