@@ -13,12 +13,12 @@ All modules are imported to find the benchmarks, so their top imports nothing he
 
 The files, from top to bottom; each imports only from lower lines, and some of them from ``testbed``:
 
-    __main__                                       runs benchmarks and writes RESULTS.md
-    campaign  download  imports  memory  polling   the benchmarks
-    peers                                          environment with the providers to compare with
-    harness                                        measuring processes, statistics, tables, the machine
+    __main__                                                runs benchmarks and writes RESULTS.md
+    airflow  campaign  download  imports  memory  polling  videos   the benchmarks
+    http_check  peers                                       what they compare with
+    harness                                                 measuring processes, statistics, tables
 
-``dags/`` has the DAG of ``campaign``.
+``dags/`` has what Airflow loads: the DAGs of ``campaign`` and ``airflow``, a plugin that counts calls.
 """
 
 from __future__ import annotations

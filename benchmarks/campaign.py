@@ -48,7 +48,7 @@ def run() -> str:
             ),
             "VEO3_CAMPAIGN_VIDEOS": str(VIDEOS),
         }
-        folder = Path(__file__).parent / "dags"
+        folder = Path(__file__).parent / "dags" / "campaign"
         with LocalAirflow(env, dags_folder=folder, pool_slots=QUEUE) as airflow:
             airflow.wait_for_dags(["campaign"])
             show_progress(f"campaign: {VIDEOS} videos at {SPEED:.0f} x, which takes some minutes")

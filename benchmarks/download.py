@@ -209,6 +209,8 @@ def _ours(root: str, generation_ids: list[str]) -> None:
     """Store files with this provider; runs as a process."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.destination import Destination
+    from airflow_provider_veo3.storage.listing import VideoLister
+    from airflow_provider_veo3.storage.provenance import Provenance
     from airflow_provider_veo3.storage.store import VideoStore
     from airflow_provider_veo3.storage.transfer import StoppableClock
 
@@ -216,13 +218,14 @@ def _ours(root: str, generation_ids: list[str]) -> None:
     hook.get_videos(generation_ids[0])  # imports what a task has imported by then
     destination = Destination(root)
     destination.size("nothing")
+    clock = StoppableClock()
     store = VideoStore(
         destination,
         filename="{generation_id}_{index}.mp4",
-        get_videos=hook.get_videos,
+        lister=VideoLister(hook.get_videos, Provenance({}, hook.get_generation), clock),
         open_file=hook.open_file,
         max_concurrency=4,
-        clock=StoppableClock(),
+        clock=clock,
     )
     with _measured():
         store.store(generation_ids)

@@ -119,9 +119,7 @@ def _busy_ticks() -> int:
 
 def describe_machine() -> str:
     """Return processor, cores, memory, system, and the versions of Python and Airflow."""
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("apache-airflow", "requests", "httpx")
-    )
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("apache-airflow", "httpcore"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()};"

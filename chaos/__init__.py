@@ -10,7 +10,7 @@ The files, from top to bottom; each imports only from lower lines, and all of th
     __main__
     campaign                   one campaign, from the start of its processes to the verdict
     killer  evidence  distributed  report
-    killable_airflow  servers  observer
+    killable_airflow  observer
     verdict  plan              pure: no processes, no network
 
 ``dags/`` has the DAG that the Airflow under test runs.

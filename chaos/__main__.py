@@ -9,8 +9,8 @@ import sys
 from chaos.campaign import Options, run_campaign
 from chaos.plan import VICTIMS
 from chaos.report import breaches, disruptions, summary
-from chaos.servers import MissingServerError, check_installed
 from testbed.processes import exit_on_sigterm
+from testbed.servers import MissingServerError, check_installed
 
 
 def main() -> int:

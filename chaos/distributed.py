@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from chaos.servers import Postgres, Redis
 from testbed.local_airflow import settings_as_env
 from testbed.processes import free_ports
+from testbed.servers import Postgres, Redis
 
 if TYPE_CHECKING:
     from types import TracebackType
