@@ -2,6 +2,9 @@
 
 The house, top floor first; imports run downward only::
 
+    __main__                      ``python -m airflow_provider_veo3``
+    cli/                          commands for a terminal: models, history, store, estimate
+    plugins/                      the videos in Airflow's UI: page, routes, data, media
     decorators/                   ``@task.veo3_text_to_video``
     operators/ sensors/           tasks: parameters, templates, deferral, XComs, asset events, lineage
     retry_policy                  retries that come when the API says, or not at all
@@ -13,9 +16,10 @@ The house, top floor first; imports run downward only::
     hooks/                        an Airflow connection becomes a transport
     history/                      one reader of the account's history: lost responses, lists, completions
     metrics                       numbers for Airflow's metrics
-    api/                          the protocol; knows nothing of Airflow
+    api/                          the protocol, proxies and certificates; knows nothing of Airflow
     parameters                    types and checks of parameters that a DAG file sets
     exceptions                    the error tree
+    airflow_names                 names of Airflow that moved between its versions
 
 ``emulator/`` is a local VEO3 API: it imports none of the above, nor they it.
 """
@@ -24,10 +28,39 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DEFAULT_POLL_INTERVAL: Final = 10
 """Seconds between two polls of a generation where neither task nor connection sets them."""
+
+_CONFIG: Final[dict[str, Any]] = {
+    "veo3": {
+        "description": "The Videos page in Airflow's UI.",
+        "options": {
+            "gallery_locations": {
+                "description": (
+                    "Folders whose videos the page plays, separated by commas: URIs as the destinations of\n"
+                    "downloads name them, connection included. The API server opens no file outside.\n"
+                    "Every person who may edit an XCom can watch every video in these folders.\n"
+                ),
+                "version_added": "0.2.0",
+                "type": "string",
+                "example": "s3://aws_default@my-bucket/videos/, file:///shared/videos/",
+                "default": "",
+            },
+            "gallery_run_tab": {
+                "description": (
+                    "Whether each DAG run has a tab with its videos. Unset, there is one since Airflow 3.4,\n"
+                    "limited to DAGs with the tag ``veo3``; earlier versions would show it on every DAG.\n"
+                ),
+                "version_added": "0.2.0",
+                "type": "boolean",
+                "example": "True",
+                "default": None,
+            },
+        },
+    }
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -35,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
 
     Airflow 3.2 and later draw the connection form from it; ``hooks/connection_form.py`` draws the same fields
     for 3.0 and 3.1, and ``hooks/connection.py`` reads and checks them.
+    It has no ``documentation-url``, since the docs have no address.
     """
     package = __name__
     integration = "VEO3"
@@ -132,8 +166,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [connection_type],
+        "cli": [f"{package}.cli.definition.get_veo3_cli_commands"],
         "extra-links": [
-            f"{package}.links.Veo3GenerationLink",
+            f"{package}.links.Veo3VideosLink",
             f"{package}.links.Veo3StoredVideoLink",
         ],
+        "config": _CONFIG,
     }

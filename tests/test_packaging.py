@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import re
-import subprocess
 import sys
 import zipfile
 from email.parser import HeaderParser
@@ -17,8 +15,8 @@ import jsonschema
 import pytest
 
 from airflow_provider_veo3 import __version__, get_provider_info
+from tests.support.distributions import CHECKOUT, build_distributions, run
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 NAME = "airflow-provider-veo3"
 PACKAGE = "airflow_provider_veo3"
 DIST_INFO = f"{PACKAGE}-{__version__}.dist-info"
@@ -26,13 +24,9 @@ DIST_INFO = f"{PACKAGE}-{__version__}.dist-info"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source distribution as an installer would build it."""
-    folder = tmp_path_factory.mktemp("dist")
-    build(CHECKOUT, "sdist", folder)
-    source = tmp_path_factory.mktemp("source")
-    run(sys.executable, "-m", "tarfile", "-e", str(next(folder.glob("*.tar.gz"))), str(source))
-    build(next(source.iterdir()), "wheel", folder)
-    return next(folder.glob("*.whl"))
+    """The wheel, built from the source distribution."""
+    _, wheel = build_distributions(tmp_path_factory.mktemp("dist"))
+    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +36,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["install", "--quiet", "--no-index", "--no-deps", "--target", str(folder), str(wheel)]
     run(sys.executable, "-m", "pip", *words)
     return folder
-
-
-def build(project: Path, target: str, folder: Path) -> None:
-    run(sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder), cwd=project)
-
-
-def run(*words: str, cwd: Path | None = None, **env: str) -> str:
-    done = subprocess.run(words, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{words} ended with status {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def python(installed: Path, *words: str) -> str:
@@ -89,7 +73,12 @@ def test_metadata(wheel: Path) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert "Apache License" in licence
     assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata.get_all("Provides-Extra") == ["azure", "emulator", "gcs", "openlineage", "s3"]
     assert entry_points.split() == [
+        "[airflow.plugins]",
+        "veo3_videos",
+        "=",
+        f"{PACKAGE}.plugins.plugin:Veo3VideosPlugin",
         "[apache_airflow_provider]",
         "provider_info",
         "=",
@@ -98,10 +87,10 @@ def test_metadata(wheel: Path) -> None:
     required = [line for line in metadata.get_all("Requires-Dist") or () if "extra ==" not in line]
     assert {line.split(">")[0] for line in required} == {
         "apache-airflow",
-        "apache-airflow-providers-common-compat",
-        "httpx",
+        "asgiref",
+        "certifi",
+        "httpcore[asyncio]",
         "pendulum",
-        "requests",
     }
 
 
