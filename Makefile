@@ -6,14 +6,19 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
-# Test processes: one per core, at most four; the tests of a file run in the same one. Without any: make test WORKERS=0
-WORKERS ?= auto
-PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadfile
+# Test processes, which wait as much as they compute; the tests of a file run in the same one. Without any: make test WORKERS=0
+WORKERS ?= 4
+PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadfile
+# Runs a target beside others, which follow one another; with WORKERS=0 one at a time.
+BESIDE = MAKE='$(MAKE)' $(PY) .ci/side_by_side.py
+# Tests of `make check`, which start no task of Airflow. Those of the emulator would take as long again.
+QUICK := $(addprefix tests/,api chaos history hooks polling testbed test_map.py test_parameters.py test_plain_english.py)
 TYPED := airflow_provider_veo3 example_dags testbed demo chaos benchmarks
 
 # Pairs of Airflow and Python of `make test-matrix`: all that Airflow supports, which for 3.0 excludes Python 3.13.
-# Some of them: make test-matrix MATRIX="3.0-3.11 3.3-3.13"
-MATRIX ?= 3.0-3.11 3.0-3.12 3.1-3.11 3.1-3.12 3.1-3.13 3.2-3.11 3.2-3.12 3.2-3.13 3.3-3.11 3.3-3.12 3.3-3.13
+# 3.4 is its newest pre-release. Some of them: make test-matrix MATRIX="3.0-3.11 3.3-3.13"
+MATRIX ?= 3.0-3.11 3.0-3.12 3.1-3.11 3.1-3.12 3.1-3.13 3.2-3.11 3.2-3.12 3.2-3.13 \
+	3.3-3.11 3.3-3.12 3.3-3.13 3.3-3.14 3.4-3.13
 
 # Object stores of `make test-storages`, each a local server.
 STORAGES ?= s3 azure gcs
@@ -25,8 +30,9 @@ GENERATIONS ?= 30
 KILLS ?= 24
 CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generations=$(GENERATIONS) --kills=$(KILLS)
 
-.PHONY: help demo ui test lint format typecheck unit dags e2e coverage install constraints clean
-.PHONY: chaos chaos-embedded chaos-distributed bench tests test-matrix test-oldest test-storages docs test-browser screenshots
+.PHONY: help demo ui check quick test lint format typecheck unit dags e2e coverage install constraints clean
+.PHONY: chaos chaos-embedded chaos-distributed bench dist sbom docs tests tests-without-e2e
+.PHONY: test-matrix test-oldest test-storages test-browser test-extras screenshots
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -38,7 +44,12 @@ demo: $(STAMP)  ## make videos with the example DAGs on a local Airflow; needs n
 ui: $(STAMP)  ## open the example DAGs in the Airflow UI, until Ctrl-C
 	@$(PY) -m demo.ui
 
-test: lint typecheck tests  ## run the linter, the type checker and all tests
+check: $(STAMP)  ## run the linter, the type checker and the quick tests, within a minute
+	@$(BESIDE) typecheck lint quick
+	@echo 'make check: all passed; make test runs all tests'
+
+test: $(STAMP)  ## run the linter, the type checker and all tests, some of them side by side
+	@$(BESIDE) e2e lint typecheck tests-without-e2e
 	@echo 'make test: all passed'
 
 lint: $(STAMP)  ## check rules and format with ruff
@@ -52,7 +63,10 @@ format: $(STAMP)  ## fix rules and format with ruff
 typecheck: $(STAMP)  ## check types with mypy --strict
 	$(PY) -m mypy --strict $(TYPED)
 
-unit: $(STAMP)  ## run the quick tests, which need no scheduler
+quick: $(STAMP)  ## run the quick tests, which start no task of Airflow
+	$(PYTEST) -q $(QUICK)
+
+unit: $(STAMP)  ## run the tests that need no scheduler
 	$(PYTEST) -q --ignore=tests/e2e --ignore=tests/test_packaging.py --ignore=tests/example_dags
 
 dags: $(STAMP)  ## run the example DAGs with dag.test() against the emulator
@@ -62,8 +76,10 @@ e2e: $(STAMP)  ## run the end-to-end tests with a real scheduler, workers and tr
 	$(PY) -m pytest tests/e2e
 
 tests: $(STAMP)  ## run all tests, without linter and type checker
+	@$(BESIDE) e2e tests-without-e2e
+
+tests-without-e2e: $(STAMP)  ## run all tests but the end-to-end tests
 	$(PYTEST) --ignore=tests/e2e
-	$(PY) -m pytest tests/e2e
 
 test-matrix:  ## run all tests on each supported Airflow and Python; takes an hour or two
 	@.ci/matrix $(MATRIX)
@@ -80,10 +96,13 @@ test-browser: .venv/.browser  ## test the connection form and the pages of a run
 screenshots: .venv/.browser  ## run test-browser and update the pictures docs/images/ui-*.png
 	@$(PY) -m pytest tests/browser --update
 
+test-extras: $(STAMP)  ## resolve the provider beside Airflow's constraints, and its extras; needs a package index
+	@$(PY) -m pytest tests/extras
+
 .venv/.browser: $(STAMP)
 	@command -v chromium >/dev/null || { \
 		echo "chromium is not on the PATH; the browser tests need it (on Debian and Ubuntu: apt install chromium)." >&2; exit 1; }
-	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,browser]'
+	@$(PIP) -c constraints.txt --group browser
 	@touch $@
 
 coverage: $(STAMP)  ## run all tests and show the coverage of the package
@@ -99,11 +118,30 @@ chaos-distributed: .venv/.chaos  ## run the chaos campaign on PostgreSQL with Ce
 	@$(CHAOS) distributed
 
 .venv/.chaos: $(STAMP)
-	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,chaos]'
+	@$(PIP) -c constraints.txt --group chaos
 	@touch $@
 
 bench: $(STAMP)  ## run all benchmarks and write benchmarks/RESULTS.md
 	@$(PY) -m benchmarks
+
+dist: $(STAMP)  ## build the wheel and the source distribution, and check them
+	@rm -rf dist
+	@$(PY) -m hatchling build
+	@$(PY) -m twine check --strict dist/*
+	@$(BIN)/check-wheel-contents dist/*.whl
+
+sbom: dist .venv/.sbom  ## list the wheel and all that it needs, with versions, in dist/sbom.cdx.json (CycloneDX)
+	@rm -rf build/sbom
+	@$(PY) -m venv --without-pip build/sbom
+	@$(PY) -m pip --python build/sbom install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	@sed "s/^dynamic = .*/version = \"$$($(PY) -m hatchling version)\"/" pyproject.toml >build/sbom.toml
+	@$(BIN)/cyclonedx-py environment build/sbom --pyproject build/sbom.toml --mc-type library --output-reproducible \
+		--output-file dist/sbom.cdx.json
+	@echo 'make sbom: dist/sbom.cdx.json'
+
+.venv/.sbom: $(STAMP)
+	@$(PIP) -c constraints.txt --group sbom
+	@touch $@
 
 docs: .venv/.docs  ## build the docs and the API reference in build/docs, and check the links
 	@rm -rf build/docs
@@ -113,7 +151,7 @@ docs: .venv/.docs  ## build the docs and the API reference in build/docs, and ch
 	@echo 'make docs: build/docs/index.html'
 
 .venv/.docs: $(STAMP)
-	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev,docs]'
+	@$(PIP) -c constraints.txt --group docs
 	@touch $@
 
 install: $(STAMP)  ## build .venv and nothing else
@@ -130,16 +168,19 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Building .venv with $$("$$found" --version); this takes about a minute the first time ..."; \
 	"$$found" -m venv .venv || { \
 		echo "'$$found' cannot create a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
-	@$(PIP) -c constraints.txt hatchling editables
-	@$(PIP) -c constraints.txt --no-build-isolation -e '.[emulator,dev]'
+	@$(PIP) -c constraints.txt pip # the pip of an older Python knows no dependency groups
+	@$(PIP) -c constraints.txt editables hatchling hatch-fancy-pypi-readme
+	@$(PIP) -c constraints.txt --no-build-isolation --group dev -e '.[emulator]'
 	@touch $(STAMP)
 
 constraints:  ## update constraints.txt to the newest compatible versions; run make test after it
 	@rm -rf build/constraints
 	@"$(PYTHON)" -m venv build/constraints
-	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,dev,chaos,docs,browser]'
+	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@build/constraints/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(addprefix --group ,dev browser chaos docs sbom) -e '.[emulator]'
 	@{ sed -n '/^#/p' constraints.txt; \
-		build/constraints/bin/python -m pip freeze --exclude-editable | grep -v '^#' | LC_ALL=C sort -f; \
+		build/constraints/bin/python -m pip freeze --all --exclude-editable | grep -v '^#' | LC_ALL=C sort -f; \
 		sed -n '/;/p' constraints.txt; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt
 

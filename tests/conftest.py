@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -53,3 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def airflow_db() -> None:
     """Airflow's tables, for tests that use ``dag.test()``, connections or XComs."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def _leave_writing_to_the_system(connection: Any, _: object) -> None:
+        # nothing here must survive a power failure, and there are a few thousand commits
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=OFF")
+        cursor.close()
