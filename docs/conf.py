@@ -37,8 +37,14 @@ html_show_sphinx = False
 html_show_copyright = False
 
 
-def remove_links_out_of_the_site(_app: Sphinx, _page: str, source: list[str]) -> None:
-    """Replace links to Markdown files that are no pages of the site by their text."""
+RESULTS = "\n```{include} ../benchmarks/RESULTS.md\n:heading-offset: 1\n```\n"
+"""End of the page about performance, where a checkout has links to the file instead."""
+
+
+def prepare_page(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Add the results of the benchmarks, and replace links to files that are no pages by their text."""
+    if page == "performance":
+        source[0] += RESULTS
     source[0] = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\.md(#[^)]*)?\)", r"\1", source[0])
 
 
@@ -65,5 +71,5 @@ def describe_tables(
 
 def setup(app: Sphinx) -> None:
     """Register the functions above; called by Sphinx."""
-    app.connect("source-read", remove_links_out_of_the_site)
+    app.connect("source-read", prepare_page)
     app.connect("autodoc-process-docstring", describe_tables)

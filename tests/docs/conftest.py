@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.emulator import Emulator
 
-PROMPTS = 'prompt,seed\n"A kite over dunes",1\n"A kite over the sea",\n'
+PROMPTS = '\ufeffprompt;seed\r\n"A kite; over dunes";1\r\n;\r\n\r\nA kite over the sea;\r\n'
+"""List of prompts as Excel writes it, with empty rows."""
 
 
 @pytest.fixture
@@ -32,5 +33,5 @@ def bucket(tmp_path: Path) -> Path:
     (bucket / "pictures").mkdir(parents=True)
     for name in ("balloon.jpg", "sunrise.png", "night.png"):
         Image.new("RGB", (32, 18), "navy").save(bucket / "pictures" / name)
-    (bucket / "prompts.csv").write_text(PROMPTS, encoding="utf-8")
+    (bucket / "prompts.csv").write_text(PROMPTS, encoding="utf-8", newline="")
     return bucket
