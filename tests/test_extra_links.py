@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+import pytest
+
+from tests.support.airflow_calls import record_xcom_reads
+from tests.support.airflow_versions import AIRFLOW
 from tests.support.task_runs import operators
-from tests.support.waits import HOUR
+from tests.support.waits import HOUR, submit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,19 +65,77 @@ def test_links_of_tasks_in_every_state(emulator: Emulator, tmp_path: Path) -> No
         "failed",
     ]
 
-    ids = {task["prompt"]: task["id"] for task in emulator.ledger()["tasks"]}
-    status = f"{emulator.base_url}/api/veo/status"
-    for task_id, prompt in {"done": "done", "fails": "<fails>", "defers": "defers", "sense": "done"}.items():
-        assert links(run, task_id) == {"VEO3 status": f"{status}/{ids[prompt]}"}
-    for index, prompt in enumerate(("one", "two")):
-        assert links(run, "mapped", index) == {"VEO3 status": f"{status}/{ids[prompt]}"}
-    assert links(run, "sense_unknown") == {"VEO3 status": f"{status}/veo_1_unknown"}
-    assert links(run, "store") == {"Stored video": ended["store"].value[0]["uri"]}
-    for task_id in ("refused", "store_unknown"):
-        assert not any(links(run, task_id).values()), "no link before there is something to show"
+    for task_id in ended:
+        name, _, index = task_id.partition("[")
+        found = links(run, name, int(index[:-1]) if index else -1)
+        shown = {"dag_id": "links", "run_id": run.run_id, "task_id": name}
+        where = shown | ({"map_index": index[:-1]} if index else {})
+        assert found.pop("Videos") == page(where), task_id
+        stored = ended[task_id].value[0]["uri"] if task_id == "store" else ""
+        assert found == ({"Stored video": stored} if name.startswith("store") else {})
 
 
-def test_a_link_of_a_deferred_task_outlives_the_deferral(emulator: Emulator) -> None:
+@pytest.mark.parametrize("mapped", [False, True])
+def test_the_link_to_a_stored_video_reads_no_xcom(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mapped: bool
+) -> None:
+    """Airflow's client logs an XCom that is missing as an error, behind the error of the task."""
+    from airflow.sdk import DAG
+
+    from airflow_provider_veo3.operators.download import Veo3DownloadOperator
+    from tests.support.task_runs import Run
+
+    reads = record_xcom_reads(monkeypatch)
+    ids = {"store": submit(), "fail": "veo_1_unknown"}
+    with DAG(f"links_read_nothing_{mapped}") as dag:
+        for name, generation_id in ids.items():
+            if mapped:
+                several = Veo3DownloadOperator.partial(task_id=name, destination=str(tmp_path))
+                several.expand(generation_id=[generation_id])
+            else:
+                Veo3DownloadOperator(task_id=name, destination=str(tmp_path), generation_id=generation_id)
+    run = Run(dag)
+    ended = {end.task_id: end for end in run.finish().values()}
+    assert (ended["store"].state, ended["fail"].state) == ("success", "failed")
+    assert "stored_video_uris" not in reads
+    index = 0 if mapped else -1
+    assert links(run, "store", index)["Stored video"] == ended["store"].value[0]["uri"]
+    assert links(run, "fail", index)["Stored video"] == ""
+
+
+def page(shown: dict[str, str]) -> str:
+    """Return the address of the Videos page in the UI of the tests' Airflow."""
+    if AIRFLOW < (3, 1):
+        return ""
+    frame = "/plugin/veo3-videos" if AIRFLOW >= (3, 3) else ""
+    return f"{frame}/veo3/videos?{urlencode(shown)}"
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 1), reason="Airflow 3.0 has no Videos page")
+@pytest.mark.parametrize(
+    ("base_url", "before", "below"),
+    [
+        ("", "", ""),
+        ("http://localhost:8080", "http://localhost:8080", ""),
+        ("https://airflow.example.com/team/", "https://airflow.example.com", "/team"),
+        ("/team", "", "/team"),
+    ],
+)
+def test_the_link_to_the_videos_below_any_base_url(
+    monkeypatch: pytest.MonkeyPatch, base_url: str, before: str, below: str
+) -> None:
+    from airflow_provider_veo3.links import videos_url
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    ti = SimpleNamespace(
+        dag_id="my dag", run_id="manual__2026-01-01T00:00:00+00:00", task_id="a.b", map_index=3
+    )
+    query = "dag_id=my+dag&run_id=manual__2026-01-01T00%3A00%3A00%2B00%3A00&task_id=a.b&map_index=3"
+    frame = f"{below}/plugin/veo3-videos" if AIRFLOW >= (3, 3) else ""
+    assert videos_url(ti) == f"{before}{frame}{below}/veo3/videos?{query}"
+
+
+def test_the_link_to_the_videos_outlives_a_deferral(emulator: Emulator) -> None:
     from airflow.sdk import DAG
 
     from tests.support.task_runs import Run
@@ -82,7 +146,7 @@ def test_a_link_of_a_deferred_task_outlives_the_deferral(emulator: Emulator) -> 
     run = Run(dag)
     run.start("task")
     first = links(run, "task")
-    assert first["VEO3 status"]
+    assert first == {"Videos": page({"dag_id": "links_deferred", "run_id": run.run_id, "task_id": "task"})}
     trigger = run.trigger("task")
     event = {"version": 1, "generation_id": trigger.generation_id, "ending": "timeout", "message": "late"}
     ended = run.resume("task", {**event, "reason": None, "manifest": {}})

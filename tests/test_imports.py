@@ -31,7 +31,19 @@ for name in sys.argv[2].split(","):
 spent = time.process_time() - started
 print(json.dumps({"new": sorted(set(sys.modules) - before), "cpu_ms": spent * 1000}))
 """
-HEAVY = {"requests", "urllib3", "httpx", "aiohttp", "av", "PIL", "starlette", "uvicorn", "pandas", "numpy"}
+HEAVY = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "httpcore",
+    "aiohttp",
+    "av",
+    "PIL",
+    "starlette",
+    "uvicorn",
+    "pandas",
+    "numpy",
+}
 
 
 def newly_loaded(

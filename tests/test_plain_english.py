@@ -1,9 +1,10 @@
-"""Rules of the language in which code and errors speak to people."""
+"""Rules of the language in which code, errors and documentation speak to people."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDERS = ("airflow_provider_veo3", "testbed", "demo", "chaos", "benchmarks", "example_dags")
 FILES = [file for folder in FOLDERS for file in sorted((CHECKOUT / folder).rglob("*.py"))]
+SCRIPTS = sorted((CHECKOUT / "airflow_provider_veo3").rglob("*.js"))
+PAGES = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 MOST_WORDS = 15
 RELATIVE = re.compile(r"(What|Who|Whose|Whom|Where|When|How|Why|Whether|That|Which)\b")
 RIDDLES = re.compile(
-    r"\b(taken up|takes? up|taking up|let in|gone on with|goes on with|told of|is told|seat|"
-    r"twin|lies in|lie in|somebody|whoever)\b",
+    r"\b(taken up|takes? up|taking up|let in|gone on with|goes on with|told of|is told|tells? (\w+ )+of|seat|"
+    r"twin|lies in|lie in|somebody|someone|everybody|everyone|whoever|behind (its|the) deadline)\b",
     re.IGNORECASE,
 )
 
@@ -33,12 +36,34 @@ def first_sentences(tree: ast.Module) -> list[tuple[int, str]]:
     return found
 
 
-def texts(tree: ast.Module) -> list[tuple[int, str]]:
+def strings(file: Path) -> list[tuple[int, str]]:
     """Return every string constant of a module, docstrings included."""
     return [
         (node.lineno, node.value)
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def comments(file: Path) -> list[tuple[int, str]]:
+    """Return every comment of a module."""
+    with file.open("rb") as source:
+        tokens = list(tokenize.tokenize(source.readline))
+    return [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
+
+
+def paragraphs(file: Path) -> list[tuple[int, str]]:
+    """Return the paragraphs of a text, each with the number of its first line."""
+    text = file.read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, found.start()) + 1, found[0]) for found in re.finditer(r"(?:.+(?:\n|$))+", text)
+    ]
+
+
+def riddles(texts: list[tuple[int, str]]) -> list[str]:
+    """Return the riddles in texts, each with the number of its text's first line."""
+    return [
+        f"{line}: {found[0]}" for line, text in texts for found in RIDDLES.finditer(" ".join(text.split()))
     ]
 
 
@@ -58,6 +83,29 @@ def test_the_first_sentence_of_a_docstring_names_the_thing_in_few_words(file: Pa
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_no_text_is_a_riddle(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    assert [f"{line}: {text}" for line, text in texts(tree) if RIDDLES.search(text)] == []
+def test_no_string_or_comment_is_a_riddle(file: Path) -> None:
+    assert riddles([*strings(file), *comments(file)]) == []
+
+
+@pytest.mark.parametrize("file", [*SCRIPTS, *PAGES], ids=name_of)
+def test_no_page_or_script_is_a_riddle(file: Path) -> None:
+    assert riddles(paragraphs(file)) == []
+
+
+def test_scripts_and_pages_are_found() -> None:
+    assert {"videos.js", "README.md", "CHANGELOG.md", "architecture.md"} <= {
+        file.name for file in (*SCRIPTS, *PAGES)
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the store tells a later call of the lost response",
+        "Seconds behind its deadline",
+        "one for everyone",
+        "a twin\nof it, taken\nup again",
+    ],
+)
+def test_a_riddle_is_found(text: str) -> None:
+    assert riddles([(1, text)])

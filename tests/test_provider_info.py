@@ -74,7 +74,7 @@ def test_airflow_lists_the_provider(manager: Any) -> None:
     provider = manager.providers["airflow-provider-veo3"]
     assert provider.version == __version__
     assert provider.data["name"] == "VEO3"
-    assert {"airflow_provider_veo3.links.Veo3GenerationLink"} <= set(manager.extra_links_class_names)
+    assert {"airflow_provider_veo3.links.Veo3VideosLink"} <= set(manager.extra_links_class_names)
 
 
 def hooks() -> Any:

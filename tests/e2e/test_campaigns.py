@@ -148,13 +148,11 @@ def test_a_sensor_in_the_triggerer_publishes_id_manifest_and_link(campaigns: Any
         assert tasks[task_id]["state"] == "success"
         xcoms = {
             key: airflow.api.xcom("from_trigger", runs["from_trigger"], task_id, key)
-            for key in ("return_value", "generation", "generation_status_url", "_link_Veo3GenerationLink")
+            for key in ("return_value", "generation", "_link_Veo3VideosLink")
         }
         assert xcoms["return_value"] == xcoms["generation"]["id"] == generation_id
         assert xcoms["generation"]["status"] == "completed"
-        url = xcoms["_link_Veo3GenerationLink"]
-        assert url == xcoms["generation_status_url"]
-        assert url.endswith(f"/api/veo/status/{generation_id}")
+        assert f"task_id={task_id}" in xcoms["_link_Veo3VideosLink"]
     assert airflow.api.xcom("from_trigger", runs["from_trigger"], "received") == generation_id
 
 

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy mach
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
 KEY = "veo3_MARKED_5e7b1c9a0d42f683"
+REFUSED = {"success": False, "error": f"Invalid API key {KEY}", "code": "INVALID_API_KEY"}
+FORBIDDEN = "http://files.example.test/a.mp4?X-Goog-Signature=0123456789abcdef"
 SIGNATURE = re.compile(rb"X-Goog-Signature(=|%3D|\\u003d)[0-9A-Za-z%]", re.IGNORECASE)
 
 
@@ -40,15 +42,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
         emulator.inject({"endpoint": "status", "kind": "status", "status": 500, "body": KEY, "times": 2})
         emulator.inject({"endpoint": "file", "kind": "disconnect_mid_body", "times": 3})
+        emulator.inject({"endpoint": "file", "kind": "expire", "times": 2})
         runs = {
             QUICKSTART: airflow.api.trigger(QUICKSTART),
             CAMPAIGN: airflow.api.trigger(CAMPAIGN),
         }
         assert set(airflow.wait_for_runs(runs, timeout=WAIT).values()) == {"success"}
         for conf, fault in (
-            ({"model": "no-such-model"}, None),
-            ({}, {"endpoint": "file", "kind": "expire", "times": None}),
-            ({}, {"endpoint": "status", "kind": "status", "status": 401, "body": KEY, "times": None}),
+            ({"max_credits": 1}, None),
+            ({}, {"endpoint": "file", "kind": "redirect", "location": FORBIDDEN, "times": None}),
+            ({}, {"endpoint": "status", "kind": "status", "status": 401, "body": REFUSED, "times": None}),
         ):
             if fault is not None:
                 emulator.inject(fault)

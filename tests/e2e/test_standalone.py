@@ -147,7 +147,9 @@ def test_campaign_fills_its_pool_and_pays_once_for_each_line(
 
 def test_the_log_of_a_failed_run_has_the_reason(airflow: LocalAirflow, emulator: EmulatorProcess) -> None:
     before = emulator.ledger()["totals"]["accepted"]
-    run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
+    error = {"code": "INVALID_MODEL", "message": "Unknown model"}
+    emulator.inject({"endpoint": "text-to-video", "kind": "status", "status": 400, "body": {"error": error}})
+    run_id = airflow.api.trigger(QUICKSTART)
     assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=WAIT) == {QUICKSTART: "failed"}
     states = {task["task_id"]: task for task in airflow.api.task_instances(QUICKSTART, run_id)}
     assert {name: task["state"] for name, task in states.items()} == {

@@ -78,10 +78,18 @@ class Pages:
         expect(self.page.locator(LOADING)).to_have_count(0)
         self.page.evaluate("document.fonts.ready")
 
-    def picture(self, name: str, part: Locator | None = None, *, without: str = ":not(*)") -> None:
+    def picture(
+        self,
+        name: str,
+        part: Locator | None = None,
+        *,
+        without: str | None = None,
+        colours: int | None = None,
+    ) -> None:
         """Write a picture of the page or a part of it.
 
         :param without: selector of elements that are hidden.
+        :param colours: number of colours that the picture is reduced to, where it contains photographs.
         """
         if self.pictures is None:
             return
@@ -89,7 +97,15 @@ class Pages:
         self.page.mouse.move(0, 0)  # away from elements with a tooltip
         expect(self.page.get_by_role("tooltip")).to_have_count(0)
         path = self.pictures / f"ui-{name}.png"
-        (part or self.page).screenshot(path=path, animations="disabled", style=f"{without} {{display: none}}")
+        # no style without a need, nor one that hides the caret: a page may refuse styles that are not its own
+        style = without and f"{without} {{display: none}}"
+        (part or self.page).screenshot(path=path, animations="disabled", caret="initial", style=style)
+        if colours is not None:
+            from PIL import Image
+
+            with Image.open(path) as whole:
+                reduced = whole.convert("RGB").quantize(colours)
+            reduced.save(path, optimize=True)
         assert path.stat().st_size <= MAX_PICTURE_SIZE, f"{path.name} is too large"
 
     def assert_no_secrets(self, *keys: str) -> None:

@@ -99,7 +99,7 @@ def collect_metrics(factory: Callable[[], Any] | None) -> None:
 
         stats.initialize(factory=factory or stats_loggers()[0], export_legacy_names=False)
         return
-    from airflow.providers.common.compat.sdk import Stats
+    from airflow_provider_veo3.airflow_names import Stats
 
     client = getattr(Stats.instance, "statsd", None)  # one that Airflow has made by itself meanwhile
     if client is not None:
@@ -131,14 +131,19 @@ def filesystems() -> Any:
     return module
 
 
-def read_dags(path: Path) -> dict[str, DAG]:
-    """Read DAG files as Airflow does; what they do may neither fail nor be warned of."""
+def dag_bag(path: Path, **options: Any) -> Any:
+    """Return what Airflow reads from a DAG file, or from all in a folder."""
     if AIRFLOW < (3, 2):
         from airflow.models.dagbag import DagBag
     else:
         from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(path))
+    return DagBag(str(path), **options)
+
+
+def read_dags(path: Path) -> dict[str, DAG]:
+    """Read DAG files as Airflow does; what they do may neither fail nor be warned of."""
+    bag = dag_bag(path)
     assert bag.import_errors == {}
     warned = [warning for found in bag.captured_warnings.values() for warning in found]
     if AIRFLOW < (3, 3):  # where Airflow and its libraries warn of themselves
@@ -201,9 +206,26 @@ def supervisor() -> Any:
 
     if AIRFLOW == (3, 0):
         _as_in_processes_of_its_own()
+    if AIRFLOW < (3, 3):
+        _with_errors_in_contexts()
     if not hasattr(supervisor.in_process_api_server, "cache_info"):  # Airflow 3.3 keeps it itself
         supervisor.in_process_api_server = functools.lru_cache(maxsize=1)(supervisor.in_process_api_server)
     return supervisor
+
+
+@functools.cache
+def _with_errors_in_contexts() -> None:
+    """Let callbacks find the error of a task in their context, as they do in a worker."""
+    from airflow.sdk.execution_time import task_runner
+
+    finalize = task_runner.finalize
+
+    def with_error(ti: Any, state: Any, context: Any, log: Any, error: BaseException | None = None) -> None:
+        if error is not None:
+            context["exception"] = error
+        finalize(ti, state, context, log, error)
+
+    task_runner.finalize = with_error
 
 
 def _without_messages_to_the_supervisor(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:

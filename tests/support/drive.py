@@ -56,10 +56,16 @@ class Driver:
     clock: Clock = field(default_factory=Clock)
 
     def __call__(
-        self, base_url: str, *flows: Flow[Any], timeout: float = 60.0, per_minute: float = 6e4, key: str = KEY
+        self,
+        base_url: str,
+        *flows: Flow[Any],
+        timeout: float = 60.0,
+        longest_response: float = 90.0,
+        per_minute: float = 6e4,
+        key: str = KEY,
     ) -> Any:
         """Run flows one after the other over one transport; return the last one's result."""
-        endpoint = Endpoint(base_url, key, timeout, per_minute)
+        endpoint = Endpoint(base_url, key, timeout, per_minute, longest_response)
         if self.kind == "async":
             return asyncio.run(self._drive_async(endpoint, flows))
         driven = SyncTransport(endpoint, clock=self.clock)

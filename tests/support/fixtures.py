@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def set_timings(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
-    """Let lost responses of all generating tasks be settled within fractions of a second."""
+    """Let generating tasks settle lost responses and failures within fractions of a second."""
     from airflow_provider_veo3.operators._generating import GeneratingOperator
     from airflow_provider_veo3.submission.decisions import Timings
 
@@ -30,6 +30,18 @@ def set_timings(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
         "failure_confirmation": 0.02,
     }
     monkeypatch.setattr(GeneratingOperator, "timings", Timings(**short | changes))
+
+
+def know_quick_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let triggers on ``veo3_default`` poll soon, as after generations that took no time."""
+    from airflow_provider_veo3.api.models import Generation, Status
+    from airflow_provider_veo3.polling import shared
+    from airflow_provider_veo3.polling.durations import Durations
+
+    durations = Durations()
+    for model in ("veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"):
+        durations.learn(Generation(f"veo_0_{model}", Status.COMPLETED, model=model, processing_seconds=0.0))
+    monkeypatch.setattr(shared, "_durations", {"veo3_default": durations})
 
 
 @pytest.fixture(scope="session")
@@ -63,12 +75,17 @@ def _one_emulator() -> Iterator[Emulator]:
 def emulator(
     _one_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, airflow_bundles: None
 ) -> Iterator[Emulator]:
-    """An emulator as new that finishes at once; ``veo3_default`` leads to it."""
-    from airflow_provider_veo3.polling import shared as poller
+    """An emulator as new that finishes at once, and tasks that do not wait either.
+
+    The connection ``veo3_default`` leads to it.
+    """
+    from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
     _one_emulator.reset()
-    # how long the generations of other tests took
-    poller._durations.clear()
+    know_quick_generations(monkeypatch)
+    set_timings(monkeypatch)
+    # the seconds after a deferral in which a trigger holds its event back
+    monkeypatch.setattr(Veo3GenerationTrigger, "clock", FakeClock(now=1e11))
     use_connection(monkeypatch, _one_emulator)
     yield _one_emulator
     assert _one_emulator.ledger()["api_key_leaks"] == []

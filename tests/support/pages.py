@@ -9,7 +9,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PAGES = (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md")))
 
-BUILT = ("{toctree}", "{include}", "{eval-rst}")
+BUILT = ("{toctree}", "{eval-rst}")
 """Languages of blocks for the build of the site, which reports errors in them itself."""
 
 

@@ -17,9 +17,9 @@ from airflow_provider_veo3.operators.generate import Veo3ImageToVideoOperator, V
 from tests.support.task_runs import Ended, Run
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from sqlalchemy.orm import Session
 
+    from airflow_provider_veo3.airflow_names import Context
     from airflow_provider_veo3.emulator import Emulator
 
 SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
@@ -63,7 +63,8 @@ def generating(
     **options: Any,
 ) -> DAG:
     """A DAG with one generating task, mapped over the prompts where there are several."""
-    options = {"task_id": TASK, "retries": retries, "retry_delay": timedelta(days=1), **options}
+    defaults = {"task_id": TASK, "retries": retries, "retry_delay": timedelta(days=1), "poll_interval": 0.01}
+    options = defaults | options
     with DAG(dag_id or f"once_{os.getpid()}_{next(_numbers)}") as dag:
         if isinstance(prompt, list):
             OPERATORS[operator].partial(**options).expand(prompt=prompt)

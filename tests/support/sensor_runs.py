@@ -22,15 +22,21 @@ def sensor(generation_id: Any, **options: Any) -> Any:
 
 def run_of(name: str, generation_id: Any, **options: Any) -> Run:
     """Start a run of a DAG with one such sensor."""
-    from airflow.models.dag import DagModel
     from airflow.sdk import DAG
+
+    with DAG(f"from_trigger_{name}") as dag:
+        sensor(generation_id, **options)
+    return run_of_dag(dag)
+
+
+def run_of_dag(dag: Any) -> Run:
+    """Start a run of a DAG whose sensors end in the triggerer."""
+    from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
     from sqlalchemy import update
 
     from tests.support.task_runs import Run
 
-    with DAG(f"from_trigger_{name}") as dag:
-        sensor(generation_id, **options)
     run = Run(dag)
     with create_session() as session:  # Airflow looks for callbacks there
         session.execute(update(DagModel).where(DagModel.dag_id == dag.dag_id).values(relative_fileloc="x.py"))

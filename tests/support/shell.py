@@ -8,6 +8,7 @@ import shlex
 import tomllib
 from typing import TYPE_CHECKING
 
+from demo.credits import CONFIRMED
 from tests.support.airflow_versions import connection_class
 from tests.support.pages import CHECKOUT
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 MAKEFILE = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
 HERE = "http://127.0.0.1:8765"
 """Address of the emulator in the documentation."""
+NETWORK = {
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+}
+"""Variables of the environment that certificates and proxies come from."""
 
 
 def check(script: str, emulator: Emulator) -> int:
@@ -48,6 +60,10 @@ def _check(words: list[str], emulator: Emulator) -> None:
             from airflow_provider_veo3.emulator.__main__ import read_arguments
 
             read_arguments(arguments)
+        case ["python", "-m", "airflow_provider_veo3", *arguments]:
+            from airflow_provider_veo3.cli.definition import build_parser
+
+            build_parser().parse_args(arguments)
         case [".venv/bin/python", "-m", "pytest", path, *_]:
             assert (CHECKOUT / path).exists(), path
         case ["python", "-m", module, *_]:
@@ -73,6 +89,10 @@ def _variable(name: str, value: str) -> None:
 
         _, section, option = name.lower().split("__", 2)
         assert conf.has_option(section, option), name
+    elif name in NETWORK:
+        assert value
+    elif name == CONFIRMED:
+        assert value.isdecimal()
     else:
         from airflow_provider_veo3.hooks.connection import settings_from_environment
 
@@ -90,7 +110,9 @@ def check_connection(value: str) -> None:
     if value.startswith("{"):
         made = connection.from_json(value, conn_id="c")
     else:
-        made = connection(conn_id="c", uri=value)
+        from airflow.models.connection import Connection  # that of a task takes no URI on Airflow 3.1
+
+        made = Connection(conn_id="c", uri=value)
     assert made.conn_type == "veo3"
     assert settings_from_connection("c", made, made.extra_dejson).api_key.startswith("veo3_")
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_veo3.api.models import Video
+from airflow_provider_veo3.api.models import Generation, Status, Video, VideoList
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.storage.destination import Destination
+from airflow_provider_veo3.storage.listing import VideoLister
+from airflow_provider_veo3.storage.provenance import Provenance, StoredVideo
+from airflow_provider_veo3.storage.sidecar import Sidecar
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE
-from airflow_provider_veo3.storage.store import StoredVideo, VideoStore
+from airflow_provider_veo3.storage.store import VideoStore
 from airflow_provider_veo3.storage.transfer import StoppableClock
 from tests.support.file_host import FileHost, Response, mp4, open_file
 
@@ -25,9 +28,17 @@ ONE, BIG = mp4(300_000), mp4(3 * CHUNK_SIZE + 12345)
 
 
 class ImpatientClock(StoppableClock):
-    """Clock whose pauses take no time; its stop signal works as usual."""
+    """Clock whose pauses take no time, although it goes on by them; its stop signal works as usual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.skipped)
 
     def pause(self, seconds: float) -> None:
+        self.skipped += seconds
         super().pause(0)
 
 
@@ -39,7 +50,7 @@ class ImpatientDownloadOperator(Veo3DownloadOperator):
 
 
 class FakeClock(ImpatientClock):
-    """Clock that stands still, and records its pauses and the threads that pause."""
+    """Clock that goes on by its pauses alone, and records them and the threads that pause."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +58,7 @@ class FakeClock(ImpatientClock):
         self.threads: set[threading.Thread] = set()
 
     def now(self) -> datetime:
-        return NOW
+        return NOW + timedelta(seconds=self.skipped)
 
     def pause(self, seconds: float) -> None:
         self.threads.add(threading.current_thread())
@@ -61,41 +72,77 @@ class Api:
     """The API's list of links.
 
     :param responses: for each generation, the URLs or the error of each request in turn; the last repeats.
+    :param totals: number of files that the API counts of a generation, where it counts them.
     :param expiry_times: expiry of the links of each request in turn; none once used up.
+    :param finished: time at which every generation was completed.
     :param requests: generation id of each request so far.
+    :param status_requests: generation id of each request for a status so far.
     """
 
     responses: dict[str, list[Sequence[str] | Exception]] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
     expiry_times: list[datetime] = field(default_factory=list)
+    finished: datetime | None = NOW - timedelta(hours=1)
     requests: list[str] = field(default_factory=list)
+    status_requests: list[str] = field(default_factory=list)
 
-    def get_videos(self, generation_id: str) -> tuple[Video, ...]:
+    def get_videos(self, generation_id: str) -> VideoList:
         self.requests.append(generation_id)
         responses = self.responses[generation_id]
         response = responses.pop(0) if len(responses) > 1 else responses[0]
         if isinstance(response, Exception):
             raise response
         expires_at = self.expiry_times.pop(0) if self.expiry_times else None
-        return tuple(Video(url, "video/mp4", expires_at) for url in response)
+        videos = (Video(url, "video/mp4", expires_at) for url in response)
+        return VideoList.of(videos, self.totals.get(generation_id))
+
+    def get_generation(self, generation_id: str) -> Generation:
+        self.status_requests.append(generation_id)
+        return Generation(
+            generation_id,
+            Status.COMPLETED,
+            type="text-to-video",
+            model="veo-3.1-fast-generate-001",
+            prompt="A tide pool",
+            credits_used=190,
+            completed_at=self.finished,
+        )
 
 
 @dataclass
 class StoreRig:
-    """A video store on a folder, with its file host, API and clock."""
+    """A video store on a folder, with its file host, API and clock.
+
+    :param manifests: what the generating tasks have published, by generation id.
+    """
 
     host: FileHost
     folder: Path
     api: Api = field(default_factory=Api)
-    clock: FakeClock = field(default_factory=FakeClock)
+    clock: Any = field(default_factory=FakeClock)
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def store(self, *ids: str, filename: str = FILENAME, concurrency: int = 4) -> list[StoredVideo]:
+    def store(
+        self,
+        *ids: str,
+        filename: object = FILENAME,
+        concurrency: int = 4,
+        sidecar: bool = False,
+        **options: bool,
+    ) -> list[StoredVideo]:
+        destination = Destination(str(self.folder))
+        provenance = Provenance(self.manifests, self.api.get_generation)
+        lister = VideoLister(self.api.get_videos, provenance, self.clock)
+        task = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
         return VideoStore(
-            Destination(str(self.folder)),
+            destination,
             filename=filename,
-            get_videos=self.api.get_videos,
+            lister=lister,
             open_file=open_file,
             max_concurrency=concurrency,
+            sidecar=Sidecar(destination, lister, provenance, task, self.clock) if sidecar else None,
             clock=self.clock,
+            **options,
         ).store(ids or ("veo_1",))
 
     def offer(self, body: bytes, *script: Response) -> None:

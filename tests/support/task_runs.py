@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.trigger import TRIGGER_FAIL_REPR, Trigger
@@ -86,7 +87,11 @@ class Run:
         register(dag, BUNDLE)
         serialization = dag_serialization()
         self.scheduler_dag = serialization.deserialize_dag(serialization.serialize_dag(dag))
+        if getattr(dag, "deadline", None):  # kept in a table of its own, under ids
+            self.scheduler_dag = SerializedDagModel.get(dag.dag_id).dag
         date = next(_logical_dates)
+        if dag.start_date:  # Airflow starts no task of an earlier run
+            date += max(timedelta(), dag.start_date - datetime(2016, 1, 1, tzinfo=UTC))
         with create_session() as session:
             self.run_id = self.scheduler_dag.create_dagrun(
                 run_id=f"test__{date.isoformat()}",
@@ -177,6 +182,10 @@ class Run:
     def state(self, task_id: str, map_index: int = -1) -> str | None:
         with create_session() as session:
             return self._ti(session, task_id, map_index).state
+
+    def run_state(self) -> str:
+        with create_session() as session:
+            return str(self._dag_run(session).state)
 
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         with create_session() as session:

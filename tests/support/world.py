@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -127,8 +128,8 @@ class World:
             if isinstance(update, WaitResult):
                 self.ended[wait.generation_id] = (self.now, update)
                 on_end(wait.generation_id)
-            else:
-                self.troubles.append((wait.generation_id, update))
+            elif update.level >= logging.WARNING:
+                self.troubles.append((wait.generation_id, update.text))
 
     def respond(self, request: Request) -> Response:
         error = self.trouble(request, self.now)
