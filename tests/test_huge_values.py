@@ -15,6 +15,7 @@ from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3FirstLastFrameOperator, Veo3ImageToVideoOperator
 from airflow_provider_veo3.operators.history import Veo3ListGenerationsOperator
 from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
+from tests.support.airflow_versions import AIRFLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +97,8 @@ def test_a_huge_parameter_is_cut_in_whatever_a_task_says(
     ended = Run(dag).finish()
     assert ended.keys() == cases.keys()
     for task_id, end in ended.items():
+        if task_id.startswith("veo3_conn_id") and AIRFLOW < (3, 1):
+            continue  # the error of Airflow's own client, which cannot ask for such an id
         if end.error is not None:
             check(end.error, task_id)
             refused += 1

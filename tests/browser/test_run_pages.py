@@ -109,7 +109,9 @@ def test_the_log_of_a_rejected_task_has_the_reason(
     pages: Pages, airflow: LocalAirflow, runs: Runs, emulator: EmulatorProcess
 ) -> None:
     # after the pictures of the successful run, which must not show this one
-    run_id = airflow.api.trigger(QUICKSTART, {"model": "veo-0.0-imagined"})
+    error = {"code": "INVALID_MODEL", "message": "Unknown model"}
+    emulator.inject({"endpoint": "text-to-video", "kind": "status", "status": 400, "body": {"error": error}})
+    run_id = airflow.api.trigger(QUICKSTART)
     ended = airflow.wait_for_runs({QUICKSTART: run_id}, timeout=600)
     assert ended == {QUICKSTART: "failed"}
     page = pages.open(task_path(QUICKSTART, run_id, "submit"))

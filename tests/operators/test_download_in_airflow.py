@@ -201,7 +201,7 @@ def test_files_that_lag_behind_the_completion_cost_no_try(
 def test_one_download_behind_a_mapped_task_stores_what_succeeded_and_names_the_rest(
     emulator: Emulator, store: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from airflow.sdk import TriggerRule
+    from airflow_provider_veo3.airflow_names import TriggerRule
 
     emulator.inject({"kind": "fail_generation", "prompt_contains": "<fails>"})
     prompts = ["one", "<fails>", "three", "prohibited content"]
@@ -230,7 +230,7 @@ def test_one_download_behind_a_mapped_task_stores_what_succeeded_and_names_the_r
 def test_an_unmapped_task_that_failed_upstream_is_named_too(
     emulator: Emulator, store: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from airflow.sdk import TriggerRule
+    from airflow_provider_veo3.airflow_names import TriggerRule
 
     ended = run(
         "unmapped",
@@ -426,7 +426,7 @@ def test_path_objects_can_be_mapped_and_come_from_tasks(
     from airflow.sdk import ObjectStoragePath, task
 
     @task
-    def folder() -> ObjectStoragePath:
+    def folder() -> Any:
         return ObjectStoragePath(f"file://{tmp_path}/from a task")
 
     def tasks() -> None:
