@@ -228,13 +228,15 @@ class _Walk(ABC):
         self.skip = skip
         self._order = TimeOrder()
         self._seen: set[str] = set()
+        self._again = 0
+        """Generations at the start of the page that are requested again."""
 
     def add(self, page: HistoryPage) -> bool:
         """Note the generations of a page; return whether it may have brought a new one."""
         new = [each for each in page.generations if each.id not in self._seen]
         self._seen.update(each.id for each in new)
         self._order.add(new)
-        return bool(new) or not page.generations
+        return bool(new) or _rows(page) <= self._again
 
     @abstractmethod
     def advance(self, page: HistoryPage) -> bool:
@@ -252,6 +254,7 @@ class _Walk(ABC):
             # where only an empty page would be proof, it must not show known rows
             overlap = 0 if page.next_skip is None and page.total is None else _overlap(_rows(page))
             self.skip = max(self.skip + 1, next_skip - overlap)
+            self._again = next_skip - self.skip
         return next_skip is not None
 
 
@@ -326,6 +329,7 @@ class _FromEnd(_Walk):
                 self._page_size = _rows(page)  # shorter than assumed, which left a gap
         self._goes_back = True
         self.skip = max(0, self._unread - self._page_size + _overlap(self._page_size))
+        self._again = 0
         return self._unread > 0
 
     def rest(self, old_to_new: bool) -> Rest:  # noqa: ARG002 - it begins there for that reason

@@ -140,6 +140,13 @@ def test_an_api_that_ignores_skip_ends_the_reading(newest_first: bool) -> None:
     assert account.read(newest_first=newest_first) == (End.REPEATED, [0, 95])
 
 
+def test_a_page_of_only_what_is_requested_again_does_not_end_the_reading() -> None:
+    """The total counts all generations whatever the filter, so that only an empty page proves the end."""
+    rows = [*made_until(20), made(20, Status.PROCESSING)]
+    account = Account(rows, {"size": 20, "totals": "all", "filters": True})
+    assert account.read(status="completed") == (End.WHOLE, [0, 19, 20])
+
+
 @pytest.mark.parametrize("totals", ["listed", None])
 def test_a_short_page_that_claims_to_be_the_last_must_prove_it(totals: str | None) -> None:
     account = Account(made_until(130)[::-1], {"size": 50, "totals": totals})
