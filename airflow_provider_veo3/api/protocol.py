@@ -109,7 +109,7 @@ class NoResponse:
     sent: bool
     """Whether the API may have received the request."""
     advice: str = ""
-    """What to do about a setting of the environment that is the cause; empty for any other cause."""
+    """Next step where a setting of the environment is the cause; empty for any other cause."""
 
 
 Outcome = ApiResponse | NoResponse

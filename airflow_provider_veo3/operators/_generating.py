@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.submission.submitter import Submitter
 
 ON_AMBIGUOUS: Final[tuple[OnAmbiguous, ...]] = ("fail", "adopt_newest", "resubmit")
-
-PROMPT_LENGTH: Final = 1000
-"""Characters of the prompt that a manifest keeps."""
 
 
 class GeneratingOperator(BaseOperator):
@@ -260,6 +257,8 @@ class GeneratingOperator(BaseOperator):
 
         :param accepted: Unix seconds when the generation was accepted.
         """
+        from airflow_provider_veo3.polling.wait import iso
+
         # the API's response does not repeat the options
         options = {name: getattr(request, name) for name in OPTIONS}
         details = {
@@ -267,9 +266,8 @@ class GeneratingOperator(BaseOperator):
             "samples_expected": options.pop("sample_count"),
             **options,
             "model": generation.model or request.model,
-            "prompt": request.prompt[:PROMPT_LENGTH],
             "extra_options": dict(request.extra_options) or None,
-            "accepted_at": _iso(accepted),
+            "accepted_at": iso(accepted),
         }
         self._manifest = generation.manifest() | details
         publish_manifest(context, self._manifest)
@@ -301,6 +299,7 @@ class GeneratingOperator(BaseOperator):
 
         :raises Veo3RateLimitError: the API refuses for longer than the task may wait.
         """
+        from airflow_provider_veo3.polling.wait import iso
         from airflow_provider_veo3.triggers.backoff import Veo3BackoffTrigger
         from airflow_provider_veo3.triggers.events import earliest_event, with_try_number
         from airflow_provider_veo3.triggers.generation import DEFERRAL_MARGIN
@@ -312,9 +311,9 @@ class GeneratingOperator(BaseOperator):
             "%s Submitting again at %s, without a worker until then. Refused for %.0f s so far; the task "
             "gives up at %s.",
             error,
-            _iso(until),
+            iso(until),
             now - (following.refused_since or now),
-            _iso(following.give_up_at),
+            iso(following.give_up_at),
         )
         self.defer(
             trigger=Veo3BackoffTrigger(
@@ -386,7 +385,3 @@ class GeneratingOperator(BaseOperator):
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 
         return Veo3Hook(self.veo3_conn_id)
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

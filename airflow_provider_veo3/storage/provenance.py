@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.json_values import read_time
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.exceptions import Veo3Error, Veo3GenerationNotFoundError, shown_text
 
@@ -118,7 +119,7 @@ class Provenance:
         Where the manifest has no time, the API's response decides.
         """
         accepted, completed = (
-            _time(self.manifest(generation_id).get(name)) for name in ("accepted_at", "completed_at")
+            read_time(self.manifest(generation_id).get(name)) for name in ("accepted_at", "completed_at")
         )
         if accepted is not None and now - accepted < RECENT:
             return True
@@ -128,11 +129,3 @@ class Provenance:
                 return False
             completed = generation.completed_at
         return completed is None or now - completed < RECENT
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
