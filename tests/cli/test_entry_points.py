@@ -237,14 +237,19 @@ def test_ctrl_c_leaves_no_half_file(emulator: Emulator, tmp_path: Path) -> None:
     emulator.inject(Fault("stall", "file", task_id=cut, bytes=500_000, seconds=10))
     home, videos = tmp_path / "home", tmp_path / "videos"
     home.mkdir()
-    command = subprocess.Popen(
-        [*PYTHON, "store", "--to", str(videos), cut, whole],
-        env=environment(home, emulator),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # a shell lets its background jobs ignore Ctrl-C, and what they start
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        command = subprocess.Popen(
+            [*PYTHON, "store", "--to", str(videos), cut, whole],
+            env=environment(home, emulator),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert command.stderr is not None
     assert command.stderr.readline() == f"1 of 2: {whole} stored\n"
     until("the other's link", lambda: emulator.ledger()["requests"]["download"] == {"200": 2} or None)
