@@ -7,12 +7,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from chaos.observer import Observer, read_observations
 from chaos.verdict import Content
 from testbed.local_airflow import CHECKOUT
+from tests.support.until import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +52,12 @@ def test_the_process_scans_until_sigterm_and_once_more_after_it(tmp_path: Path) 
     (folder / "a_0.mp4").write_bytes(b"whole")
     command = [sys.executable, "-m", "chaos.observer", str(folder), str(file)]
     process = subprocess.Popen(command, cwd=CHECKOUT)
-    while not file.is_file() or not file.read_text():
+
+    def has_scanned() -> bool | None:
         assert process.poll() is None
-        time.sleep(0.02)
+        return (file.is_file() and bool(file.read_text())) or None
+
+    until("the first scan", has_scanned)
     (folder / "b_0.mp4").write_bytes(b"late")
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 0
