@@ -12,7 +12,7 @@ The house, top floor first; imports run downward only::
     submission/                   one generation per task, paid for once: record, reconcile, claim, back off
     polling/                      one poller for every task that waits on a connection
     links                         XComs that tasks publish, and the links in Airflow's UI that read them
-    storage/                      files: streamed, resumed, checked, visible only when whole
+    storage/                      videos stored: streamed, checked, whole; images and lists of prompts read
     hooks/                        an Airflow connection becomes a transport
     history/                      one reader of the account's history: lost responses, lists, completions
     metrics                       numbers for Airflow's metrics

@@ -23,17 +23,15 @@ that says so, and nothing is submitted.
 
 from __future__ import annotations
 
-import csv
 import os
 from datetime import timedelta
 from functools import cache
 from inspect import signature
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from airflow.exceptions import AirflowOptionalProviderFeatureException
-from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
+from airflow.sdk import DAG, Param, task, task_group
 
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
@@ -78,49 +76,15 @@ DEFAULTS = {
 }
 
 
-def read_csv(uri: str) -> list[dict[str, str]]:
-    """Read a CSV file as Excel and other programs write it, and check its columns.
-
-    The file is UTF-8, with or without a byte order mark; commas, semicolons or tabs separate the cells.
-    Empty rows are skipped, and an empty cell gets its default.
-
-    :raises ValueError: the file cannot be read so; nothing is spent then.
-    """
-    try:
-        # read as a whole: an open ObjectStoragePath yields no lines on Airflow 3.0
-        text = ObjectStoragePath(uri).read_text(encoding="utf-8-sig").lstrip("\r\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"{uri} is not UTF-8. In Excel, save it as 'CSV UTF-8'.") from None
-    # a header without any of them is a single column, whose prompts may contain them
-    delimiter = max("\x1f,;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-    columns = [name.strip().lower() for name in next(reader, [])]
-    if "prompt" not in columns:
-        raise ValueError(f"{uri} has no column 'prompt'. Its columns are {columns}.")
-    if unknown := set(columns) - {*DEFAULTS, "prompt", ""}:
-        raise ValueError(f"{uri} has unknown columns {sorted(unknown)}. Allowed are {['prompt', *DEFAULTS]}.")
-    rows = []
-    for cells in reader:
-        if any(cells[len(columns) :]):
-            raise ValueError(f"{uri} has more cells than columns in line {reader.line_num}. Quote the text.")
-        given = {
-            name: cell.strip() for name, cell in zip(columns, cells, strict=False) if name and cell.strip()
-        }
-        if given and "prompt" not in given:
-            raise ValueError(f"{uri} has no prompt in line {reader.line_num}.")
-        if given:
-            rows.append(DEFAULTS | given)
-    return rows
-
-
 @task
 def estimate(uri: str, model: str) -> list[dict[str, Any]]:
     """Read the list, and set the price of each video as its limit."""
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.storage.prompts_file import read_prompts
 
     price = cache(Veo3Hook().estimate_credits)
     videos = []
-    for row in read_csv(uri):
+    for row in read_prompts(uri, DEFAULTS):
         video = row | {"model": row["model"] or model}
         samples, audio = video["sample_count"], video["generate_audio"]
         limit = price(video["model"], sample_count=samples, generate_audio=audio)

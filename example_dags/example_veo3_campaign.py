@@ -17,18 +17,17 @@ model `veo-3.1-fast-generate-001`. A retry reuses the video that was paid for an
 
 **To make it yours**, name your own CSV file, on disk or in object storage, as Excel or another program writes
 it. It needs a column `prompt`, and may have the columns of `DEFAULTS` below; an empty cell means the default.
-For another option, add it to `DEFAULTS` and to the parameters of `video`.
+If a line is not acceptable, **read_prompts** names it and fails, and nothing is submitted. For another
+option, add it to `DEFAULTS` and to the parameters of `video`.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 
-from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
+from airflow.sdk import DAG, Param, task, task_group
 
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator
 from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
@@ -48,45 +47,12 @@ CREDITS = {
 DEFAULTS = {"aspect_ratio": "16:9", "duration_seconds": "8", "seed": "", "negative_prompt": ""}
 
 
-def read_csv(uri: str) -> list[dict[str, str]]:
-    """Read a CSV file as Excel and other programs write it, and check its columns.
-
-    The file is UTF-8, with or without a byte order mark; commas, semicolons or tabs separate the cells.
-    Empty rows are skipped, and an empty cell gets its default.
-
-    :raises ValueError: the file cannot be read so; nothing is spent then.
-    """
-    try:
-        # read as a whole: an open ObjectStoragePath yields no lines on Airflow 3.0
-        text = ObjectStoragePath(uri).read_text(encoding="utf-8-sig").lstrip("\r\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"{uri} is not UTF-8. In Excel, save it as 'CSV UTF-8'.") from None
-    # a header without any of them is a single column, whose prompts may contain them
-    delimiter = max("\x1f,;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-    columns = [name.strip().lower() for name in next(reader, [])]
-    if "prompt" not in columns:
-        raise ValueError(f"{uri} has no column 'prompt'. Its columns are {columns}.")
-    if unknown := set(columns) - {*DEFAULTS, "prompt", ""}:
-        raise ValueError(f"{uri} has unknown columns {sorted(unknown)}. Allowed are {['prompt', *DEFAULTS]}.")
-    rows = []
-    for cells in reader:
-        if any(cells[len(columns) :]):
-            raise ValueError(f"{uri} has more cells than columns in line {reader.line_num}. Quote the text.")
-        given = {
-            name: cell.strip() for name, cell in zip(columns, cells, strict=False) if name and cell.strip()
-        }
-        if given and "prompt" not in given:
-            raise ValueError(f"{uri} has no prompt in line {reader.line_num}.")
-        if given:
-            rows.append(DEFAULTS | given)
-    return rows
-
-
 @task
 def read_prompts(uri: str) -> list[dict[str, str]]:
-    """Read the list when the DAG runs."""
-    return read_csv(uri)
+    """Read and check the list when the DAG runs, before anything is paid for."""
+    from airflow_provider_veo3.storage import prompts_file
+
+    return prompts_file.read_prompts(uri, DEFAULTS)
 
 
 @task_group

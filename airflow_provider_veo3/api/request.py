@@ -96,7 +96,9 @@ class Image:
         """Check size and type."""
         if not isinstance(self.data, bytes):
             raise Veo3ValidationError.of(self.field, self.data, "the bytes of a JPEG or PNG file")
-        self.check_size(self.field, self.source, len(self.data))
+        if not 0 < len(self.data) <= MAX_IMAGE_BYTES:
+            allowed = f"a JPEG or PNG file of 1 to {MAX_IMAGE_BYTES} bytes (this one has {len(self.data)})"
+            raise Veo3ValidationError.of(self.field, self.source, allowed)
         for signature, mime_type in _SIGNATURES.items():
             if self.data.startswith(signature):
                 object.__setattr__(self, "mime_type", mime_type)
@@ -105,16 +107,6 @@ class Image:
         raise Veo3ValidationError.of(
             self.field, self.source, f"a JPEG or PNG file (this one starts with {start})"
         )
-
-    @staticmethod
-    def check_size(field: str, source: str, size: int) -> None:
-        """Refuse the size of an empty or too large file, before it is read.
-
-        :raises Veo3ValidationError: it is not from 1 byte to 20 MiB.
-        """
-        if not 0 < size <= MAX_IMAGE_BYTES:
-            allowed = f"a JPEG or PNG file of 1 to {MAX_IMAGE_BYTES} bytes (this one has {size})"
-            raise Veo3ValidationError.of(field, source, allowed)
 
     @property
     def file_name(self) -> str:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.pricing import price_of
-from airflow_provider_veo3.api.request import DEFAULT_MODEL, WIRE_NAMES, GenerationRequest
-from airflow_provider_veo3.cli.prompts_file import read_prompts
+from airflow_provider_veo3.api.request import DEFAULT_MODEL
 from airflow_provider_veo3.exceptions import REASON_LENGTH, Veo3ValidationError, shown, shown_text
+from airflow_provider_veo3.storage.prompts_file import OPTION_COLUMNS, PromptsFile
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from airflow_provider_veo3.api.models import VideoModel
+    from airflow_provider_veo3.api.request import GenerationRequest
     from airflow_provider_veo3.cli.console import Console
-    from airflow_provider_veo3.cli.prompts_file import Row
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+    from airflow_provider_veo3.storage.prompts_file import PromptRow
+
+STANDARD_INPUT: Final = "-"
 
 
 @dataclass(frozen=True)
 class PricedRow:
     """A row, with its price or the reason why it has none."""
 
-    row: Row
+    row: PromptRow
     request: GenerationRequest | None
     """Generation that the row asks for; ``None`` if it is not acceptable."""
     credits: int | None
@@ -37,7 +41,7 @@ class PricedRow:
         request = self.request
         return {
             "line": self.row.line,
-            "prompt": self.row.options.get("prompt"),
+            "prompt": self.row.cells.get("prompt"),
             "model": request and request.model,
             "sample_count": request and request.sample_count,
             "generate_audio": request and request.generate_audio,
@@ -48,7 +52,8 @@ class PricedRow:
 
 def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool:
     """Print the price of each row, and the sum; return whether every row has a price."""
-    prompts = read_prompts(arguments.file)
+    prompts = _read(arguments.file)
+    ignored = [column for column in prompts.columns if column not in OPTION_COLUMNS]
     models = hook.list_models()
     rows = [_priced(row, arguments.model or DEFAULT_MODEL, models) for row in prompts.rows]
     failed = [each for each in rows if each.credits is None]
@@ -61,7 +66,7 @@ def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool
                 "credits": None if failed else total,
                 "videos": None if failed else videos,
                 "rows": [each.as_json() for each in rows],
-                "ignored_columns": prompts.ignored,
+                "ignored_columns": ignored,
             }
         )
     else:
@@ -82,8 +87,8 @@ def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool
             [*lines, ("total", total, videos, "", "", "")],
             shorten_last=True,
         )
-    if prompts.ignored:
-        console.note(f"Ignored columns, which are no options of a generation: {', '.join(prompts.ignored)}.")
+    if ignored:
+        console.note(f"Ignored columns, which are no options of a generation: {', '.join(ignored)}.")
     for each in failed:
         console.note(f"{arguments.file} line {each.row.line}: {each.error}")
     if failed:
@@ -91,13 +96,15 @@ def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool
     return not failed
 
 
-def _priced(row: Row, model: str, models: Sequence[VideoModel]) -> PricedRow:
-    options: dict[str, Any] = {"prompt": "", "model": model, **row.options}
+def _read(file: str) -> PromptsFile:
+    if file == STANDARD_INPUT:
+        return PromptsFile.parse("standard input", sys.stdin.buffer.read())
+    return PromptsFile.read(file)
+
+
+def _priced(row: PromptRow, model: str, models: Sequence[VideoModel]) -> PricedRow:
     try:
-        # images do not change the price, and are not read
-        request = GenerationRequest(
-            "text-to-video", **{name: options[name] for name in options if name in WIRE_NAMES}
-        )
+        request = row.request(model=model)  # images do not change the price
     except Veo3ValidationError as error:
         return PricedRow(row, None, None, str(error))
     price = price_of(request, models)

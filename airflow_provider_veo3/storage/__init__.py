@@ -1,3 +1,3 @@
-"""Transfer of finished videos to object storage: streamed, resumed, checked, visible only when whole."""
+"""Files in object storage and on disk: videos that are stored, and images and lists that are read."""
 
 from __future__ import annotations

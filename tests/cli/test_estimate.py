@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,7 +187,7 @@ def test_a_file_that_is_no_list_of_prompts_is_refused(
 ) -> None:
     file.write_bytes(content)
     ended = veo3("estimate", str(file))
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (2, "")
     assert f"estimate: error: {file} {reason}" in ended.error
     assert "Nothing was submitted or spent." in ended.error
     assert emulator.ledger()["requests"] == {}
@@ -194,6 +195,15 @@ def test_a_file_that_is_no_list_of_prompts_is_refused(
 
 def test_a_missing_file_is_refused(either: CommandLine, emulator: Emulator, tmp_path: Path) -> None:
     ended = either("estimate", str(tmp_path / "none.csv"))
-    assert (ended.code, ended.out) == (1, "")
-    assert "none.csv could not be read: No such file or directory. Nothing was submitted" in ended.error
-    assert either("estimate", str(tmp_path)).code == 1
+    assert (ended.code, ended.out) == (2, "")
+    assert "allowed: the path or object storage URI of a CSV file that exists ([Errno 2]" in ended.error
+    assert "none.csv'). Nothing was submitted or spent." in ended.error
+    assert either("estimate", str(tmp_path)).code == 2
+
+
+def test_a_pipe_is_read(veo3: CommandLine, emulator: Emulator) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(b"prompt\nA kite\n")
+    with os.fdopen(reading):
+        assert veo3("estimate", f"/dev/fd/{reading}").rows[-1] == ["total", "190", "1"]

@@ -100,7 +100,10 @@ def test_an_unknown_column_fails_the_estimate(emulator: Emulator, tmp_path: Path
 
     (tmp_path / "list.csv").write_text("prompt,modle\nA fox,veo-3.1-lite-generate-001\n", encoding="utf-8")
     ended = Run(load(), {"prompts": str(tmp_path / "list.csv")}).finish()
-    assert "['modle']. Allowed are ['prompt', 'model'" in str(ended["estimate"].error)
+    assert "list.csv has unknown columns: modle. Nothing was submitted or spent. " in str(
+        ended["estimate"].error
+    )
+    assert "known are: prompt, model, sample_count, " in str(ended["estimate"].error)
     assert emulator.ledger()["totals"]["requests"] == 0
 
 

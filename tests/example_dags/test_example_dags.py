@@ -281,6 +281,20 @@ def test_campaign_with_a_list_that_excel_wrote(
     assert (video.seconds, video.width * 9) == (8, video.height * 16)
 
 
+def test_a_campaign_with_a_line_that_no_task_would_accept_costs_nothing(
+    dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
+) -> None:
+    from tests.support.task_runs import Run
+
+    prompts = tmp_path / "mine.csv"
+    prompts.write_text("prompt,seed\nA lighthouse,1\nA hare,one\n", encoding="utf-8")
+    run = Run(dags["example_veo3_campaign"], {"prompts": str(prompts), "destination": str(tmp_path)})
+    ended = run.finish()
+    assert ended["read_prompts"].state == "failed"  # at once, without its retries
+    assert f"{prompts} line 3: seed='one' is not acceptable" in str(ended["read_prompts"].error)
+    assert emulator.ledger()["totals"]["requests"] == 0
+
+
 def test_the_examples_list_the_models_and_prices_of_the_api(dags: dict[str, DAG], emulator: Emulator) -> None:
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 

@@ -102,20 +102,34 @@ def test_a_source_that_a_template_rendered_to_nothing_is_refused(source: str | N
 
 
 @pytest.mark.parametrize(
-    "name", ["cat.png?", "cat.png#", "cat?#.png", "s3://bucket/cat.png?versionId=2", "s3://bucket/cat.png#"]
+    "name",
+    [
+        "file://{tmp}/cat.png?",
+        "file://{tmp}/cat.png#",
+        "file://{tmp}/cat?#.png",
+        "s3://bucket/cat.png?versionId=2",
+        "s3://bucket/cat.png#",
+    ],
 )
-def test_a_name_that_would_be_cut_off_is_refused(
-    name: str, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_name_that_would_be_cut_off_is_refused(name: str, tmp_path: Path, store: Store) -> None:
     for each in ("cat.png", name.rpartition("/")[2]):
         (tmp_path / each).write_bytes(PNG)
     store.pipe("/bucket/cat.png", PNG)
     with pytest.raises(Veo3ValidationError, match=r"^image=.*cuts its name off .* rename the file"):
-        read_image("image", name)
+        read_image("image", name.format(tmp=tmp_path))
 
 
-def test_a_local_name_with_such_a_character_inside_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cat.png?", "cat.png#", "cat?#.png", "100%25 cat.png"])
+def test_a_local_path_is_read_whatever_its_characters(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(PNG)
+    assert read_image("image", name).data == PNG
+    assert read_image("image", tmp_path / name).data == PNG
+
+
+def test_a_local_uri_with_such_a_character_inside_is_read(tmp_path: Path) -> None:
     (tmp_path / "take #1?a.png").write_bytes(PNG)
     assert read_image("image", f"file://{tmp_path}/take #1?a.png").data == PNG
 
