@@ -16,6 +16,7 @@ from tests.support.airflow_versions import (
     needs_task_state,
     stats_loggers,
 )
+from tests.support.runs import CUT_AFTER, SUBMIT_ONLY, TASK, WAIT, start
 from tests.support.waits import HOUR, outcome, submit
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Ended, Run
 
 FAST = "veo-3.1-fast-generate-001"
 ABOUT = f",type=text-to-video,model={FAST}"
@@ -79,17 +81,9 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
             logger.statsd.close()
 
 
-def run(name: str, **options: Any) -> Any:
-    from airflow.sdk import DAG
-
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
-    from tests.support.task_runs import Run
-
-    with DAG(f"metrics_{name}") as dag:
-        Veo3TextToVideoOperator(
-            task_id="generate", prompt="A lighthouse", **{"wait_for_completion": True, **options}
-        )
-    return Run(dag).finish()["generate"]
+def run(**options: Any) -> Ended:
+    """Make the only attempt of a task that waits."""
+    return start(**{**WAIT, "retries": 0, **options}).finish()[TASK]
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -97,7 +91,7 @@ def test_a_generation_is_counted_once_however_often_it_is_polled(
     emulator: Emulator, statsd: Statsd, deferrable: bool
 ) -> None:
     emulator.inject({"kind": "status", "status": 503, "endpoint": "status", "times": 2})
-    ended = run(f"completed_{deferrable}", deferrable=deferrable, poll_interval=0.05)
+    ended = run(deferrable=deferrable)
     assert ended.state == "success"
     assert statsd.counted() == {
         f"veo3.generations.submitted{ABOUT}": 1,
@@ -113,7 +107,7 @@ def test_a_generation_is_counted_once_however_often_it_is_polled(
 
 def test_the_balance_and_the_time_have_their_values(emulator: Emulator, statsd: Statsd) -> None:
     emulator.configure(processing_seconds=0.5)
-    run("values", poll_interval=0.05)
+    run()
     values = dict(line.split(":") for line in statsd.lines())
     assert values["veo3.credits.remaining,conn_id=veo3_default"] == f"{10**6 - 190}|g"
     value, kind = values[f"veo3.generation.seconds{ABOUT}"].split("|")
@@ -147,7 +141,7 @@ def test_each_failure_has_its_reason_tag(
         emulator.configure(processing_seconds=HOUR)
     else:
         emulator.inject(fault)
-    ended = run(f"{reason}_{deferrable}", deferrable=deferrable, poll_interval=0.05, **options)
+    ended = run(deferrable=deferrable, **options)
     assert ended.state == "failed"
     counted = statsd.counted()
     failures = {name: number for name, number in counted.items() if "generations.failed" in name}
@@ -196,7 +190,7 @@ def test_rate_limited_requests_are_counted(emulator: Emulator, statsd: Statsd) -
     limited = {"kind": "status", "status": 429, "headers": {"Retry-After": "0"}}
     emulator.inject({**limited, "endpoint": "text-to-video", "times": 2})
     emulator.inject({**limited, "endpoint": "status", "times": 1})
-    assert run("limited", poll_interval=0.05).state == "success"
+    assert run().state == "success"
     counted = statsd.counted()
     assert counted["veo3.rate_limited,endpoint=text-to-video"] == 2
     assert counted["veo3.rate_limited,endpoint=status"] == 1
@@ -205,30 +199,13 @@ def test_rate_limited_requests_are_counted(emulator: Emulator, statsd: Statsd) -
 
 
 def test_a_second_attempt_counts_the_generation_it_reuses(emulator: Emulator, statsd: Statsd) -> None:
-    from datetime import timedelta
-
-    from airflow.sdk import DAG
-
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
-    from tests.support.task_runs import Run
-
     emulator.configure(processing_seconds=HOUR)
-    with DAG("metrics_again") as dag:
-        Veo3TextToVideoOperator(
-            task_id="generate",
-            prompt="A lighthouse",
-            wait_for_completion=True,
-            timeout=0.1,
-            poll_interval=0.05,
-            retries=1,
-            retry_delay=timedelta(days=1),
-        )
-    attempts = Run(dag)
-    assert attempts.attempt("generate").state == "up_for_retry"
+    attempts = start(**WAIT, timeout=0.1)
+    assert attempts.attempt(TASK).state == "up_for_retry"
     assert statsd.counted()[f"veo3.generations.submitted{ABOUT}"] == 1
     (task,) = emulator.ledger()["tasks"]
     emulator.force(task["id"], "complete")
-    assert attempts.attempt("generate").state == "success"
+    assert attempts.attempt(TASK).state == "success"
     counted = statsd.counted()
     assert counted[f"veo3.generations.reattached{ABOUT}"] == 1
     assert counted[f"veo3.generations.completed{ABOUT}"] == 1
@@ -238,21 +215,12 @@ def test_a_second_attempt_counts_the_generation_it_reuses(emulator: Emulator, st
 @needs_task_state
 @pytest.mark.usefixtures("_soon")
 def test_an_acceptance_found_by_a_later_attempt_is_counted_then(emulator: Emulator, statsd: Statsd) -> None:
-    from datetime import timedelta
-
-    from airflow.sdk import DAG
-
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
-    from tests.support.task_runs import Run
-
-    emulator.inject({"kind": "accept_then_disconnect"})
+    emulator.inject(CUT_AFTER)
     emulator.inject({"kind": "status", "status": 400, "endpoint": "history"})
-    with DAG("metrics_lost") as dag:
-        Veo3TextToVideoOperator(task_id="make", prompt="A hare", retries=1, retry_delay=timedelta(days=1))
-    attempts = Run(dag)
-    assert attempts.attempt("make").error_name == "Veo3NoAnswerError"
+    attempts = start(**SUBMIT_ONLY)
+    assert attempts.attempt(TASK).error_name == "Veo3NoAnswerError"
     assert not any("submitted" in name or "credits" in name for name in statsd.counted())
-    assert attempts.attempt("make").state == "success"
+    assert attempts.attempt(TASK).state == "success"
     counted = statsd.counted()
     assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
     assert counted[f"veo3.credits.spent{ABOUT}"] == 190
@@ -261,8 +229,8 @@ def test_an_acceptance_found_by_a_later_attempt_is_counted_then(emulator: Emulat
 
 @pytest.mark.usefixtures("_soon")
 def test_an_acceptance_whose_response_was_lost_is_counted(emulator: Emulator, statsd: Statsd) -> None:
-    emulator.inject({"kind": "accept_then_disconnect", "endpoint": "text-to-video"})
-    assert run("lost", poll_interval=0.05).state == "success"
+    emulator.inject(CUT_AFTER)
+    assert run().state == "success"
     counted = statsd.counted()
     assert counted[f"veo3.generations.submitted{ABOUT}"] == 1
     assert counted[f"veo3.credits.spent{ABOUT}"] == 190
@@ -296,7 +264,7 @@ def test_an_error_in_metrics_reaches_no_task(emulator: Emulator) -> None:
 
     collect_metrics(BrokenLogger)
     try:
-        assert run("broken", poll_interval=0.05).state == "success"
+        assert run().state == "success"
     finally:
         collect_metrics(None)
 
@@ -338,10 +306,10 @@ def decisions(spans: InMemorySpanExporter) -> list[dict[str, Any]]:
     return [dict(span.attributes or {}) for span in finished]
 
 
-def resumable(attempts: Any, statsd: Statsd, spans: InMemorySpanExporter) -> tuple[Any, ...]:
+def resumable(attempts: Run, statsd: Statsd, spans: InMemorySpanExporter) -> tuple[Any, ...]:
     """Make an attempt; return its counters, the decision, and the decision's further attributes."""
     statsd.lines()
-    attempts.attempt("generate")
+    attempts.attempt(TASK)
     counted = statsd.counted("resumable_job.")
     (described,) = decisions(spans)
     assert described.pop("operator") == "Veo3TextToVideoOperator"
@@ -351,35 +319,12 @@ def resumable(attempts: Any, statsd: Statsd, spans: InMemorySpanExporter) -> tup
     return names, described.pop("resumable.decision"), described
 
 
-def again(name: str, **options: Any) -> Any:
-    """Return a run of a task with retries, which takes one attempt at a time."""
-    from datetime import timedelta
-
-    from airflow.sdk import DAG
-
-    from airflow_provider_veo3.operators.generate import Veo3TextToVideoOperator
-    from tests.support.task_runs import Run
-
-    with DAG(f"resumed_{name}") as dag:
-        Veo3TextToVideoOperator(
-            task_id="generate",
-            prompt="A lighthouse",
-            wait_for_completion=True,
-            timeout=0.1,
-            poll_interval=0.05,
-            retries=3,
-            retry_delay=timedelta(days=1),
-            **options,
-        )
-    return Run(dag)
-
-
 @needs_task_state
 def test_a_decision_to_resume_is_sent_under_airflow_s_names(
     emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
 ) -> None:
     emulator.configure(processing_seconds=HOUR)
-    attempts = again("resumed")
+    attempts = start(**WAIT, timeout=0.1)
     assert resumable(attempts, statsd, spans) == ({"fresh_submit": 1}, "fresh_submit", {})
     (task,) = emulator.ledger()["tasks"]
     described = {"resumable.external_id": task["id"]}
@@ -402,7 +347,7 @@ def test_a_failed_generation_that_is_submitted_again_is_a_decision(
     emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
 ) -> None:
     emulator.inject({"kind": "fail_generation", "error": "Internal error"})
-    attempts = again("failed")
+    attempts = start(**WAIT, timeout=0.1)
     assert resumable(attempts, statsd, spans)[1] == "fresh_submit"
     (task,) = emulator.ledger()["tasks"]
     assert resumable(attempts, statsd, spans) == (
@@ -417,10 +362,10 @@ def test_a_decision_that_fails_counts_as_an_attempt_only(
     emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
 ) -> None:
     emulator.configure(processing_seconds=HOUR)
-    attempts = again("refused")
+    attempts = start(**WAIT, timeout=0.1)
     resumable(attempts, statsd, spans)
     emulator.inject({"kind": "status", "status": 404, "endpoint": "status"})
-    attempts.attempt("generate")
+    attempts.attempt(TASK)
     assert [name.partition(",")[0] for name in statsd.counted("resumable_job.")] == [
         "resumable_job.reconnect_attempt"
     ]
@@ -431,6 +376,6 @@ def test_a_decision_that_fails_counts_as_an_attempt_only(
 def test_a_task_without_a_record_sends_no_decision(
     emulator: Emulator, statsd: Statsd, spans: InMemorySpanExporter
 ) -> None:
-    again("undurable", durable=False).attempt("generate")
+    start(**WAIT, durable=False).attempt(TASK)
     assert statsd.lines("resumable_job.") == []
     assert decisions(spans) == []

@@ -11,7 +11,7 @@ import pytest
 from tests.support import samples
 from tests.support.connections import use_connection
 from tests.support.raw_server import reply, running_server
-from tests.support.runs import DEFER, TASK, WAIT, paid_once, start, submissions, succeed
+from tests.support.runs import DEFER, TASK, each_wait, paid_once, start, submissions, succeed
 from tests.support.tls import self_signed
 from tests.support.waits import status_requests, submit
 
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
     from tests.support.task_runs import Ended
 
-SHAPES = pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["worker", "deferred"])
 
-
-@SHAPES
+@each_wait
 @pytest.mark.parametrize("word", ["finished", "READY", "Done", "levitating"])
 def test_a_generation_with_videos_is_completed_whatever_the_word(
     word: str, shape: dict[str, Any], emulator: Emulator
@@ -36,7 +34,7 @@ def test_a_generation_with_videos_is_completed_whatever_the_word(
     assert ended.manifest["status"] == "completed"
 
 
-@SHAPES
+@each_wait
 @pytest.mark.parametrize("word", ["expired", "Canceled", "cancelled", "REJECTED", "blocked", "moderation"])
 def test_a_word_of_failure_fails_the_task(word: str, shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.configure(failed_word=word)
@@ -46,7 +44,7 @@ def test_a_word_of_failure_fails_the_task(word: str, shape: dict[str, Any], emul
     assert "the vendor's reason" in str(ended.error)
 
 
-@SHAPES
+@each_wait
 def test_a_timeout_names_the_word_that_is_not_known(shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.configure(processing_seconds=3600, processing_word="levitating")
     ended = start(**shape, timeout=0.3).attempt(TASK)
@@ -54,7 +52,7 @@ def test_a_timeout_names_the_word_that_is_not_known(shape: dict[str, Any], emula
     assert "the API's word is 'levitating', which is not known" in str(ended.error)
 
 
-@SHAPES
+@each_wait
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 409, 421, 425, 451, 502])
 def test_a_page_of_a_gateway_on_a_poll_is_waited_out(
     status: int, shape: dict[str, Any], emulator: Emulator
@@ -137,7 +135,7 @@ class Renewing:
         reply(202, samples.ACCEPTED)(connection)
 
 
-@SHAPES
+@each_wait
 def test_a_certificate_that_cannot_be_verified_ends_a_wait_at_once(
     shape: dict[str, Any], emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

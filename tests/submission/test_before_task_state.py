@@ -12,12 +12,12 @@ import pytest
 from airflow_provider_veo3.submission.store import record_store
 from tests.support.connections import use_connection
 from tests.support.runs import (
-    DEFER,
     TASK,
     WAIT,
     accepted,
     change,
     clear,
+    each_wait,
     generating,
     paid_once,
     start,
@@ -49,7 +49,7 @@ class TestBeforeTaskState:
         paid_once(emulator, succeed(start(operator="BeforeTaskState").attempt(TASK)))
         assert "history" not in emulator.ledger()["requests"]
 
-    @pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
+    @each_wait
     def test_a_second_adopts_the_single_match(self, shape: dict[str, Any], emulator: Emulator) -> None:
         emulator.configure(processing_seconds=3600)
         run = start(operator="BeforeTaskState", timeout=0.05, **shape)

@@ -9,16 +9,16 @@ import pytest
 
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from tests.support.airflow_versions import needs_task_state
-from tests.support.connections import use_connection
+from tests.support.connections import IMPATIENT, use_connection
 from tests.support.runs import (
     CUT_AFTER,
-    DEFER,
-    SUBMIT_ONLY,
     TASK,
     WAIT,
     accepted,
     change,
     clear,
+    each_shape,
+    each_wait,
     paid_once,
     start,
     submissions,
@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 
 pytestmark = needs_task_state
 
-SHAPES = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
 ENVELOPES = pytest.mark.parametrize("envelope", [flat, nested])
 BEYOND = 17 * 2**20
 """Bytes of an answer that is not read to its end."""
 
 
-@SHAPES
+@each_shape
 def test_an_acceptance_that_is_too_large_is_settled_by_the_history(
     shape: dict[str, Any], emulator: Emulator
 ) -> None:
@@ -46,7 +45,7 @@ def test_an_acceptance_that_is_too_large_is_settled_by_the_history(
     assert submissions(emulator) == 1
 
 
-@SHAPES
+@each_shape
 def test_rows_that_were_not_asked_for_hide_no_lost_generation(
     shape: dict[str, Any], emulator: Emulator
 ) -> None:
@@ -72,16 +71,12 @@ def test_a_history_that_is_too_large_is_no_empty_one(fault: dict[str, Any], emul
     assert submissions(emulator) == 1
 
 
-@SHAPES
+@each_shape
 def test_an_acceptance_in_drops_is_given_up_at_the_deadline_and_found(
     shape: dict[str, Any], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Veo3Hook, "longest_response", 0.5)
-    use_connection(
-        monkeypatch,
-        emulator,
-        extra={"requests_per_minute": 100_000, "poll_interval": 1, "request_timeout": 1},
-    )
+    use_connection(monkeypatch, emulator, extra=IMPATIENT)
     # each byte comes well within the timeout, all of them together in minutes
     emulator.inject({"kind": "drip", "endpoint": "text-to-video", "seconds": 0.5})
     began = time.monotonic()
@@ -105,7 +100,7 @@ def test_a_failure_told_inside_the_acceptance_is_settled_by_the_history(
 
 @ENVELOPES
 @pytest.mark.parametrize("code", ["GENERATION_FAILED", "INTERNAL_ERROR", "DATABASE_ERROR"])
-@pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
+@each_wait
 def test_a_failure_told_inside_a_poll_is_about_the_question(
     shape: dict[str, Any], code: str, envelope: Any, emulator: Emulator
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from testbed.processes import free_ports
 from tests.support.airflow_versions import needs_task_state
-from tests.support.connections import use_connection
+from tests.support.connections import IMPATIENT, use_connection
 from tests.support.fixtures import set_timings
 from tests.support.runs import (
     CUT_AFTER,
@@ -24,6 +24,8 @@ from tests.support.runs import (
     accepted,
     change,
     clear,
+    each_shape,
+    each_wait,
     paid_once,
     start,
     submissions,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
     from tests.support.holding import Hold
 
-SHAPES = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
 
 HINT_0 = {"X-RateLimit-Retry-After": "0"}
 
@@ -53,10 +54,9 @@ NOT_ACCEPTED = {
     "503": {"kind": "status", "status": 503, "endpoint": "text-to-video"},
     "429": {"kind": "status", "status": 429, "headers": HINT_0, "endpoint": "text-to-video"},
 }
-QUICK_TIMEOUT = {"requests_per_minute": 100_000, "poll_interval": 1, "request_timeout": 1}
 
 
-@SHAPES
+@each_shape
 def test_an_accepted_one_whose_connection_was_cut_is_found(shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.inject(CUT_AFTER)
     paid_once(emulator, succeed(start(**shape).attempt(TASK)))
@@ -68,7 +68,7 @@ def test_an_accepted_one_is_found_in_the_same_attempt(
     fault: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "read timeout":
-        use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+        use_connection(monkeypatch, emulator, extra=IMPATIENT)
         # a look finds it as soon as the API has come to it, however late that is
         set_timings(monkeypatch, acceptance_span=60.0)
     rule = emulator.inject(ACCEPTED[fault])
@@ -106,7 +106,7 @@ def test_one_that_was_not_accepted_is_submitted_again(fault: str, emulator: Emul
 def test_one_that_a_slow_api_accepts_late_is_waited_for(
     emulator: Emulator, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_connection(monkeypatch, emulator, extra=QUICK_TIMEOUT)
+    use_connection(monkeypatch, emulator, extra=IMPATIENT)
     set_timings(monkeypatch, acceptance_span=60.0)
     emulator.inject({"kind": "delay", "endpoint": "text-to-video"})
 
@@ -152,7 +152,7 @@ def test_one_that_was_found_is_remembered(emulator: Emulator) -> None:
     assert emulator.ledger()["requests"]["history"] == looks
 
 
-@SHAPES
+@each_shape
 def test_what_cannot_be_looked_up_now_is_looked_up_by_the_retry(
     shape: dict[str, Any], emulator: Emulator
 ) -> None:
@@ -220,7 +220,7 @@ def test_a_new_video_whose_answer_is_lost_is_not_the_old_one(
     assert accepted(emulator) == [first, second]
 
 
-@SHAPES
+@each_shape
 def test_a_task_cleared_after_a_failure_takes_up_the_old(shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.inject(CUT_AFTER)
     emulator.inject(NO_HISTORY)
@@ -240,7 +240,7 @@ def test_a_wait_that_timed_out_goes_on_with_the_same(emulator: Emulator) -> None
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
-@pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
+@each_wait
 def test_a_failed_generation_is_replaced_and_refunded(shape: dict[str, Any], emulator: Emulator) -> None:
     emulator.inject({"kind": "fail_generation"})
     run = start(**shape)

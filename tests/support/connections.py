@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
 
 
+FIELDS = {"requests_per_minute": 100_000, "poll_interval": 1}
+IMPATIENT = {**FIELDS, "request_timeout": 1}
+"""Fields of a connection that gives up a request after a second."""
+
+
 def use_connection(
     monkeypatch: pytest.MonkeyPatch, emulator: Emulator, conn_id: str = "veo3_default", **fields: object
 ) -> None:
@@ -24,5 +29,5 @@ def connection_to(emulator: Emulator) -> dict[str, object]:
         "conn_type": "veo3",
         "host": emulator.base_url,
         "password": emulator.api_key,
-        "extra": {"requests_per_minute": 100_000, "poll_interval": 1},
+        "extra": FIELDS,
     }

@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk import DAG
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SUBMIT_ONLY: dict[str, Any] = {"deferrable": False}
 WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False}
 DEFER: dict[str, Any] = {"wait_for_completion": True, "deferrable": True}
+each_shape = pytest.mark.parametrize("shape", [SUBMIT_ONLY, WAIT, DEFER], ids=["submit", "wait", "defer"])
+each_wait = pytest.mark.parametrize("shape", [WAIT, DEFER], ids=["wait", "defer"])
 CUT_AFTER = {"kind": "accept_then_disconnect"}
 CUT_BEFORE = {"kind": "disconnect_before", "endpoint": "text-to-video"}
 NO_HISTORY = {"kind": "status", "status": 503, "endpoint": "history", "times": 4}
