@@ -18,7 +18,13 @@ from demo.credits import BASE_URL, DEFAULT_BASE_URL, KEY, DemoRefusedError, conf
 from testbed.airflow_api import AirflowApiError
 from testbed.console import Progress, text_table
 from testbed.emulator import EmulatorDidNotStartError, EmulatorProcess
-from testbed.local_airflow import CHECKOUT, ComponentFailedError, LocalAirflow, RunTimeoutError
+from testbed.local_airflow import (
+    CHECKOUT,
+    ComponentFailedError,
+    DagImportError,
+    LocalAirflow,
+    RunTimeoutError,
+)
 from testbed.processes import exit_on_sigterm
 from testbed.video_file import decode_video
 
@@ -58,6 +64,7 @@ FAILURES: Final = (
     DemoRefusedError,
     EmulatorDidNotStartError,
     ComponentFailedError,
+    DagImportError,
     AirflowApiError,
     RunTimeoutError,
 )

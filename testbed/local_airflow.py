@@ -49,6 +49,10 @@ class ComponentFailedError(Exception):
     """A component that ended or was not healthy in time; the message has its log."""
 
 
+class DagImportError(Exception):
+    """DAG files that could not be imported; the message has their stack traces."""
+
+
 class RunTimeoutError(Exception):
     """A DAG run that did not end before the timeout."""
 
@@ -132,9 +136,21 @@ class LocalAirflow:
                 raise ComponentFailedError(f"Airflow's {name} ended with status {process.returncode}:\n{log}")
 
     def wait_for_dags(self, dag_ids: Iterable[str]) -> None:
-        """Wait until the DAG processor has parsed these DAGs."""
+        """Wait until the DAG processor has parsed these DAGs.
+
+        :raises DagImportError: some are missing, and DAG files could not be imported.
+        """
         expected = set(dag_ids)
-        self._wait_until(f"parse {sorted(expected)}", lambda: expected <= self.api.dag_ids() or None)
+
+        def parsed() -> bool | None:
+            missing = expected - self.api.dag_ids()
+            if missing and (errors := self.api.import_errors()):
+                raise DagImportError(
+                    f"no DAGs {sorted(missing)} in {self.dags_folder}:\n" + "\n".join(errors)
+                )
+            return not missing or None
+
+        self._wait_until(f"parse {sorted(expected)}", parsed)
 
     def wait_for_runs(
         self,

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from testbed.airflow_api import RETRIES, AirflowApi, AirflowApiError
+from testbed.local_airflow import DagImportError, LocalAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ class Server(ThreadingHTTPServer):
     :param fails_after_starting: whether a failing call starts its DAG run nevertheless.
     :param calls: number of calls so far, without those for a token.
     :param runs: ids of the DAG runs so far.
+    :param import_errors: stack traces of DAG files.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class Server(ThreadingHTTPServer):
         self.fails_after_starting = False
         self.calls = 0
         self.runs: list[str] = []
+        self.import_errors: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
             query = {name: int(values[0]) for name, values in parse_qs(url.query).items()}
             page = TASKS[query["offset"] : query["offset"] + query["limit"]]
             return {"task_instances": [{"task_id": name} for name in page], "total_entries": len(TASKS)}
+        if url.path.endswith("/importErrors"):
+            return {"import_errors": [{"stack_trace": trace} for trace in self.server.import_errors]}
         return {"access_token": "t", "dags": [{"dag_id": "one"}]}
 
     def log_message(self, *_: object) -> None:
@@ -142,3 +147,31 @@ def test_a_run_that_cannot_be_started_is_an_error(api: AirflowApi, server: Serve
 def test_all_pages_of_task_instances_are_read(api: AirflowApi, server: Server) -> None:
     assert [task["task_id"] for task in api.task_instances("one", "run")] == TASKS
     assert server.calls == 3
+
+
+@pytest.fixture
+def airflow(api: AirflowApi) -> Iterator[LocalAirflow]:
+    """Airflow whose API server is ours, without processes."""
+    airflow = LocalAirflow({})
+    airflow._api = api
+    yield airflow
+    airflow.__exit__(None, None, None)
+
+
+def test_a_dag_file_that_cannot_be_imported_ends_the_wait_for_its_dags(
+    airflow: LocalAirflow, server: Server
+) -> None:
+    server.import_errors = ["NameError: name 'dga' is not defined", "ImportError: no such module"]
+    with pytest.raises(
+        DagImportError, match=r"(?s)no DAGs \['two'\] in .*'dga' is not defined\nImportError: no"
+    ):
+        airflow.wait_for_dags(["one", "two"])
+    assert server.calls == 2
+
+
+def test_an_error_of_another_file_does_not_matter_once_the_dags_are_there(
+    airflow: LocalAirflow, server: Server
+) -> None:
+    server.import_errors = ["NameError: name 'dga' is not defined"]
+    airflow.wait_for_dags(["one"])
+    assert server.calls == 1
