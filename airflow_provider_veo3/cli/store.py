@@ -19,7 +19,7 @@ from airflow_provider_veo3.exceptions import (
 )
 from airflow_provider_veo3.storage.destination import Destination
 from airflow_provider_veo3.storage.filename import FILENAME, name_file
-from airflow_provider_veo3.storage.listing import VideoLister
+from airflow_provider_veo3.storage.listing import VideoLister, videos_of
 from airflow_provider_veo3.storage.provenance import Provenance, StoredVideo
 from airflow_provider_veo3.storage.store import VideoStore
 from airflow_provider_veo3.storage.transfer import StoppableClock
@@ -80,10 +80,11 @@ def _video_store(
     destination: Destination, filename: str, hook: Veo3Hook, progress: Progress, clock: StoppableClock
 ) -> VideoStore:
     """Return the store of one generation after the other, for several threads."""
+    get_videos = progress.get_videos(videos_of(hook))
     return VideoStore(
         destination,
         filename=filename,
-        lister=VideoLister(progress.get_videos(hook.get_videos), Provenance({}, hook.get_generation), clock),
+        lister=VideoLister(get_videos, Provenance({}, hook.get_generation), clock),
         open_file=progress.open_file(hook.open_file),
         max_concurrency=1,
         clock=clock,

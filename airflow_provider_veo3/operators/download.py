@@ -133,7 +133,7 @@ class Veo3DownloadOperator(BaseOperator):
         """Check every parameter, then store the files."""
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
         from airflow_provider_veo3.storage.destination import Destination
-        from airflow_provider_veo3.storage.listing import VideoLister
+        from airflow_provider_veo3.storage.listing import VideoLister, videos_of
         from airflow_provider_veo3.storage.provenance import Provenance
         from airflow_provider_veo3.storage.sidecar import Sidecar
         from airflow_provider_veo3.storage.store import VideoStore
@@ -144,7 +144,7 @@ class Veo3DownloadOperator(BaseOperator):
         destination = Destination(self.destination)
         self._azure_account = destination.azure_account
         provenance = Provenance(self._manifests(context), hook.get_generation)
-        lister = VideoLister(hook.get_videos, provenance, self._clock)
+        lister = VideoLister(videos_of(hook), provenance, self._clock)
         sidecar = None
         if self.sidecar:
             sidecar = Sidecar(destination, lister, provenance, _identity(context), self._clock)

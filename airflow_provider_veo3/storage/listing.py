@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import VideoList
+from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
     Veo3GenerationNotFoundError,
     Veo3NoAnswerError,
     Veo3NoVideosError,
+    Veo3RateLimitError,
     Veo3ServerError,
     Veo3UnreadableAnswerError,
     Veo3VideoNotReadyError,
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_veo3.api.models import Generation
+    from airflow_provider_veo3.api.protocol import ApiRequest
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.provenance import Provenance
     from airflow_provider_veo3.storage.transfer import StoppableClock
 
@@ -37,6 +43,24 @@ _AWAY: Final = (Veo3NoAnswerError, Veo3ServerError, Veo3UnreadableAnswerError)
 
 _LAGGING: Final = (Veo3NoVideosError, Veo3VideoNotReadyError, Veo3GenerationNotFoundError)
 """Errors of an API whose list of files lags behind the completion."""
+
+
+@dataclass(frozen=True)
+class LimitRetries(Retries):
+    """Retries after a 429 alone, for ``VideoLister``, which requests again after every other error."""
+
+    def pause_after(self, request: ApiRequest, error: Veo3ApiError, attempt: int) -> float | None:
+        """Return the seconds until the next try of a request; ``None`` to give up."""
+        if not isinstance(error, Veo3RateLimitError):
+            return None
+        return super().pause_after(request, error, attempt)
+
+
+def videos_of(hook: Veo3Hook) -> GetVideos:
+    """Return the request for files that ``VideoLister`` repeats."""
+    return lambda generation_id: hook.get_conn().run(
+        flows.get_videos(generation_id, hook.settings.base_url, LimitRetries())
+    )
 
 
 class VideoLister:

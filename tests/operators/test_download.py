@@ -23,12 +23,14 @@ from airflow_provider_veo3.exceptions import (
     Veo3CorruptVideoError,
     Veo3GenerationNotFoundError,
     Veo3NoVideosError,
+    Veo3ServerError,
     Veo3StorageError,
     Veo3ValidationError,
     Veo3VideoNotReadyError,
 )
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.operators.download import Veo3DownloadOperator, read_generation_ids
+from airflow_provider_veo3.plugins.media import Locations
 from tests.support.store_rig import ImpatientDownloadOperator
 from tests.support.until import until
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 SIZE = 3_000_000
 CONN_ID = "veo3_under_test"
+REQUESTS_IN_TWO_MINUTES = 12
+"""Requests for a list of files after pauses of 1, 2, 4 and 8 seconds, and of 15 from then on."""
 
 
 @dataclass
@@ -128,6 +132,21 @@ def test_every_video_of_a_generation_is_stored_and_returned(account: Account) ->
         assert (video["size"], video["mime_type"]) == (SIZE, "video/mp4")
     assert json.loads(json.dumps(videos)) == videos
     assert account.ti.xcoms == {"stored_video_uris": [video["uri"] for video in videos]}
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_no_character_of_a_folder_is_an_escape_or_the_end_of_its_uri(
+    account: Account, tmp_path: Path, scheme: str
+) -> None:
+    folder = tmp_path / "veo3 cost" / "take #1" / "100%20"
+    (video,) = account.download(account.generate(), destination=f"{scheme}{folder}", sidecar=True)
+    file, beside = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert (file.parent, beside.parent) == (folder, folder)
+    assert video["uri"] == json.loads(beside.read_text(encoding="utf-8"))["uri"] == f"file://{file}"
+    assert ObjectStoragePath(video["uri"]).read_bytes() == file.read_bytes()
+    played = Locations(f"file://{tmp_path}/veo3 cost/, s3://elsewhere/").open(video["uri"])
+    played.check_is_video()
+    assert played.read(0, played.size) == file.read_bytes()
 
 
 def test_a_retry_downloads_nothing_that_is_stored(account: Account) -> None:
@@ -298,14 +317,31 @@ def test_an_unknown_generation_fails_at_once(account: Account) -> None:
         account.download("veo_unknown")
 
 
-def test_a_generation_without_files_says_so(account: Account, no_api_pauses: None) -> None:
+def test_a_generation_without_files_says_so(account: Account) -> None:
     account.emulator.inject(Fault("no_videos"))
     generation_id = account.generate()
     with pytest.raises(Veo3NoVideosError):
         account.download(generation_id)
+    assert len(account.requests("download")) == REQUESTS_IN_TWO_MINUTES
 
 
-def test_an_unfinished_generation_says_so(account: Account, no_api_pauses: None) -> None:
+def test_an_api_that_is_away_is_asked_a_dozen_times_in_two_minutes(account: Account) -> None:
+    generation_id = account.generate()
+    account.emulator.inject({"kind": "status", "status": 503, "endpoint": "download", "times": None})
+    with pytest.raises(Veo3ServerError):
+        account.download(generation_id)
+    assert len(account.requests("download")) == REQUESTS_IN_TWO_MINUTES
+
+
+def test_a_rate_limit_is_waited_out_as_the_api_asks(account: Account, no_api_pauses: None) -> None:
+    generation_id = account.generate()
+    refusal = {"kind": "status", "status": 429, "headers": {"Retry-After": "60"}, "endpoint": "download"}
+    account.emulator.inject({**refusal, "times": 3})
+    assert len(account.download(generation_id)) == 1
+    assert [each["status"] for each in account.requests("download")] == [*["429"] * 3, "200"]
+
+
+def test_an_unfinished_generation_says_so(account: Account) -> None:
     account.emulator.configure(processing_seconds=600)
     generation_id = account.generate()
     with pytest.raises(Veo3VideoNotReadyError):
