@@ -90,7 +90,7 @@ def run() -> str:
             ),
             "PYTHONPATH": str(REPOSITORY),
             "VEO3_CALLS_FILE": str(calls),
-            "VEO3_COST_FOLDER": videos.as_uri(),
+            "VEO3_COST_FOLDER": f"file://{videos}",
         }
         dags = Path(__file__).parent / "dags" / "cost"
         with LocalAirflow(env, dags_folder=dags, python=peers.python()) as airflow:

@@ -30,7 +30,7 @@ def file_requests(emulator: Emulator) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "my videos"
+    return tmp_path / "my videos #1, 100%20"
 
 
 def test_given_generations_are_stored(either: CommandLine, emulator: Emulator, folder: Path) -> None:

@@ -41,7 +41,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, airflow_bundles: None) -> Ite
     from tests.support.video_rows import VideoRun
 
     folder = tmp_path_factory.mktemp("api server")
-    videos = folder / "videos"
+    videos = folder / "videos #1 of 100%20"
     videos.mkdir()
     now = datetime.now(UTC).replace(microsecond=0)
     runs = {}
