@@ -182,7 +182,9 @@ def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> No
     assert (dag.max_active_runs, dag.is_paused_upon_creation) == (1, True)
     assert dag.schedule == "0 */6 * * *"
     done = run(dag, tmp_path)
-    assert (xcom(done, "list"), xcom(done, "store")) == ([], []), "an account without generations"
+    assert (xcom(done, "list"), xcom(done, "store", map_index=0)) == ([], []), (
+        "an account without generations"
+    )
 
     hook = Veo3Hook()
     emulator.configure(processing_seconds=3600)
@@ -192,7 +194,7 @@ def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> No
         emulator.force(generation_id, "complete")
     done = run(dag, tmp_path)
     assert xcom(done, "list") == unstored
-    stored = xcom(done, "store")
+    stored = xcom(done, "store", map_index=0)
     assert [(video["generation_id"], video["index"]) for video in stored] == [
         (unstored[0], 0),
         (unstored[1], 0),
@@ -203,12 +205,43 @@ def test_recover(dags: dict[str, DAG], emulator: Emulator, tmp_path: Path) -> No
 
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")}
     assert len(written) == 3
-    assert xcom(run(dag, tmp_path), "store") == stored
+    assert xcom(run(dag, tmp_path), "store", map_index=0) == stored
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == written, (
         "stored files must be skipped"
     )
     ledger = emulator.ledger()
     assert len(ledger["tasks"]) == 3, "the DAG must submit nothing"
+
+
+def test_recover_leaves_a_video_where_a_review_has_moved_it(
+    dags: dict[str, DAG], emulator: Emulator, tmp_path: Path
+) -> None:
+    from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+
+    hook = Veo3Hook()
+    kept = {
+        folder: hook.text_to_video(f"A boat, {folder}", sample_count=2).id
+        for folder in ("review", "published", "rejected", "")
+    }
+    for generation_id in kept.values():
+        emulator.force(generation_id, "complete")
+    run(dags["example_veo3_recover"], tmp_path)
+    for folder, generation_id in kept.items():
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for index in range(2):
+            name = f"{generation_id}_{index}.mp4"
+            (tmp_path / name).rename(tmp_path / folder / name)
+    (tmp_path / "review" / f"{kept['review']}_1.mp4").unlink()
+    untouched = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
+    assert len(untouched) == 7
+    done = run(dags["example_veo3_recover"], tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4")) == sorted(
+        str(Path(folder, f"{generation_id}_{index}.mp4"))
+        for folder, generation_id in kept.items()
+        for index in range(2)
+    )
+    assert [len(xcom(done, "store", map_index=index)) for index in range(4)] == [2] * 4
+    assert {path: path.stat().st_mtime_ns for path in untouched} == untouched
 
 
 def test_recover_is_not_retried_if_a_generation_has_no_file(
@@ -233,7 +266,7 @@ def test_recover_is_not_retried_if_a_generation_has_no_file(
     assert dag.get_task("store").retries == 0  # a retry would request all links again
     done = dag.test(run_conf={"destination": f"file://{tmp_path}"})
     ends = {ti.task_id: (ti.state, ti.try_number) for ti in done.get_task_instances()}
-    assert ends == {"list": ("success", 1), "store": ("failed", 1)}
+    assert ends == {"list": ("success", 1), "places": ("success", 1), "store": ("failed", 1)}
     assert len(list(tmp_path.glob("*.mp4"))) == 2
     assert emulator.ledger()["requests"]["download"]["200"] == 2
 
