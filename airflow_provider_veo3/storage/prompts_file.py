@@ -81,7 +81,7 @@ class PromptsFile:
         """
         lines = _lines(name, _decode(name, content))
         _, header = next(lines, (1, []))
-        columns = [column.strip().lower() for column in header]
+        columns = _columns(header)
         named = [column for column in columns if column]
         if "prompt" not in named:
             found = shown_text(", ".join(named) or "none", REASON_LENGTH)
@@ -160,7 +160,7 @@ def _decode(name: str, content: bytes) -> str:
 def _lines(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, each with its line."""
     # without a delimiter in the header there is a single column, whose prompts may contain each of them
-    reader = _reader(text, max("\x1f,;\t", key=lambda delimiter: _width(text, delimiter)))
+    reader = _reader(text, max("\x1f,;\t", key=lambda delimiter: _fitness(text, delimiter)))
     try:
         for cells in _filled(reader):
             yield reader.line_num, cells
@@ -179,9 +179,14 @@ def _filled(reader: CsvReader) -> Iterator[list[str]]:
     return (cells for cells in reader if any(cell.strip() for cell in cells))
 
 
-def _width(text: str, delimiter: str) -> int:
-    """Return the number of columns that a delimiter makes of the header."""
+def _columns(header: list[str]) -> list[str]:
+    return [cell.strip().lower() for cell in header]
+
+
+def _fitness(text: str, delimiter: str) -> tuple[bool, int]:
+    """Return how well a delimiter fits the header: a column for prompts, and the number of all."""
     try:
-        return len(next(_filled(_reader(text, delimiter)), []))
+        columns = _columns(next(_filled(_reader(text, delimiter)), []))
     except csv.Error:
-        return 0
+        return False, 0
+    return "prompt" in columns, len(columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,6 +94,15 @@ def test_prompts_of_a_single_column_may_contain_every_separator(
     prompts = ["Dunes, at noon; no wind", 'A sign: "open"', "Two\nlines"]
     text = '\ufeffprompt\r\nDunes, at noon; no wind\r\n"A sign: ""open"""\r\n"Two\nlines"\r\n'
     assert [row["prompt"] for row in read_prompts(write(text))] == prompts
+
+
+def test_the_delimiter_is_the_one_that_makes_a_column_of_prompts(
+    write: Callable[[str | bytes], Path],
+) -> None:
+    file = write("prompt;title, and, more\nA kite, over dunes;Kites\n")
+    assert read_prompts(file, {"title, and, more": ""}) == [
+        {"prompt": "A kite, over dunes", "title, and, more": "Kites"}
+    ]
 
 
 def test_a_file_with_a_header_only_has_no_rows(write: Callable[[str | bytes], Path]) -> None:
@@ -220,8 +230,8 @@ def written(rows: list[list[str]], dialect: tuple[str, str, int, str]) -> bytes:
 def test_what_a_program_writes_is_read(
     rows: list[tuple[str, str, str]], dialect: tuple[str, str, int, str]
 ) -> None:
-    if dialect[2] != csv.QUOTE_ALL:  # in which Python's writer before 3.13 leaves a carriage return bare
-        rows = [tuple(cell.replace("\r", " ") for cell in row) for row in rows]  # type: ignore[misc]
+    if dialect[2] != csv.QUOTE_ALL:  # in which Python's writer before 3.13 leaves ends of lines bare
+        rows = [tuple(re.sub(r"[\r\n]", " ", cell) for cell in row) for row in rows]  # type: ignore[misc]
     names = ("prompt", "negative_prompt", "seed")
     content = written([list(names), *map(list, rows)], dialect)
     expected = [dict(zip(names, row, strict=True)) for row in rows if any(row)]
@@ -243,7 +253,7 @@ def test_any_bytes_are_read_or_refused_with_the_name_of_the_file(content: bytes)
     assert all(cell and cell == cell.strip() for row in rows for cell in row.cells.values())
 
 
-NAME = CELL.filter(bool).map(str.lower).filter(lambda name: "\r" not in name)
+NAME = CELL.filter(bool).map(str.lower).filter(lambda name: not re.search(r"[\r\n]", name))
 
 
 @given(st.lists(NAME, min_size=1, max_size=5), DIALECT)
