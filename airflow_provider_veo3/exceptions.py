@@ -133,6 +133,11 @@ def _drop_long_causes(error: BaseException) -> None:
         _drop_long_causes(cause)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def sentence(text: str) -> str:
     """Return a text that ends in one full stop."""
     return f"{text.rstrip('. ')}."

@@ -67,7 +67,7 @@ def run_campaign(options: Options) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"veo3-chaos-{options.mode}-"))
     (folder / VIDEOS).mkdir()
     progress.show(
-        f"{options.mode}: {options.generations} generations, {options.kills} kills, seed {options.seed}"
+        f"{options.mode}: generations {options.generations}, kills {options.kills}, seed {options.seed}"
     )
     try:
         with ExitStack() as stack:

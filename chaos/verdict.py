@@ -269,7 +269,7 @@ def _problems(evidence: Evidence, final_files: Mapping[str, Content | None]) -> 
     if done < evidence.kills_planned:
         yield f"only {done} of {evidence.kills_planned} kills were carried out before the campaign ended"
     if evidence.key_leaks:
-        yield f"{evidence.key_leaks} requests to the file host carried the API key"
+        yield f"requests to the file host that carried the API key: {evidence.key_leaks}"
 
 
 def read_ledger(ledger: Mapping[str, Any]) -> list[LedgerEntry]:

@@ -135,3 +135,10 @@ def test_a_validation_error_shows_any_value_in_a_line(value: object, shown: str)
     assert (error.field, error.value, error.allowed) == ("seed", shown, "a number")
     assert str(error) == f"seed={shown} is not acceptable; allowed: a number. Nothing was submitted or spent."
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 stored files"), (1, "1 stored file"), (2, "2 stored files")]
+)
+def test_one_of_a_thing_is_no_plural(number: int, text: str) -> None:
+    assert exceptions.counted(number, "stored file") == text

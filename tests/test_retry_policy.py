@@ -142,7 +142,7 @@ def test_a_huge_delay_is_decided_on_like_any_other(hint: float) -> None:
 
 def test_a_rate_limited_download_of_several_files_is_retried_when_the_api_allows() -> None:
     refusal = errors.Veo3RateLimitError("limited", retry_after=500.0)
-    error = errors.Veo3StorageError("Not everything was stored: 1 errors, 3 stored files")
+    error = errors.Veo3StorageError("Not everything was stored: 1 error, 3 stored files")
     error.__cause__ = refusal
     decision = policy_of().evaluate(error, 1, 3)
     assert decision.action.value == "retry"

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool
     for each in failed:
         console.note(f"{arguments.file} line {each.row.line}: {each.error}")
     if failed:
-        console.note(f"{len(failed)} of {len(rows)} rows have no price, and are not in the total.")
+        console.note(f"Rows without a price, which are not in the total: {len(failed)} of {len(rows)}.")
     return not failed
 
 

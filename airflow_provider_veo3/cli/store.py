@@ -16,6 +16,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3EnvironmentError,
     Veo3RateLimitError,
     Veo3ValidationError,
+    counted,
 )
 from airflow_provider_veo3.storage.destination import Destination
 from airflow_provider_veo3.storage.filename import FILENAME, name_file
@@ -26,7 +27,7 @@ from airflow_provider_veo3.storage.transfer import StoppableClock
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence, Sized
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_veo3.cli.console import Console
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
@@ -166,15 +167,13 @@ def _print(outcome: _Outcome, output: str, console: Console) -> None:
         )
     for generation_id, error in outcome.failed.items():
         console.note(f"{generation_id}: {error}")
-    summary = f"Stored {_number(outcome.files, 'file')} of {_number(outcome.stored, 'generation')}"
+    summary = f"Stored {counted(len(outcome.files), 'file')} of {counted(len(outcome.stored), 'generation')}"
     if outcome.failed or outcome.not_tried:
-        not_tried = f", {_number(outcome.not_tried, 'generation')} not tried" if outcome.not_tried else ""
+        not_tried = (
+            f", {counted(len(outcome.not_tried), 'generation')} not tried" if outcome.not_tried else ""
+        )
         summary += (
-            f"; {_number(outcome.failed, 'generation')} failed{not_tried}. No credits were spent. "
+            f"; {counted(len(outcome.failed), 'generation')} failed{not_tried}. No credits were spent. "
             "Run the command again to store only what is missing"
         )
     console.note(f"{summary}.")
-
-
-def _number(items: Sized, noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"

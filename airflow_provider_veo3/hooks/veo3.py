@@ -13,7 +13,7 @@ from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.pricing import price_of
 from airflow_provider_veo3.api.request import GenerationRequest, Image
 from airflow_provider_veo3.api.retries import ONCE, Retries
-from airflow_provider_veo3.exceptions import Veo3ValidationError, shown
+from airflow_provider_veo3.exceptions import Veo3ValidationError, counted, shown
 from airflow_provider_veo3.hooks.connection import (
     DEFAULT_CONN_ID,
     ConnectionSettings,
@@ -304,7 +304,7 @@ class Veo3Hook(BaseHook):
             models = self._transport.run(flows.list_models(ONCE))
         except AirflowException as error:
             return False, str(error)
-        return True, f"Connected to {self.settings.base_url}; {len(models)} models are offered."
+        return True, f"Connected to {self.settings.base_url}, which offers {counted(len(models), 'model')}."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

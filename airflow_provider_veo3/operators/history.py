@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_veo3.airflow_names import BaseOperator
-from airflow_provider_veo3.exceptions import logged_by_sentence
+from airflow_provider_veo3.exceptions import counted, logged_by_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,5 +84,5 @@ class Veo3ListGenerationsOperator(BaseOperator):
         hook = Veo3Hook(self.veo3_conn_id)
         found = hook.get_conn().run(reading_flow(select(query), hook.settings.base_url, Retries()))
         window = (query.since or "the beginning", query.until or "now")
-        self.log.info("%d generations, created from %s to %s.", len(found), *window)
+        self.log.info("%s, created from %s to %s.", counted(len(found), "generation"), *window)
         return [generation.id for generation in found]

@@ -19,6 +19,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3AuthenticationError,
     Veo3Error,
     Veo3NoAnswerError,
+    counted,
     shown,
     shown_text,
 )
@@ -159,13 +160,13 @@ class SharedPoller(ABC):
         failures = self._trouble.note(self.clock.time())
         if failures is not None:
             log.warning(
-                "Connection %s: %d requests to the VEO3 API have failed since %s. The last error: %s "
-                "%d waiting tasks continue when the API recovers.",
+                "Connection %s: %s to the VEO3 API failed, the first at %s. The last error: %s "
+                "%s will continue when the API recovers.",
                 self._conn_id,
-                failures.number,
+                counted(failures.number, "request"),
                 iso(failures.since),
                 error,
-                self.users,
+                counted(self.users, "waiting task"),
             )
 
     async def _call_once(self, flow: Callable[[str], Flow[T]]) -> T:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.redact import redact_text
+from airflow_provider_veo3.exceptions import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,11 @@ class AbandonedUploads:
             try:
                 if self._count_parts(upload_id) == parts < PAGE_SIZE:
                     self._call("abort_multipart_upload", **self._object, UploadId=upload_id)
-                    log.info("Removed %d parts of %s, left by a killed attempt", parts, self._object["Key"])
+                    log.info(
+                        "Removed %s of %s, left by a killed attempt",
+                        counted(parts, "part"),
+                        self._object["Key"],
+                    )
             except Exception as error:  # noqa: BLE001 - the file is stored
                 log.debug("An unfinished upload could not be removed: %s", redact_text(str(error)))
 

@@ -20,6 +20,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3ServerError,
     Veo3UnreadableAnswerError,
     Veo3VideoNotReadyError,
+    counted,
     shown_text,
 )
 from airflow_provider_veo3.storage.response import LAG_PAUSE, PATIENCE, backoff_seconds
@@ -101,7 +102,9 @@ class VideoLister:
                 return videos
             pauses += 1
             seconds = min(left, LAG_PAUSE, backoff_seconds(pauses, None))
-            reason = error or f"The API lists {len(videos)} videos of {shown_text(generation_id)} so far."
+            reason = error or (
+                f"The API lists {counted(len(videos), 'video')} of {shown_text(generation_id)} so far."
+            )
             log.warning("%s Requesting them again in %.0f s.", reason, seconds)
             self._clock.pause(seconds)
 

@@ -19,6 +19,7 @@ from airflow_provider_veo3.exceptions import (
     Veo3RateLimitError,
     Veo3StorageError,
     Veo3ValidationError,
+    counted,
     shown,
     shown_text,
 )
@@ -294,8 +295,8 @@ def _combined_error(failed: dict[str, Exception], stored: Sequence[StoredVideo])
     failures = "; ".join(f"{shown_text(label)}: {error}" for label, error in failed.items())
     is_missing = all(isinstance(error, Veo3MissingVideosError) for error in failed.values())
     combined = (type(first) if permanent or is_missing else Veo3StorageError)(
-        f"Not everything was stored: {len(failed)} errors, {len(stored)} stored files; {retry}."
-        f" Stored: {uris}. Failed: {failures}"
+        f"Not everything was stored: {counted(len(failed), 'error')},"
+        f" {counted(len(stored), 'stored file')}; {retry}. Stored: {uris}. Failed: {failures}"
     )
     combined.__cause__ = first
     return combined

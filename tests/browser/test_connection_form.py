@@ -78,7 +78,7 @@ def test_the_button_tests_the_connection(pages: Pages, emulator: EmulatorProcess
     page = pages.open("/connections", height=420)
     row = page.get_by_role("row").filter(has_text=ID)
     row.get_by_role("button", name="Test Connection").click()
-    connected = rf"Connected to {re.escape(emulator.base_url)}; \d+ models"
+    connected = rf"Connected to {re.escape(emulator.base_url)}, which offers \d+ models"
     pages.expect_notification("Test Connection Successful", connected)
     pages.picture("connection-test")
     assert emulator.ledger()["requests"]["models"]["200"] == requests + 1

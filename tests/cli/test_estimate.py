@@ -144,7 +144,7 @@ def test_rows_without_a_price_are_named_and_not_in_the_sum(
     for line, reason in zip(lines, ("sample_count=", "prompt=", "'veo-9'", "prompt="), strict=False):
         assert reason in line
         assert "Nothing was submitted or spent." in line
-    assert lines[-1] == "4 of 5 rows have no price, and are not in the total."
+    assert lines[-1] == "Rows without a price, which are not in the total: 4 of 5."
 
 
 def test_json_has_no_sum_that_leaves_rows_out(veo3: CommandLine, emulator: Emulator, file: Path) -> None:

@@ -49,7 +49,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
 
 def test_the_connection_test_sends_one_request_that_costs_nothing(server: RawServer) -> None:
     server.script = [reply(200, samples.MODELS)]
-    assert Veo3Hook().test_connection() == (True, f"Connected to {server.url}; 5 models are offered.")
+    assert Veo3Hook().test_connection() == (True, f"Connected to {server.url}, which offers 5 models.")
     assert [(got.method, got.target) for got in server.received] == [("GET", "/api/veo/models")]
 
 

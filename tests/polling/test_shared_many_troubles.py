@@ -98,7 +98,7 @@ def test_two_thousand_waits_through_an_outage(
     of_waits = len(texts) - len(own)
     minutes = HALF_AN_HOUR / 60
     assert minutes / 3 <= len(own) <= minutes + 1, "one summary a minute at most"
-    assert f"{NUMBER} waiting tasks continue when the API recovers" in own[-1]
+    assert f"{NUMBER} waiting tasks will continue when the API recovers" in own[-1]
     assert NUMBER <= of_waits <= NUMBER * (HALF_AN_HOUR / 300 + 1), "each wait warns every five minutes"
     assert any("polls have failed since" in text for text in texts)
     assert longest < 0.1, f"the event loop was blocked for {longest:.3f} s"

@@ -61,7 +61,7 @@ def test_other_generations_are_stored_and_named(rig: StoreRig) -> None:
 def test_another_failure_comes_first(rig: StoreRig) -> None:
     rig.api.responses["veo_2"] = [[rig.host.add("other.mp4", ONE, *[Response(status=403)] * 9)]]
     with pytest.raises(
-        Veo3StorageError, match=r"(?s)stored: 2 errors, 1 stored files;.*veo_2 file 0.*veo_1 has 1"
+        Veo3StorageError, match=r"(?s)stored: 2 errors, 1 stored file;.*veo_2 file 0.*veo_1 has 1"
     ) as caught:
         rig.store("veo_1", "veo_2", require_all_samples=True)
     assert not isinstance(caught.value, Veo3MissingVideosError)

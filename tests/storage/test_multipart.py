@@ -395,7 +395,7 @@ def test_a_part_that_fails_in_the_background_fails_its_file_only(bucket: Bucket,
             raise failure
 
     bucket.during_part = fail_once
-    with pytest.raises(Veo3StorageError, match=r"(?s)stored: 1 errors, 2 stored files;.*reset") as caught:
+    with pytest.raises(Veo3StorageError, match=r"(?s)stored: 1 error, 2 stored files;.*reset") as caught:
         store(bucket, host, StoppableClock(), *(mp4(2 * part_size(bucket) + 5, seed) for seed in range(3)))
     assert len(bucket.objects) == 2
     assert all(f"{bucket.scheme}://my_store@{path[1:]}" in str(caught.value) for path in bucket.objects)

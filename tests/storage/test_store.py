@@ -128,7 +128,7 @@ def test_an_error_that_concerns_every_generation_ends_the_requests(
         rig.store("veo_a", "veo_b")
     assert rig.api.requests == ["veo_a"]
     rig.api.responses["veo_a"] = [[rig.host.add("a0", ONE)]]
-    with pytest.raises(Veo3Error, match=r"1 errors, 1 stored files;.*veo_b and 1 after it: refused"):
+    with pytest.raises(Veo3Error, match=r"1 error, 1 stored file;.*veo_b and 1 after it: refused"):
         rig.store("veo_a", "veo_b", "veo_c")
     assert list(rig.visible) == ["veo_a_0.mp4"]
     assert "veo_c" not in rig.api.requests
