@@ -121,7 +121,7 @@ chaos-distributed: .venv/.chaos  ## run the chaos campaign on PostgreSQL with Ce
 	@$(PIP) -c constraints.txt --group chaos
 	@touch $@
 
-bench: $(STAMP)  ## run all benchmarks and write benchmarks/RESULTS.md
+bench: .venv/.chaos  ## run all benchmarks and write benchmarks/RESULTS.md; needs PostgreSQL
 	@$(PY) -m benchmarks
 
 dist: $(STAMP)  ## build the wheel and the source distribution, and check them

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import benchmarks
 from benchmarks.harness import MAX_BACKGROUND_LOAD, describe_machine, show_progress, wait_until_idle
 from testbed.processes import exit_on_sigterm
+from testbed.servers import POSTGRES_PROGRAMS, MissingServerError, check_installed
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -72,7 +73,13 @@ def main() -> None:
             f"unknown benchmark: {', '.join(sorted(unknown))}; the benchmarks are {', '.join(found)}"
         )
     exit_on_sigterm()
-    for name in arguments.names or found:
+    chosen = arguments.names or list(found)
+    if "videos" in chosen:
+        try:
+            check_installed(POSTGRES_PROGRAMS)
+        except MissingServerError as error:
+            parser.error(f"videos: {error}")
+    for name in chosen:
         part = measure(name, found[name])
         print(part, flush=True)
         if not arguments.no_keep:

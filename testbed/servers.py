@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from testbed.processes import end_process, log_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 INSTALL_HINT: Final = "on Debian and Ubuntu: apt-get install redis-server postgresql"
 REDIS_PROGRAMS: Final = ("redis-server", "redis-cli")
@@ -34,7 +34,7 @@ START_TIMEOUT: Final = 120.0
 
 
 class MissingServerError(Exception):
-    """A server that the distributed campaign needs and that is not installed."""
+    """A server that a campaign or benchmark needs and that is not installed."""
 
 
 class ServerDidNotStartError(Exception):
@@ -51,18 +51,16 @@ def find_program(name: str) -> str:
         for path in sorted(Path("/").glob(f"{pattern}/{name}"), reverse=True):
             found = found or str(path)
     if found is None:
-        raise MissingServerError(
-            f"{name} is not installed; the distributed campaign needs it ({INSTALL_HINT})"
-        )
+        raise MissingServerError(f"{name} is not installed, and is needed ({INSTALL_HINT})")
     return found
 
 
-def check_installed() -> None:
-    """Check that all programs are installed.
+def check_installed(names: Iterable[str] = (*REDIS_PROGRAMS, *POSTGRES_PROGRAMS)) -> None:
+    """Check that programs are installed.
 
     :raises MissingServerError: a program is not installed.
     """
-    for name in (*REDIS_PROGRAMS, *POSTGRES_PROGRAMS):
+    for name in names:
         find_program(name)
 
 
