@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -101,11 +102,18 @@ class AirflowApi:
         self.call("POST", "pools", json={"name": name, "slots": slots, "include_deferred": include_deferred})
 
     def create_connection(
-        self, connection_id: str, conn_type: str, *, host: str, password: str, port: int | None = None
+        self,
+        connection_id: str,
+        conn_type: str,
+        *,
+        host: str,
+        password: str,
+        port: int | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """Create a connection."""
         body = {"connection_id": connection_id, "conn_type": conn_type, "host": host, "password": password}
-        self.call("POST", "connections", json=body | {"port": port})
+        self.call("POST", "connections", json=body | {"port": port, "extra": json.dumps(extra or {})})
 
     def dag_ids(self) -> set[str]:
         """Return the ids of the DAGs that the DAG processor has parsed so far."""

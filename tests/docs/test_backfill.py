@@ -166,7 +166,8 @@ def test_cleaning_the_database_costs_a_video_only_with_the_record(
 
 def run_whose_download_failed(account: Emulator, dag: DAG) -> Run:
     """Return a finished run whose video was made and not stored."""
-    account.inject({"kind": "status", "status": 403, "endpoint": "file", "times": None})
+    elsewhere = {"kind": "redirect", "location": "http://files.example.test/a.mp4"}  # which no retry follows
+    account.inject({**elsewhere, "endpoint": "file", "times": None})
     run = Run(dag)
     assert {name: end.state for name, end in run.finish().items()} == {
         "make": "success",

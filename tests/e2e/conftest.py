@@ -53,9 +53,10 @@ def airflow(
         {"name": name, "classpath": bundle, "kwargs": {"path": str(path)}} for name, path in DAGS.items()
     ]
     env = {
-        "AIRFLOW_CONN_VEO3_DEFAULT": emulator.connection(poll_interval=1),
         "AIRFLOW_CONN_VEO3_WATCHED": watched.connection(),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no file changes
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",  # the most that a secret can be in
         # Airflow notices soon that a triggerer was killed
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "VEO3_DESTINATION": f"file://{destination}",
@@ -63,6 +64,8 @@ def airflow(
         "VEO3_API_KEY": "veo3_not_this_one",
     }
     with LocalAirflow(env, pool_slots=pool_slots) as airflow:
+        account = {"host": emulator.base_url, "password": emulator.api_key, "extra": {"poll_interval": 1}}
+        airflow.api.create_connection("veo3_default", "veo3", **account)
         airflow.wait_for_dags(["example_veo3_quickstart", "example_veo3_campaign", "watched_seldom"])
         assert airflow.api.import_errors() == []
         yield airflow

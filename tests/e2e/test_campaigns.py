@@ -45,7 +45,10 @@ def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[s
         env = {
             f"AIRFLOW_CONN_{name.upper()}": emulator.connection(poll_interval=2)
             for name, emulator in emulators.items()
-        } | {"AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300"}  # no triggerer dies here
+        } | {
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no file changes
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300",  # no triggerer dies here
+        }
         folder = Path(__file__).parent / "dags"
         with LocalAirflow(env, dags_folder=folder, pool_slots=QUEUE, components=TRIGGERERS) as airflow:
             airflow.wait_for_dags(DAGS)

@@ -3,63 +3,61 @@
 from __future__ import annotations
 
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.emulator import EmulatorProcess
-from testbed.local_airflow import LocalAirflow
-from tests.support.until import WAIT
+from tests.support.until import WAIT, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from testbed.emulator import EmulatorProcess
+    from testbed.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
-KEY = "veo3_MARKED_5e7b1c9a0d42f683"
-REFUSED = {"success": False, "error": f"Invalid API key {KEY}", "code": "INVALID_API_KEY"}
 FORBIDDEN = "http://files.example.test/a.mp4?X-Goog-Signature=0123456789abcdef"
 SIGNATURE = re.compile(rb"X-Goog-Signature(=|%3D|\\u003d)[0-9A-Za-z%]", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(airflow: LocalAirflow, emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Home folder of an Airflow that logged everything while runs succeeded and failed."""
-    env = {
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-        "VEO3_DESTINATION": f"file://{tmp_path_factory.mktemp('stored')}",
+    key = emulator.api_key
+    refusal = {"success": False, "error": f"Invalid API key {key}", "code": "INVALID_API_KEY"}
+    prompts = tmp_path_factory.mktemp("prompts") / "prompts.csv"
+    prompts.write_text("prompt\nA lighthouse\nA ship\n", encoding="utf-8")
+    emulator.configure(processing_seconds=3)
+    emulator.inject({"endpoint": "status", "kind": "status", "status": 500, "body": key, "times": 2})
+    emulator.inject({"endpoint": "file", "kind": "disconnect_mid_body", "times": 3})
+    emulator.inject({"endpoint": "file", "kind": "expire", "times": 2})
+    refused = airflow.api.trigger(QUICKSTART, {"max_credits": 1})
+    runs = {
+        QUICKSTART: airflow.api.trigger(QUICKSTART),
+        CAMPAIGN: airflow.api.trigger(CAMPAIGN, {"prompts": str(prompts)}),
     }
-    options = {"pending_seconds": 0.2, "processing_seconds": 3, "height": 90, "api_key": KEY}
-    with (
-        EmulatorProcess(**options) as emulator,
-        LocalAirflow(env, keep_home=True) as airflow,
-    ):
-        airflow.api.create_connection("veo3_default", "veo3", host=emulator.base_url, password=KEY)
-        airflow.wait_for_dags([QUICKSTART, CAMPAIGN])
-        emulator.inject({"endpoint": "status", "kind": "status", "status": 500, "body": KEY, "times": 2})
-        emulator.inject({"endpoint": "file", "kind": "disconnect_mid_body", "times": 3})
-        emulator.inject({"endpoint": "file", "kind": "expire", "times": 2})
-        runs = {
-            QUICKSTART: airflow.api.trigger(QUICKSTART),
-            CAMPAIGN: airflow.api.trigger(CAMPAIGN),
-        }
-        assert set(airflow.wait_for_runs(runs, timeout=WAIT).values()) == {"success"}
-        for conf, fault in (
-            ({"max_credits": 1}, None),
-            ({}, {"endpoint": "file", "kind": "redirect", "location": FORBIDDEN, "times": None}),
-            ({}, {"endpoint": "status", "kind": "status", "status": 401, "body": REFUSED, "times": None}),
-        ):
-            if fault is not None:
-                emulator.inject(fault)
-            run = {QUICKSTART: airflow.api.trigger(QUICKSTART, conf)}
-            assert airflow.wait_for_runs(run, timeout=WAIT) == {QUICKSTART: "failed"}
-            emulator.clear_faults()
-    yield airflow.home
-    shutil.rmtree(airflow.home)
+    assert set(airflow.wait_for_runs(runs, timeout=WAIT).values()) == {"success"}
+    assert airflow.wait_for_runs({QUICKSTART: refused}, timeout=WAIT) == {QUICKSTART: "failed"}
+    emulator.clear_faults()
+
+    emulator.inject({"endpoint": "file", "kind": "redirect", "location": FORBIDDEN, "times": None})
+    not_stored = airflow.api.trigger(QUICKSTART)
+    until("its wait has ended", lambda: state_of(airflow, not_stored, "wait") == "success" or None)
+    emulator.inject({"endpoint": "status", "kind": "status", "status": 401, "body": refusal, "times": None})
+    not_awaited = airflow.api.trigger(QUICKSTART)
+    for run_id in (not_stored, not_awaited):
+        assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=WAIT) == {QUICKSTART: "failed"}
+    assert state_of(airflow, not_stored, "download") == state_of(airflow, not_awaited, "wait") == "failed"
+    emulator.clear_faults()
+    return airflow.home
+
+
+def state_of(airflow: LocalAirflow, run_id: str, task_id: str) -> str | None:
+    (task,) = [t for t in airflow.api.task_instances(QUICKSTART, run_id) if t["task_id"] == task_id]
+    return task["state"]
 
 
 def found(home: Path, pattern: re.Pattern[bytes]) -> list[str]:
@@ -82,8 +80,8 @@ def test_the_search_finds_generation_ids(home: Path) -> None:
     )
 
 
-def test_no_file_contains_the_key(home: Path) -> None:
-    assert found(home, re.compile(re.escape(KEY.encode()))) == []
+def test_no_file_contains_the_key(home: Path, emulator: EmulatorProcess) -> None:
+    assert found(home, re.compile(re.escape(emulator.api_key.encode()))) == []
 
 
 def test_no_file_contains_a_signed_link(home: Path) -> None:
