@@ -8,7 +8,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
 # Test processes, which wait as much as they compute; the tests of a file run in the same one. Without any: make test WORKERS=0
 WORKERS ?= 4
-PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadfile
+PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # Runs a target beside others, which follow one another; with WORKERS=0 one at a time.
 BESIDE = MAKE='$(MAKE)' $(PY) .ci/side_by_side.py
 # Tests of `make check`, which start no task of Airflow. Those of the emulator would take as long again.

@@ -20,6 +20,22 @@ pytest_plugins = ["tests.support.fixtures", "tests.support.holding"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+LONGEST = (
+    "docs/test_snippets",
+    "operators/test_download_in_airflow",
+    "example_dags/test_example_dags",
+    "cli/test_entry_points",
+    "operators/test_shapes",
+    "submission/test_endless_answers",
+    "submission/test_refusals",
+    "submission/test_lost_responses",
+    "demo/test_credits",
+    "polling/test_odd_waits_in_airflow",
+    "test_huge_values",
+    "submission/test_killed_workers",
+)
+"""Test modules that run for the most seconds. Several processes start with them, so that none ends late."""
+
 # The space is on purpose: people have them in their paths.
 HOME = Path(tempfile.mkdtemp(prefix="veo3 tests "))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
@@ -48,6 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the libraries of an older Airflow warn of that Airflow; all other warnings stay errors."""
     for line in LIBRARY_WARNINGS.get(AIRFLOW, ()):
         config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest modules first."""
+    ranks = {CHECKOUT / f"tests/{name}.py": rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")
