@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 # Test processes, which wait as much as they compute; the tests of a file run in the same one. Without any: make test WORKERS=0
 WORKERS ?= 4
 PYTEST = $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
-# Runs a target beside others, which follow one another; with WORKERS=0 one at a time.
+# Runs targets beside others; with WORKERS=0 all follow one another.
 BESIDE = MAKE='$(MAKE)' $(PY) .ci/side_by_side.py
 # Tests of `make check`, which start no task of Airflow. Those of the emulator would take as long again.
 QUICK := $(addprefix tests/,api chaos history hooks polling testbed test_map.py test_parameters.py test_plain_english.py)
@@ -45,11 +45,11 @@ ui: $(STAMP)  ## open the example DAGs in the Airflow UI, until Ctrl-C
 	@$(PY) -m demo.ui
 
 check: $(STAMP)  ## run the linter, the type checker and the quick tests, within a minute
-	@$(BESIDE) typecheck lint quick
+	@$(BESIDE) typecheck -- lint quick
 	@echo 'make check: all passed; make test runs all tests'
 
 test: $(STAMP)  ## run the linter, the type checker and all tests, some of them side by side
-	@$(BESIDE) e2e lint typecheck tests-without-e2e
+	@$(BESIDE) e2e -- lint typecheck tests-without-e2e
 	@echo 'make test: all passed'
 
 lint: $(STAMP)  ## check rules and format with ruff
@@ -76,7 +76,7 @@ e2e: $(STAMP)  ## run the end-to-end tests with a real scheduler, workers and tr
 	$(PY) -m pytest tests/e2e
 
 tests: $(STAMP)  ## run all tests, without linter and type checker
-	@$(BESIDE) e2e tests-without-e2e
+	@$(BESIDE) e2e -- tests-without-e2e
 
 tests-without-e2e: $(STAMP)  ## run all tests but the end-to-end tests
 	$(PYTEST) --ignore=tests/e2e

@@ -1,8 +1,8 @@
-"""Run one make target beside others, which follow one another.
+"""Run make targets beside others; on either side they follow one another.
 
-The output of the first is printed at the end.
+The output of the first side is printed at the end.
 
-Usage: side_by_side.py BESIDE TARGET...
+Usage: side_by_side.py TARGET... -- TARGET...
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import IO
 
 MAKE = [os.environ.get("MAKE", "make"), "--no-print-directory"]
 LESS_PRIORITY = 5
-"""Niceness of the other targets. The one beside them mostly waits, and sets how long all of them take."""
+"""Niceness of the second side. The first mostly waits, and sets how long both of them take."""
 
 
-def start(target: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a target in a process group of its own, which Ctrl-C does not reach."""
+def start(targets: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start targets in a process group of their own, which Ctrl-C does not reach."""
     return subprocess.Popen(
-        [*MAKE, target],
+        [*MAKE, *targets],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -32,7 +32,7 @@ def start(target: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
-    """End a target as Ctrl-C does, so that its tests end the processes they have started."""
+    """End targets as Ctrl-C does, so that their tests end the processes they have started."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         process.wait()
@@ -54,10 +54,10 @@ def run(targets: list[str]) -> int:
     return 0
 
 
-def run_beside(beside: str, targets: list[str]) -> int:
-    """Run a target beside others, and return the status of the first failure.
+def run_beside(beside: list[str], targets: list[str]) -> int:
+    """Run targets beside others, and return the status of the first failure.
 
-    A failure of the others ends the one beside them.
+    A failure of the others ends those beside them.
     """
     with tempfile.TemporaryFile() as output:
         process = start(beside, output)
@@ -67,24 +67,24 @@ def run_beside(beside: str, targets: list[str]) -> int:
             if status:
                 return status
             if process.poll() is None:
-                print(f"make {beside}: still running ...", flush=True)
+                print(f"make {' '.join(beside)}: still running ...", flush=True)
             return process.wait()
         finally:
             interrupt(process)
             output.seek(0)
-            sys.stdout.buffer.write(f"make {beside}:\n".encode() + output.read())
+            sys.stdout.buffer.write(f"make {' '.join(beside)}:\n".encode() + output.read())
             sys.stdout.flush()
 
 
-def main(beside: str, *targets: str) -> int:
+def main(*args: str) -> int:
     """Run the targets; one at a time with ``WORKERS=0``."""
     begun = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if os.environ.get("WORKERS") == "0":
-        status = run([*targets, beside])
-    else:
-        status = run_beside(beside, list(targets))
-    print(f"make {' '.join([*targets, beside])}: {time.monotonic() - begun:.0f} seconds", flush=True)
+    middle = args.index("--")
+    beside, targets = list(args[:middle]), list(args[middle + 1 :])
+    one_by_one = os.environ.get("WORKERS") == "0"
+    status = run([*targets, *beside]) if one_by_one else run_beside(beside, targets)
+    print(f"make {' '.join([*targets, *beside])}: {time.monotonic() - begun:.0f} seconds", flush=True)
     return status
 
 
