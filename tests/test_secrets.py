@@ -87,8 +87,8 @@ def test_no_secret_is_shown(
 ) -> None:
     from airflow.sdk import DAG
 
-    from airflow_provider_veo3.operators.download import Veo3DownloadOperator
     from airflow_provider_veo3.sensors.generation import Veo3GenerationSensor
+    from tests.support.store_rig import ImpatientDownloadOperator
     from tests.support.task_runs import Run
 
     with DAG(f"secrets_{scene}", default_args=QUICK) as dag:
@@ -98,7 +98,7 @@ def test_no_secret_is_shown(
             waiting = {"wait_for_completion": True, "deferrable": deferrable}
             operators()[0](task_id=f"wait_{name}", prompt="x", **waiting)
             Veo3GenerationSensor(task_id=f"sense_{name}", generation_id=submit.output, deferrable=deferrable)
-        Veo3DownloadOperator(task_id="store", generation_id=submit.output, destination=str(tmp_path))
+        ImpatientDownloadOperator(task_id="store", generation_id=submit.output, destination=str(tmp_path))
     for fault in SCENES[scene]:
         emulator.inject(fault)
     run = Run(dag)

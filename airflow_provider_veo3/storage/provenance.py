@@ -116,16 +116,17 @@ class Provenance:
     def has_just_finished(self, generation_id: str, now: datetime) -> bool:
         """Return whether the generation was completed so recently that its files may lag behind.
 
-        Where the manifest has no time, the API's response decides.
+        Where the manifest has no time of completion, the API's response decides: a failed one gets no files.
         """
         accepted, completed = (
             read_time(self.manifest(generation_id).get(name)) for name in ("accepted_at", "completed_at")
         )
-        if accepted is not None and now - accepted < RECENT:
-            return True
+        accepted_recently = accepted is not None and now - accepted < RECENT
         if completed is None:
             generation = self.request(generation_id)
-            if generation is None or generation.status is not Status.COMPLETED:
+            if generation is not None and generation.status is Status.FAILED:
                 return False
+            if generation is None or generation.status is not Status.COMPLETED:
+                return accepted_recently
             completed = generation.completed_at
-        return completed is None or now - completed < RECENT
+        return accepted_recently or completed is None or now - completed < RECENT

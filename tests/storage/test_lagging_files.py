@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
     Veo3CorruptVideoError,
@@ -163,6 +164,20 @@ def test_the_manifest_tells_when_a_generation_finished(
     assert rig.clock.pauses == [] or waits
     assert rig.api.status_requests == []
     assert (sum(rig.clock.pauses) == PATIENCE) is waits
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"), [(Status.FAILED, False), (Status.PROCESSING, True), (Status.COMPLETED, True)]
+)
+def test_no_file_of_a_failed_generation_is_waited_for(rig: StoreRig, status: Status, waits: bool) -> None:
+    """A task that only submits publishes when its generation was accepted, not how it ended."""
+    rig.manifests["veo_1"] = {"status": "pending", "accepted_at": JUST_NOW.isoformat()}
+    rig.api.status, rig.api.finished = status, JUST_NOW
+    rig.api.responses["veo_1"] = [LAGGING[0]]
+    with pytest.raises(Veo3NoVideosError):
+        rig.store()
+    assert sum(rig.clock.pauses) == (PATIENCE if waits else 0)
+    assert rig.api.status_requests == ["veo_1"]
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_read_now_may_be_retried(
     file = write("prompt\nA kite\n")
     loop = file.with_name("loop.csv")
     loop.symlink_to(loop)
-    with pytest.raises(Veo3StorageError, match=r"loop\.csv.* cannot be read now .*Nothing was submitted"):
+    with pytest.raises(Veo3StorageError, match=r"cannot be read now .*loop\.csv.*Nothing was submitted"):
         read_prompts(loop)
 
 

@@ -75,6 +75,7 @@ class Api:
     :param totals: number of files that the API counts of a generation, where it counts them.
     :param expiry_times: expiry of the links of each request in turn; none once used up.
     :param finished: time at which every generation was completed.
+    :param status: status of every generation.
     :param requests: generation id of each request so far.
     :param status_requests: generation id of each request for a status so far.
     """
@@ -83,6 +84,7 @@ class Api:
     totals: dict[str, int] = field(default_factory=dict)
     expiry_times: list[datetime] = field(default_factory=list)
     finished: datetime | None = NOW - timedelta(hours=1)
+    status: Status = Status.COMPLETED
     requests: list[str] = field(default_factory=list)
     status_requests: list[str] = field(default_factory=list)
 
@@ -100,7 +102,7 @@ class Api:
         self.status_requests.append(generation_id)
         return Generation(
             generation_id,
-            Status.COMPLETED,
+            self.status,
             type="text-to-video",
             model="veo-3.1-fast-generate-001",
             prompt="A tide pool",
