@@ -19,6 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from airflow.models.taskinstance import TaskInstance
     from airflow.sdk import DAG
@@ -198,6 +199,22 @@ def set_xcom(session: Any, key: str, value: Any, **of: Any) -> None:
             XComModel.set(key, value, session=session, **of)
     else:
         XComModel.set(key, value, serialize=False, session=session, **of)
+
+
+def date_xcom(session: Any, at: datetime, key: str, **of: Any) -> None:
+    """Change when an XCom was stored."""
+    from airflow.models import xcom
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select, update
+
+    stored: Any = xcom.XComModel
+    owner: Any = stored
+    if AIRFLOW >= (3, 4):  # where XComModel is a view of old and new XComs, and the new ones name the attempt
+        stored, owner = xcom.XComModelV2, TaskInstance
+    conditions = [getattr(owner, name) == given for name, given in of.items()]
+    if owner is TaskInstance:
+        conditions = [stored.task_instance_id.in_(select(TaskInstance.id).where(*conditions))]
+    session.execute(update(stored).where(*conditions, stored.key == key).values(timestamp=at))
 
 
 def supervisor() -> Any:

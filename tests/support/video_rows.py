@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select, update
 
 from airflow_provider_veo3.links import MANIFEST_KEY, STORED_URIS_KEY
-from tests.support.airflow_versions import set_xcom
+from tests.support.airflow_versions import date_xcom, set_xcom
 from tests.support.task_runs import Run
 
 if TYPE_CHECKING:
@@ -119,8 +118,7 @@ class VideoRun:
                 self._add_mapped(session, task_id, map_index)
             set_xcom(session, key, value, **of)
             session.flush()
-            conditions = [getattr(XComModel, name) == given for name, given in of.items()]
-            session.execute(update(XComModel).where(*conditions, XComModel.key == key).values(timestamp=at))
+            date_xcom(session, at, key, **of)
         return self
 
     def task(self, task_id: str, state: str | None, map_index: int = -1) -> VideoRun:
