@@ -83,7 +83,7 @@ class Row:
         """Part of the task in the generation."""
         if self.key == STORED_URIS_KEY:
             return Role.STORING
-        return Role.WAITING if (self.operator or "").endswith("Sensor") else Role.GENERATING
+        return role_of(self.operator)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -175,6 +175,14 @@ class Card:
         return {name: _iso(value) if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
+def role_of(operator: str | None) -> Role:
+    """Return the part of a task that publishes manifests.
+
+    :param operator: class name of its operator.
+    """
+    return Role.WAITING if (operator or "").endswith("Sensor") else Role.GENERATING
+
+
 def merge(generation_id: str, rows: Iterable[Row], anchor: Row, now: datetime) -> Card:
     """Return the card of a generation.
 
@@ -190,8 +198,8 @@ def merge(generation_id: str, rows: Iterable[Row], anchor: Row, now: datetime) -
         if file["generation_id"] == generation_id
     ]
     facts = [*manifests, *(file for _, _, file in stored)]
-    accepted = _first(_moment, facts, "accepted_at") or _first(_moment, facts, "created_at") or anchor.at
-    completed = _first(_moment, facts, "completed_at")
+    accepted = accepted_at(facts) or anchor.at
+    completed = first(as_moment, facts, "completed_at")
     return Card(
         id=generation_id[:LONGEST_TEXT],
         dag_id=anchor.dag_id,
@@ -200,15 +208,15 @@ def merge(generation_id: str, rows: Iterable[Row], anchor: Row, now: datetime) -
         map_index=anchor.map_index,
         state=anchor.state,
         status=_status({fact.get("status") for fact in manifests}, bool(stored), anchor, now - accepted),
-        type=_first(_text, facts, "type"),
-        model=_first(_text, facts, "model"),
-        prompt=_first(_text, facts, "prompt"),
-        negative_prompt=_first(_text, facts, "negative_prompt"),
-        duration_seconds=_first(_number, facts, "duration_seconds"),
-        aspect_ratio=_first(_text, facts, "aspect_ratio"),
-        seed=_first(_number, facts, "seed"),
-        samples_expected=_first(_number, facts, "samples_expected"),
-        credits_used=_first(_number, facts, "credits_used"),
+        type=first(as_text, facts, "type"),
+        model=first(as_text, facts, "model"),
+        prompt=first(as_text, facts, "prompt"),
+        negative_prompt=first(as_text, facts, "negative_prompt"),
+        duration_seconds=first(as_number, facts, "duration_seconds"),
+        aspect_ratio=first(as_text, facts, "aspect_ratio"),
+        seed=first(as_number, facts, "seed"),
+        samples_expected=first(as_number, facts, "samples_expected"),
+        credits_used=first(as_number, facts, "credits_used"),
         reported_at=anchor.at,
         accepted_at=accepted,
         completed_at=completed,
@@ -230,30 +238,38 @@ def _files(stored: Iterable[tuple[Row, int, Mapping[str, Any]]]) -> tuple[File, 
     """Return each stored file once, however many tasks have stored it."""
     found: dict[str, tuple[float, File]] = {}
     for row, number, file in stored:
-        size = _number(file.get("size"))
+        size = as_number(file.get("size"))
         place = (row.dag_id, row.run_id, row.task_id, row.map_index)
-        index = _number(file.get("index")) or 0
+        index = as_number(file.get("index")) or 0
         entry = File(*place, number, file["uri"][:LONGEST_TEXT], None if size is None else int(size))
         found.setdefault(file["uri"], (index, entry))
     return tuple(entry for _, entry in sorted(found.values(), key=lambda pair: pair[0]))
 
 
-def _first(read: Callable[[object], T | None], facts: Iterable[Mapping[str, Any]], name: str) -> T | None:
+def accepted_at(facts: Sequence[Mapping[str, Any]]) -> datetime | None:
+    """Return when the vendor accepted a generation, as manifests of older releases have it too."""
+    return first(as_moment, facts, "accepted_at") or first(as_moment, facts, "created_at")
+
+
+def first(read: Callable[[object], T | None], facts: Iterable[Mapping[str, Any]], name: str) -> T | None:
     """Return the first usable value of a field."""
     return next((value for fact in facts if (value := read(fact.get(name))) is not None), None)
 
 
-def _text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
+    """Return a text, cut to what the page shows; ``None`` for anything else."""
     return value[:LONGEST_TEXT] if isinstance(value, str) and value else None
 
 
-def _number(value: object) -> float | None:
+def as_number(value: object) -> float | None:
+    """Return a number that the page can show; ``None`` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if abs(value) < LARGEST_NUMBER else None  # no NaN, which JSON does not have
 
 
-def _moment(value: object) -> datetime | None:
+def as_moment(value: object) -> datetime | None:
+    """Return a credible time; ``None`` for anything else."""
     if not isinstance(value, str):
         return None
     try:

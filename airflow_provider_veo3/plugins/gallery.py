@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 SPAN: Final = LINK_LIFETIME + timedelta(hours=2)
 """Longest time between the tasks that generate, wait for and store a video: the links end before."""
 
-DAGS_KEPT: Final = 15.0
-"""Seconds for which the list of DAGs with videos is kept."""
+DAGS_KEPT: Final = timedelta(seconds=15)
+"""Time after which DAGs with videos are looked for again."""
+
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""Most by which the clock that ends a DAG run may be behind this one."""
 
 OVERVIEW_KEPT: Final = 5.0
 """Seconds for which all users share one overview."""
@@ -164,7 +167,7 @@ class Gallery:
         self._limits = limits
         self._clock = clock
         self._lock = threading.Lock()
-        self._dags: tuple[float, frozenset[str]] = (0.0, frozenset())
+        self._dags: tuple[datetime, frozenset[str]] | None = None
         self._overview: tuple[float, Overview] | None = None
 
     @property
@@ -173,12 +176,19 @@ class Gallery:
         return datetime.fromtimestamp(self._clock(), UTC)
 
     def video_dags(self) -> frozenset[str]:
-        """Return the ids of all DAGs with videos, hidden ones included."""
-        read_at, dags = self._dags
-        if not dags or self._clock() - read_at >= DAGS_KEPT:
+        """Return the ids of all DAGs with videos, hidden ones included.
+
+        Only the first call reads all XComs. Later ones read those of runs that were active since the last.
+        """
+        now = self.now
+        if self._dags is None:
             with self._open_session() as session:
-                dags = frozenset(Source(session).video_dags())
-            self._dags = (self._clock(), dags)
+                self._dags = (now, frozenset(Source(session).video_dags()))
+        read_at, dags = self._dags
+        if not dags or now - read_at >= DAGS_KEPT:
+            with self._open_session() as session:
+                dags |= Source(session).further_video_dags(dags, read_at - CLOCKS_APART)
+            self._dags = (now, dags)
         return dags
 
     def videos(
@@ -208,7 +218,7 @@ class Gallery:
         """Return the credits of a span of time."""
         spend = Spend(since, until, model)
         with self._open_session() as session:
-            spend.add(Source(session).by_run(replace(scope, since=since)))
+            spend.add(Source(session).reports(replace(scope, since=since)))
         return spend
 
     def stored_uri(self, dag_id: str, run_id: str, task_id: str, map_index: int, number: int) -> str | None:

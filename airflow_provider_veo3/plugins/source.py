@@ -1,24 +1,28 @@
 """Rows behind the Videos page: XComs joined with task instances, read from Airflow's tables.
 
 No index of Airflow's orders XComs by time. Every query therefore begins at the DAG runs of DAGs with videos,
-and reaches XComs through the run, which is the first column of their primary key. Only ``video_dags``
-searches all XComs for a key; until Airflow 3.3 there is an index on it.
+and reaches XComs through the run, which is the first column of their primary key. Only ``video_dags``,
+which an API server calls once, searches all XComs for a key; until Airflow 3.3 there is an index on it.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import Text, and_, case, cast, func, or_, select, true
+from sqlalchemy import Text, and_, case, cast, exists, func, or_, select, true
 
 from airflow_provider_veo3.links import MANIFEST_KEY, STORED_URIS_KEY
-from airflow_provider_veo3.plugins.cards import Role, Row
+from airflow_provider_veo3.plugins.cards import Role, Row, role_of
+from airflow_provider_veo3.plugins.spend import Report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -48,6 +52,23 @@ _ENDED: Final = frozenset({"success", "failed", "upstream_failed", "skipped", "r
 
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
 """Text that JSON writes as it is."""
+
+_FACTS: Final[dict[str, ColumnElement[Any]]] = {
+    **{name: XComModel.value[name] for name in ("id", "model", "credits_used")},
+    # as text, which is quicker: nothing but the right text is a status or a time
+    **{name: XComModel.value[name].as_string() for name in ("status", "accepted_at", "created_at")},
+}
+"""Fields of a manifest that its credits need; all are null where the value is text of JSON."""
+
+_whole: Final = cast(XComModel.value, Text)
+"""Text of a value."""
+
+_searched: Final[ColumnElement[str]] = func.coalesce(
+    # quicker than the whole value, of which these are what the page filters by
+    reduce(operator.add, (XComModel.value[name].as_string() for name in ("id", "prompt", "model", "status"))),
+    _whole,
+)
+"""Text of a manifest that a filter looks for."""
 
 _at: Final[ColumnElement[datetime]] = case(
     (XComModel.timestamp > DagRun.end_date, DagRun.end_date), else_=XComModel.timestamp
@@ -149,6 +170,12 @@ class Source:
         """Return the ids of all DAGs that have generated or stored videos."""
         return set(self._session.scalars(select(XComModel.dag_id).where(XComModel.key.in_(KEYS)).distinct()))
 
+    def further_video_dags(self, known: Collection[str], since: datetime) -> set[str]:
+        """Return the ids of other DAGs with videos, in runs not ended before a time."""
+        has_videos = exists().where(XComModel.dag_run_id == DagRun.id, XComModel.key.in_(KEYS))
+        conditions = (_active_since(since), DagRun.dag_id.not_in(known), has_videos)
+        return set(self._session.scalars(select(DagRun.dag_id).where(*conditions).distinct()))
+
     def newest_first(self, scope: Scope, after: Position | None = None) -> Iterator[Row]:
         """Yield the rows of a scope, from the newest.
 
@@ -215,7 +242,7 @@ class Source:
         if scope.needle is None:
             conditions.append(XComModel.key.in_(KEYS))
         else:
-            conditions += [XComModel.key == MANIFEST_KEY, _may_contain(scope.needle)]
+            conditions += [XComModel.key == MANIFEST_KEY, _may_contain(scope.needle, _searched)]
         order = [column.desc() for column in _order()]
         return self._with_files(self._rows(_select(*conditions).order_by(*order).limit(self.limits.batch)))
 
@@ -235,17 +262,23 @@ class Source:
         conditions = (DagRun.dag_id.in_(dag_ids), _active_since(since), XComModel.key.in_(KEYS), _at >= since)
         return self._with_files(self._rows(_select(*conditions).order_by(_at.desc()).limit(MOST_RECENT)))
 
-    def by_run(self, scope: Scope) -> Iterator[Row]:
-        """Yield the manifests of a scope, run by run; a thousand are in memory at a time."""
+    def reports(self, scope: Scope) -> Iterator[Report]:
+        """Yield what the manifests of a scope report, run by run; a thousand are in memory at a time."""
         conditions = [DagRun.dag_id.in_(scope.dag_ids), XComModel.key == MANIFEST_KEY]
         for column, value in ((DagRun.run_id, scope.run_id), (XComModel.task_id, scope.task_id)):
             if value is not None:
                 conditions.append(column == value)
         if scope.since is not None:
             conditions.append(_active_since(scope.since))
-        statement = _select(*conditions).order_by(XComModel.dag_run_id)
+        # the whole value, which is much slower to read, only where its fields cannot be read one by one
+        whole = case((XComModel.value["id"].as_string().is_(None), XComModel.value))
+        columns = (XComModel.dag_run_id, DagRun.dag_id, TaskInstance.operator, _at, whole, *_FACTS.values())
+        statement = _select(*conditions).with_only_columns(*columns).order_by(XComModel.dag_run_id)
         for found in self._session.execute(statement.execution_options(yield_per=1000)):
-            yield _row(found)
+            dag_run_id, dag_id, operator_name, at, value, *fields = found
+            facts = dict(zip(_FACTS, fields, strict=True)) if value is None else _parsed(value)
+            if isinstance(facts, Mapping) and isinstance(facts.get("id"), str):
+                yield Report(dag_run_id, dag_id, role_of(operator_name), at, facts)
 
     def storing_tasks(self, runs: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[StoringTask]]:
         """Return the downloads of some runs, by DAG id and run id."""
@@ -378,7 +411,10 @@ def _active_since(moment: datetime) -> ColumnElement[bool]:
     return or_(DagRun.end_date.is_(None), DagRun.end_date >= moment)
 
 
-def _may_contain(text: str) -> ColumnElement[bool]:
-    """Return a condition met by every value that contains a text, however written."""
+def _may_contain(text: str, where: ColumnElement[str] = _whole) -> ColumnElement[bool]:
+    """Return a condition met by every value that contains a text, however written.
+
+    :param where: text of the value, or the part of it that matters.
+    """
     plain = max(_PLAIN.findall(text), key=len, default="")
-    return cast(XComModel.value, Text).icontains(plain, autoescape=True) if plain else true()
+    return where.icontains(plain, autoescape=True) if plain else true()

@@ -5,20 +5,29 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_provider_veo3.plugins.cards import Role, Status, merge
+from airflow_provider_veo3.plugins.cards import Role, Status, accepted_at, as_number, as_text, first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping
     from datetime import date, datetime
-
-    from airflow_provider_veo3.plugins.cards import Card, Row
 
 HEADER: Final = ("day", "dag_id", "model", "generations", "credits", "refunded")
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """First characters by which a spreadsheet takes a text for a formula."""
+
+
+class Report(NamedTuple):
+    """Part of a published manifest, as its credits need it."""
+
+    dag_run_id: int
+    dag_id: str
+    role: Role
+    at: datetime
+    facts: Mapping[str, Any]
 
 
 class Item(NamedTuple):
@@ -54,23 +63,31 @@ class Spend:
         self.model = model or ""
         self.items: dict[Item, Credits] = {}
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add the manifests of generating tasks, which come run by run.
+    def add(self, reports: Iterable[Report]) -> None:
+        """Add reports, which come run by run; those of one run are in memory."""
+        for _, of_run in groupby(reports, key=lambda report: report.dag_run_id):
+            generations: dict[str, list[Report]] = {}
+            for report in of_run:
+                generations.setdefault(report.facts["id"], []).append(report)
+            for found in generations.values():
+                self._add(found)
 
-        Only a generating task pays. A sensor of the same run may know that the generation failed.
-        """
-        for card in _cards(rows, self.until):
-            if not self.since <= card.accepted_at < self.until or (self.model or "") not in (
-                card.model or ""
-            ):
-                continue
-            item = Item(card.accepted_at.date(), card.dag_id, card.model or "unknown")
-            total = self.items.setdefault(item, Credits())
-            total.generations += 1
-            if card.status is Status.FAILED:
-                total.refunded += card.credits_used or 0
-            else:
-                total.spent += card.credits_used or 0
+    def _add(self, reports: list[Report]) -> None:
+        """Add a generation that a generating task has paid for; a sensor may know that it failed."""
+        reports.sort(key=lambda report: (report.role, report.at))
+        paying, facts = reports[0], [report.facts for report in reports]
+        accepted = accepted_at(facts) or paying.at
+        model = first(as_text, facts, "model") or ""
+        is_counted = self.since <= accepted < self.until and self.model in model
+        if paying.role is not Role.GENERATING or not is_counted:
+            return
+        total = self.items.setdefault(Item(accepted.date(), paying.dag_id, model or "unknown"), Credits())
+        total.generations += 1
+        credits_used = first(as_number, facts, "credits_used") or 0
+        if any(fact.get("status") == Status.FAILED for fact in facts):
+            total.refunded += credits_used
+        else:
+            total.spent += credits_used
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return a row for each day, DAG and model, under ``HEADER``, from the first day."""
@@ -89,23 +106,3 @@ class Spend:
                 [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
             )
         return text.getvalue()
-
-
-def _cards(rows: Iterable[Row], now: datetime) -> Iterator[Card]:
-    """Yield the paid generations, with the rows of one run in memory."""
-    run: dict[str, list[Row]] = {}
-    dag_run_id: int | None = None
-    for row in rows:
-        if row.dag_run_id != dag_run_id:
-            yield from _paid(run, now)
-            run, dag_run_id = {}, row.dag_run_id
-        for generation_id in row.generation_ids:
-            run.setdefault(generation_id, []).append(row)
-    yield from _paid(run, now)
-
-
-def _paid(run: dict[str, list[Row]], now: datetime) -> Iterator[Card]:
-    for generation_id, rows in run.items():
-        paying = [row for row in rows if row.role is Role.GENERATING]
-        if paying:
-            yield merge(generation_id, rows, paying[0], now)

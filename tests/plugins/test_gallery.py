@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -352,6 +353,32 @@ def test_odd_fields_of_a_manifest_are_left_out() -> None:
     assert (card.seed, card.aspect_ratio, card.completed_at) == (None, None, None)
     assert card.accepted_at == START
     assert len(card.type or "") == 2000
+    assert gallery().spend(scope_of("odd_fields"), START - DAY, START + DAY).rows() == [
+        ("2026-03-01", "odd_fields", "unknown", 1, 0, 0)
+    ]
+
+
+def test_a_manifest_that_is_text_of_json_counts_and_is_found() -> None:
+    from airflow_provider_veo3.plugins.gallery import CardFilter
+    from tests.support.video_rows import VideoRun
+
+    manifest = {
+        "id": "veo_1_text",
+        "model": "veo-3.1-lite-generate-001",
+        "status": "failed",
+        "credits_used": 65,
+        "accepted_at": START.isoformat(),
+        "prompt": 'Ein "grüner" Vogel',
+    }
+    run = VideoRun("text_of_json", START).push("generation", json.dumps(manifest), START, "generate")
+    run.generate("veo_2_text", START, map_index=0, prompt="A red fox").end(START + HOUR)
+    assert ids(page_of("text_of_json", card_filter=CardFilter(words=("vogel",)))) == ["veo_1_text"]
+    assert ids(page_of("text_of_json", card_filter=CardFilter(model="lite"))) == ["veo_1_text"]
+    assert ids(page_of("text_of_json", card_filter=CardFilter(status="failed"))) == ["veo_1_text"]
+    assert gallery().spend(scope_of("text_of_json"), START - DAY, START + DAY).rows() == [
+        ("2026-03-01", "text_of_json", "veo-3.1-fast-generate-001", 1, 190, 0),
+        ("2026-03-01", "text_of_json", "veo-3.1-lite-generate-001", 1, 0, 65),
+    ]
 
 
 def test_a_long_way_through_rows_that_do_not_fit_is_taken_in_steps() -> None:
@@ -455,8 +482,30 @@ def test_one_overview_serves_everybody_for_seconds() -> None:
     assert len(kept.overview().in_flight) == len(first.in_flight) + 1
     assert "kept_later" not in kept.video_dags()
     VideoRun("kept_later", start).generate("veo_kept_3", start, status="pending")
-    now[0] += DAGS_KEPT
+    now[0] += DAGS_KEPT.total_seconds()
     assert "kept_later" in kept.video_dags()
+
+
+def test_dags_with_their_first_videos_are_found_among_the_latest_runs() -> None:
+    from airflow.utils.session import create_session
+
+    from airflow_provider_veo3.plugins.gallery import DAGS_KEPT, Gallery
+    from tests.support.video_rows import VideoRun
+
+    start = datetime(2034, 1, 1, tzinfo=UTC)
+    now = [start.timestamp()]
+    VideoRun("first", start).generate("veo_first_1", start).end(start)
+    kept = Gallery(partial(create_session, scoped=False), clock=lambda: now[0])
+    dags = kept.video_dags()
+    assert "first" in dags
+    VideoRun("runs", start).generate("veo_runs_1", start)
+    VideoRun("ran", start).generate("veo_ran_1", start).end(start + DAGS_KEPT / 2)
+    VideoRun("stores", start).store([("veo_ran_1", "file:///v/a.mp4")], start).end(start + DAGS_KEPT / 2)
+    VideoRun("has_no_video", start).push("return_value", "veo_ran_1", start, "generate")
+    VideoRun("ran_long_ago", start - DAY).generate("veo_old_1", start - DAY).end(start - HOUR)
+    assert kept.video_dags() == dags
+    now[0] += DAGS_KEPT.total_seconds()
+    assert kept.video_dags() == dags | {"runs", "ran", "stores"}
 
 
 def test_credits_by_day_dag_and_model() -> None:
