@@ -31,7 +31,8 @@ export const credits = (value) =>
 
 export const bytes = (value) => {
   if (value === null) return "size unknown";
-  return value < 1e6 ? `${number(Math.round(value / 1e3))} kB` : `${number(Math.round(value / 1e5) / 10)} MB`;
+  // no-break spaces: a number stays with its unit
+  return value < 1e6 ? `${number(Math.round(value / 1e3))}\u00a0kB` : `${number(Math.round(value / 1e5) / 10)}\u00a0MB`;
 };
 
 /** Return seconds as people say them, in at most two units. */
