@@ -30,7 +30,7 @@ LONGEST = (
     "submission/test_refusals",
     "submission/test_lost_responses",
     "demo/test_credits",
-    "polling/test_odd_waits_in_airflow",
+    "sensors/test_odd_waits",
     "test_huge_values",
     "submission/test_killed_workers",
 )
