@@ -9,8 +9,9 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import peers
 from benchmarks.harness import REPOSITORY, markdown_table, median, percentile, show_progress
@@ -49,6 +50,15 @@ DEFAULTS: Final = {
 """Airflow's defaults, instead of what the testbed sets for short generations."""
 
 
+STEPS: Final = (
+    "until the waiting task is queued again: poll, event, scheduler",
+    "until it has ended: worker start, results",
+    "until the storing task is queued: scheduler",
+    "until it has started: worker start",
+    "until its file is there",
+)
+"""Steps from the completion of a generation to its whole file."""
+
 AIRFLOWS: Final = frozenset({"PATCH run", "PATCH state", "PUT heartbeat", "PUT rtif"})
 """Calls that Airflow makes around each task, beside those for the links in its UI."""
 
@@ -61,12 +71,14 @@ class Measured:
     :param kinds: calls by name of the task and kind, over all videos.
     :param starts: worker starts of all videos.
     :param seconds: from each completion until the whole file is there.
+    :param steps: the same, by step.
     """
 
     calls: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     kinds: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     starts: int = 0
     seconds: list[float] = field(default_factory=list)
+    steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 def run() -> str:
@@ -110,10 +122,12 @@ def _measure(
         runs.append(airflow.api.trigger(way))
         time.sleep(EVERY)
     tasks: dict[str, str] = {}
+    times: dict[str, dict[str, dict[str, Any]]] = {}
     for run_id in runs:
         if airflow.wait_for_runs({way: run_id}, timeout=TIMEOUT) != {way: "success"}:
             raise RuntimeError(f"run {run_id} of {way} did not succeed")
-        tasks |= {task["id"]: task["task_id"] for task in airflow.api.task_instances(way, run_id)}
+        times[run_id] = {task["task_id"]: task for task in airflow.api.task_instances(way, run_id)}
+        tasks |= {task["id"]: task["task_id"] for task in times[run_id].values()}
 
     measured = Measured()
     by_task: dict[str, Counter[str]] = {task: Counter() for task in tasks}
@@ -130,8 +144,25 @@ def _measure(
             (file,) = videos.glob(f"*{entry['id']}*.mp4")
             # its last change is the last byte, or the name under which it became visible
             done = max(file.stat().st_mtime, file.stat().st_ctime)
-            measured.seconds.append(done - datetime.fromisoformat(entry["finished"]).timestamp())
+            completed = datetime.fromisoformat(entry["finished"]).timestamp()
+            measured.seconds.append(done - completed)
+            (ran,) = (found for run_id, found in times.items() if run_id in entry["prompt"])
+            waiting = ran.get("wait", ran["generate"])
+            moments = [
+                completed,
+                _seconds(waiting["queued_when"]),  # again, once its trigger had fired
+                _seconds(waiting["end_date"]),
+                _seconds(ran["download"]["queued_when"]),
+                _seconds(ran["download"]["start_date"]),
+                done,
+            ]
+            for step, (begin, end) in zip(STEPS, pairwise(moments), strict=True):
+                measured.steps[step].append(end - begin)
     return measured
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _kind(method: str, path: str) -> str:
@@ -158,6 +189,13 @@ def _report(measured: dict[str, Measured]) -> str:
         ["completion to file, s: p50", *(f"{median(each.seconds):.1f}" for each in measured.values())],
         ["p95", *(f"{percentile(each.seconds, 0.95):.1f}" for each in measured.values())],
     ]
+    rows += [
+        [
+            step,
+            *(f"{median(each.steps[step]):.1f}, {max(each.steps[step]):.1f}" for each in measured.values()),
+        ]
+        for step in STEPS
+    ]
     kinds = "\n".join(
         f"* {WAYS[way]}, `{task}`: {_listed(counted)}."
         for way, each in measured.items()
@@ -172,7 +210,8 @@ def _report(measured: dict[str, Measured]) -> str:
         " those that the API server gets at its execution API with the token of the task, heartbeats"
         " included; the triggerer calls it within its own process, which is not counted. Seconds are"
         " from the completion by the emulator's clock, which is the machine's, to the last change of"
-        f" the whole file. With {http}."
+        f" the whole file; below them, the steps that they consist of, each with its median and its maximum."
+        f" With {http}."
         f"\n\n{table}\n\nCalls per task, on average:\n\n{kinds}"
     )
 
