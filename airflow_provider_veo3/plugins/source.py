@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from airflow_provider_veo3.plugins.cards import Card
+
+T = TypeVar("T")
 
 KEYS: Final = (MANIFEST_KEY, STORED_URIS_KEY)
 
@@ -63,12 +65,16 @@ _FACTS: Final[dict[str, ColumnElement[Any]]] = {
 _whole: Final = cast(XComModel.value, Text)
 """Text of a value."""
 
-_searched: Final[ColumnElement[str]] = func.coalesce(
-    # quicker than the whole value, of which these are what the page filters by
-    reduce(operator.add, (XComModel.value[name].as_string() for name in ("id", "prompt", "model", "status"))),
-    _whole,
+_searched: Final[ColumnElement[str]] = reduce(
+    operator.add, (XComModel.value[name].as_string() for name in ("id", "prompt", "model", "status"))
 )
-"""Text of a manifest that a filter looks for."""
+"""Text of a manifest that a filter looks for, which is quicker to search than the whole value."""
+
+_SQLITE_READS: Final = and_(func.json_valid(XComModel.value) == 1, ~_whole.contains("\\ud"))
+"""Condition for a value that SQLite's functions read.
+
+They fail on NaN and on half a surrogate pair, which Python writes and other databases refuse to store.
+"""
 
 _at: Final[ColumnElement[datetime]] = case(
     (XComModel.timestamp > DagRun.end_date, DagRun.end_date), else_=XComModel.timestamp
@@ -165,6 +171,7 @@ class Source:
     def __init__(self, session: Session, limits: Limits = DEFAULT_LIMITS) -> None:
         self._session = session
         self.limits = limits
+        self._is_sqlite = session.get_bind().dialect.name == "sqlite"
 
     def video_dags(self) -> set[str]:
         """Return the ids of all DAGs that have generated or stored videos."""
@@ -242,7 +249,8 @@ class Source:
         if scope.needle is None:
             conditions.append(XComModel.key.in_(KEYS))
         else:
-            conditions += [XComModel.key == MANIFEST_KEY, _may_contain(scope.needle, _searched)]
+            searched = func.coalesce(self._read_safely(_searched), _whole)
+            conditions += [XComModel.key == MANIFEST_KEY, _may_contain(scope.needle, searched)]
         order = [column.desc() for column in _order()]
         return self._with_files(self._rows(_select(*conditions).order_by(*order).limit(self.limits.batch)))
 
@@ -271,8 +279,9 @@ class Source:
         if scope.since is not None:
             conditions.append(_active_since(scope.since))
         # the whole value, which is much slower to read, only where its fields cannot be read one by one
-        whole = case((XComModel.value["id"].as_string().is_(None), XComModel.value))
-        columns = (XComModel.dag_run_id, DagRun.dag_id, TaskInstance.operator, _at, whole, *_FACTS.values())
+        whole = case((self._read_safely(XComModel.value["id"].as_string()).is_(None), XComModel.value))
+        facts_read = map(self._read_safely, _FACTS.values())
+        columns = (XComModel.dag_run_id, DagRun.dag_id, TaskInstance.operator, _at, whole, *facts_read)
         statement = _select(*conditions).with_only_columns(*columns).order_by(XComModel.dag_run_id)
         for found in self._session.execute(statement.execution_options(yield_per=1000)):
             dag_run_id, dag_id, operator_name, at, value, *fields = found
@@ -307,6 +316,10 @@ class Source:
             files = dict(replace(row, key=STORED_URIS_KEY).stored)
             return files[number]["uri"] if number in files else None
         return None
+
+    def _read_safely(self, part: ColumnElement[T]) -> ColumnElement[T]:
+        """Return a part of a value, null where the database fails to read it."""
+        return case((_SQLITE_READS, part)) if self._is_sqlite else part
 
     def _about(self, generation_ids: Iterable[str], *conditions: ColumnElement[bool]) -> list[Row]:
         found: dict[tuple[Any, ...], Row] = {}

@@ -381,6 +381,29 @@ def test_a_manifest_that_is_text_of_json_counts_and_is_found() -> None:
     ]
 
 
+def test_a_manifest_of_another_program_hides_no_credits_and_no_words() -> None:
+    """``generation`` is a common word, and Python writes JSON that SQLite cannot read."""
+    from airflow_provider_veo3.plugins.gallery import CardFilter
+    from tests.support.video_rows import VideoRun
+
+    run = VideoRun("other_programs", START).generate("veo_1_ours", START, prompt="A red fox")
+    for map_index, manifest in enumerate(
+        (
+            {"id": "veo_nan", "credits_used": float("nan")},
+            {"id": "veo_half_\ud83d", "prompt": "A red \ud83d"},
+            {"id": "veo_whole", "prompt": "A red \U0001f44f"},
+        )
+    ):
+        run.push("generation", {"model": "m", **manifest}, START, "generate", map_index)
+    run.end(START + HOUR)
+    found = ids(page_of("other_programs", card_filter=CardFilter(words=("red",))))
+    assert sorted(found) == ["veo_1_ours", "veo_half_\ud83d", "veo_whole"]
+    assert gallery().spend(scope_of("other_programs"), START - DAY, START + DAY).rows() == [
+        ("2026-03-01", "other_programs", "m", 3, 0, 0),
+        ("2026-03-01", "other_programs", "veo-3.1-fast-generate-001", 1, 190, 0),
+    ]
+
+
 def test_a_long_way_through_rows_that_do_not_fit_is_taken_in_steps() -> None:
     from airflow_provider_veo3.plugins.gallery import CardFilter
     from tests.support.video_rows import VideoRun
