@@ -60,11 +60,12 @@ def read_input_file(field: str, source: object, kind: str, most: int) -> tuple[s
     parts = ObjectUri.parse(source)
     try:
         path = _path(field, source, parts, allowed)
-        if (size := path.stat().st_size) > most:
-            large = f"{kind} of at most {most} bytes (this one has {size})"
-            raise Veo3ValidationError.of(field, source, large)  # noqa: TRY301 - as the checks of the path
-        with path.open("rb") as file:
-            return source, file.read(most + 1)
+        if (size := path.stat().st_size) <= most:
+            with path.open("rb") as file:
+                content = file.read(most + 1)
+            if len(content) <= most:
+                return source, content
+            size = len(content)  # a pipe has no size before it is read
     except Veo3Error:
         raise
     except Exception as error:  # every storage has errors of its own
@@ -76,6 +77,8 @@ def read_input_file(field: str, source: object, kind: str, most: int) -> tuple[s
             f"{field}={shown(source)} cannot be read now ({reason}). Nothing was submitted or spent. Check"
             " that the storage works, then retry this task."
         ) from error
+    large = f"{kind} of at most {most} bytes (this one has {size})"
+    raise Veo3ValidationError.of(field, source, large)
 
 
 def _path(field: str, source: str, parts: ObjectUri, allowed: str) -> Path | ObjectStoragePath:

@@ -6,6 +6,7 @@ import codecs
 import csv
 from dataclasses import dataclass
 from io import StringIO
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_veo3.api.request import IMAGE_ROLES, WIRE_NAMES, GenerationRequest
@@ -93,15 +94,14 @@ class PromptsFile:
             raise _error(f"{name} has the column {shown(min(twice))} twice", "Remove or rename one of them.")
         rows = []
         for line, cells in lines:
-            if any(cell.strip() for cell in cells[len(columns) :]):
+            pairs = zip_longest(columns, cells, fillvalue="")
+            filled = {column: text for column, cell in pairs if (text := cell.strip())}
+            if "" in filled:
                 raise _error(
-                    f"{name} has more cells than columns in line {line}",
-                    "Put text that contains the delimiter in quotes.",
+                    f"{name} has text outside its named columns in line {line}",
+                    "Put text that contains the delimiter in quotes, or name the column.",
                 )
-            pairs = zip(columns, cells, strict=False)
-            rows.append(
-                PromptRow(line, {name: cell.strip() for name, cell in pairs if name and cell.strip()})
-            )
+            rows.append(PromptRow(line, filled))
         return cls(name, tuple(named), tuple(rows))
 
 

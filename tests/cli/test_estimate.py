@@ -176,7 +176,7 @@ def test_a_file_without_rows_costs_nothing(veo3: CommandLine, emulator: Emulator
         (b"", "has no column 'prompt'; its columns are: none."),
         (b"text,model\nA,\n", "has no column 'prompt'; its columns are: text, model."),
         (b"prompt,Prompt\nA,B\n", "has the column 'prompt' twice."),
-        (b"prompt,model\nA kite, over dunes, at night\n", "has more cells than columns in line 2."),
+        (b"prompt,model\nA kite, over dunes, at night\n", "has text outside its named columns in line 2."),
         ("prompt\nDünen\n".encode("cp1252"), "is not UTF-8."),
         (b'prompt,model\n"A kite,\nB,\nC,\n', "is no CSV file: unexpected end of data in line 4."),
         (b'prompt,model\n"A" kite,\n', "is no CSV file: ',' expected after '\"' in line 2."),

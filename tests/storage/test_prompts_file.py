@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,8 +139,13 @@ def test_a_column_of_the_authors_own_is_allowed_by_its_default(
         ("prompt,seed\nA kite,1\n,2\n", "no prompt in line 3", "Write one, or empty the line"),
         (
             "prompt,seed\nA kite, over dunes,1\n",
-            "more cells than columns in line 2",
-            "Put text that contains the delimiter in quotes",
+            "text outside its named columns in line 2",
+            "Put text that contains the delimiter in quotes, or name the column",
+        ),
+        (
+            "prompt,\nA kite,\nA hare, at dawn\n",  # of which the prompt would be a part
+            "text outside its named columns in line 3",
+            "Put text that contains the delimiter in quotes, or name the column",
         ),
         ("prompt\nCafé\n".encode("cp1252"), "is not UTF-8", "In Excel, save it as 'CSV UTF-8'"),
         ("prompt\tseed\nA kite\t1\n".encode("utf-16")[:-1], "is not UTF-8", "In Excel, save it"),
@@ -199,6 +207,21 @@ def test_a_file_far_too_large_is_not_opened(write: Callable[[str | bytes], Path]
         opened.truncate(50 * 2**30)  # sparse: reading it would take the machine's memory
     with pytest.raises(Veo3ValidationError, match=r"at most 20971520 bytes \(this one has 53687091200\)"):
         read_prompts(file)
+
+
+def test_a_pipe_far_too_large_is_not_read_in_part() -> None:
+    reading, writing = os.pipe()
+    line = b"A kite\n"
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe, suppress(BrokenPipeError):
+            pipe.write(b"prompt\n" + line * (25 * 2**20 // len(line)))
+
+    writer = Thread(target=write)
+    writer.start()
+    with os.fdopen(reading), pytest.raises(Veo3ValidationError, match=r"at most 20971520 bytes \(this one"):
+        read_prompts(f"/dev/fd/{reading}")
+    writer.join()
 
 
 def test_password_in_a_uri_is_refused_and_not_shown() -> None:
