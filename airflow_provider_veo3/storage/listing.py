@@ -48,7 +48,7 @@ _LAGGING: Final = (Veo3NoVideosError, Veo3VideoNotReadyError, Veo3GenerationNotF
 
 @dataclass(frozen=True)
 class LimitRetries(Retries):
-    """Retries after a 429 alone, for ``VideoLister``, which requests again after every other error."""
+    """Retries after a 429 alone; ``VideoLister`` itself decides on every other error."""
 
     def pause_after(self, request: ApiRequest, error: Veo3ApiError, attempt: int) -> float | None:
         """Return the seconds until the next try of a request; ``None`` to give up."""
