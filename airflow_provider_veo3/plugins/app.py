@@ -21,7 +21,7 @@ from airflow.models.dag import DagModel
 from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from airflow_provider_veo3.airflow_names import conf
@@ -295,7 +295,8 @@ class Routes:
         found = self._spend(user, asked)
         name = f"veo3-credits-{found.since:%Y%m%d}-{found.until:%Y%m%d}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": NOT_KEPT}
-        return Response(found.as_csv(), headers=headers, media_type="text/csv; charset=utf-8")
+        body = found.as_csv().encode(errors="replace")
+        return Response(body, headers=headers, media_type="text/csv; charset=utf-8")
 
     async def video(
         self,
@@ -371,7 +372,9 @@ class Routes:
     def _json(self, **content: Any) -> Response:
         """Return a response that holds the server's time too, since a browser's may differ."""
         content["now"] = _iso(self._gallery.now)
-        return JSONResponse(content, headers={"Cache-Control": NOT_KEPT})
+        # in ASCII: a text of an XCom may hold half a surrogate pair, which no encoding has
+        body = json.dumps(content, allow_nan=False)
+        return Response(body, headers={"Cache-Control": NOT_KEPT}, media_type="application/json")
 
 
 def build_app(gallery: Gallery | None = None) -> FastAPI:

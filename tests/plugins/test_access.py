@@ -333,3 +333,17 @@ def test_a_prompt_is_only_ever_json(seen: Seen, alice: httpx.Client) -> None:
     response = alice.get("/veo3/api/videos", params={"words": "onerror"})
     assert response.headers["Content-Type"] == "application/json"
     assert [card["prompt"] for card in json.loads(response.text)["videos"]] == [prompt]
+
+
+def test_half_a_surrogate_pair_in_an_xcom_fails_no_list(seen: Seen, alice: httpx.Client) -> None:
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC)
+    half = {"id": "veo_1_half", "prompt": "half \ud83d", "model": "half \ud83d", "credits_used": 1}
+    done = {"status": "completed", "completed_at": now.isoformat()}
+    seen.runs["open_dag"].push("generation", json.dumps(half | done), now, "generate", map_index=8)
+    videos, overview, spend, csv = (alice.get(path, params={"dag_id": "open_dag"}) for path in LISTS)
+    assert [each.status_code for each in (videos, overview, spend, csv)] == [200] * 4
+    assert half["prompt"] in [card["prompt"] for card in videos.json()["videos"]]
+    assert half["model"] in [row[2] for row in spend.json()["rows"]]
+    assert ",half ?,1,1," in csv.text
