@@ -134,7 +134,8 @@ def add_watcher_events(started: Run, payload: dict[str, Any]) -> None:
 def run_as_test(file: Path) -> None:
     """Run a file as a user's test, in a separate process."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(file.parent)]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")}
+    ours = ("AIRFLOW_CONN_", "PYTEST_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(
         [*command, "-c", os.devnull, str(file)],
         capture_output=True,

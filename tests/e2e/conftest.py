@@ -55,7 +55,8 @@ def airflow(
     env = {
         "AIRFLOW_CONN_VEO3_WATCHED": watched.connection(),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no file changes
+        # no file changes, but Airflow 3.0 starts watchers only when it parses a file again
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",  # the most that a secret can be in
         # Airflow notices soon that a triggerer was killed
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",

@@ -42,7 +42,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def dags(airflow_db: None) -> dict[str, DAG]:
+def dags(airflow_bundles: None) -> dict[str, DAG]:
     """Example DAGs with a short poll interval."""
     dags = read_dags(EXAMPLES)
     for dag in dags.values():

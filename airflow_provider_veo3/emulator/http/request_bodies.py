@@ -9,6 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -161,6 +162,8 @@ async def _read_form(request: Request, settings: Settings) -> Submission:
                     fields[name] = value
     except HTTPException as error:
         raise validation_error("body", None, f"The form cannot be read: {error.detail}") from None
+    except FormParserError as error:  # which an older Starlette lets through
+        raise validation_error("body", None, f"The form cannot be read: {error}") from None
     return Submission(fields, files)
 
 
