@@ -155,7 +155,8 @@ def test_a_sensor_in_the_triggerer_publishes_id_manifest_and_link(campaigns: Any
         }
         assert xcoms["return_value"] == xcoms["generation"]["id"] == generation_id
         assert xcoms["generation"]["status"] == "completed"
-        assert f"task_id={task_id}" in xcoms["_link_Veo3VideosLink"]
+        link = xcoms["_link_Veo3VideosLink"]
+        assert f"task_id={task_id}" in link if AIRFLOW >= (3, 1) else link == ""  # 3.0 has no Videos page
     assert airflow.api.xcom("from_trigger", runs["from_trigger"], "received") == generation_id
 
 
