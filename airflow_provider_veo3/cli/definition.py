@@ -6,6 +6,7 @@ Every process of Airflow imports this module, so it imports nothing else of the 
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 import textwrap
@@ -278,8 +279,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: words after the program's name; by default those of the process.
     """
     parsed = build_parser().parse_args(arguments)
-    from airflow_provider_veo3.cli.run import run
-
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)  # of libraries that Airflow imports; Alembic has a few lines to say on 3.1
+    try:
+        from airflow_provider_veo3.cli.run import run
+    finally:
+        logging.disable(before)
     return run(parsed.command, parsed, PYTHON)
 
 
