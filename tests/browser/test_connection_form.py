@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from airflow_provider_veo3.hooks.connection_form import CONNECTION_TYPE
-from tests.support.airflow_versions import AIRFLOW
+from tests.support.airflow_pages import FOLDS_EXTRAS, KEEPS_TYPED_NUMBERS
 
 if TYPE_CHECKING:
     from testbed.emulator import EmulatorProcess
@@ -61,7 +61,7 @@ def test_the_form_creates_a_connection(
     form.get_by_label("Base URL").fill(address)
     form.get_by_label("Port").fill(port)
 
-    if AIRFLOW < (3, 4):  # which shows them at once
+    if FOLDS_EXTRAS:
         form.get_by_role("button", name="Extra Fields", exact=True).click()
     for field in FIELDS.values():
         expect(form.get_by_text(field["label"], exact=True)).to_be_visible()
@@ -79,8 +79,7 @@ def test_the_form_creates_a_connection(
     assert (saved["conn_type"], saved["host"], saved["port"]) == ("veo3", address, int(port))
     assert saved["password"] == "***"
     defaults = {name: field["schema"]["default"] for name, field in FIELDS.items()}
-    changed = 5 if AIRFLOW >= (3, 2) else "5"  # Airflow 3.1 keeps a number that was typed as text
-    assert json.loads(saved["extra"]) == defaults | {"poll_interval": changed}
+    assert json.loads(saved["extra"]) == defaults | {"poll_interval": 5 if KEEPS_TYPED_NUMBERS else "5"}
 
 
 def test_the_button_tests_the_connection(pages: Pages, emulator: EmulatorProcess) -> None:

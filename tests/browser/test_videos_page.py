@@ -12,8 +12,15 @@ import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from airflow_provider_veo3.links import Veo3VideosLink
-from tests.support.airflow_pages import CAMPAIGN, QUICKSTART, Pages, Runs, task_path
-from tests.support.airflow_versions import AIRFLOW
+from tests.support.airflow_pages import (
+    CAMPAIGN,
+    KEEPS_ADDRESS,
+    LINKS_OPEN,
+    QUICKSTART,
+    Pages,
+    Runs,
+    task_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +135,7 @@ def test_the_filter_is_in_the_address(pages: Pages, shown: Runs) -> None:
     expect(cards(frame)).to_contain_text("red fox")
     address = frame.locator("body").evaluate("() => location.search")
     assert address == "?status=stored&words=Fox+SNOW"
-    if AIRFLOW >= (3, 3):  # where the page around it keeps the address of the frame
+    if KEEPS_ADDRESS:
         expect(pages.page).to_have_url(ending("/plugin/veo3-videos/veo3/videos" + address))
         pages.page.reload()
         expect(cards(frame)).to_have_count(1)
@@ -195,25 +202,25 @@ def test_the_link_of_a_task_leads_to_its_videos(
     expect(link).to_be_visible()
     if task_id == "submit":
         pages.picture("link")
-    if AIRFLOW >= (3, 3):
-        link.click()
-        frame: Any = page.frame_locator("iframe")
-        found = cards(frame)
-        expect(found).to_have_count(1)
-    else:
+    shown_in: Any = page
+    if LINKS_OPEN == "new tab":
         with page.context.expect_page() as opened:
             link.click()
-        frame = opened.value
-        found = cards(frame)
-        expect(found).to_have_count(1)
+        shown_in = opened.value
+    else:
+        link.click()
+        if LINKS_OPEN == "frame":
+            shown_in = page.frame_locator("iframe")
+    found = cards(shown_in)
+    expect(found).to_have_count(1)
     generation_id = airflow.api.xcom(QUICKSTART, shown.good, "submit")
     expect(found).to_contain_text(generation_id)
-    video = frame.locator("video")
+    video = shown_in.locator("video")
     video.evaluate(PLAY)
     expect(video).to_have_js_property("readyState", 4)
     pages.assert_no_secrets(emulator.api_key)
-    if AIRFLOW < (3, 3):
-        frame.close()
+    if LINKS_OPEN == "new tab":
+        shown_in.close()
 
 
 def test_what_is_being_made_is_followed_without_a_reload(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from tests.support.airflow_versions import AIRFLOW
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,6 +17,20 @@ if TYPE_CHECKING:
 
 QUICKSTART = "example_veo3_quickstart"
 CAMPAIGN = "example_veo3_campaign"
+
+# What differs between the pages of Airflow's versions.
+HAS_STATE_TAB = AIRFLOW >= (3, 3)
+"""Whether a task has a tab with its state store."""
+COUNTS_MAPPED_TASKS = AIRFLOW != (3, 2)
+"""Whether a heading says how many mapped tasks there are."""
+FOLDS_EXTRAS = AIRFLOW < (3, 4)
+"""Whether the form of a connection shows our fields only after a click."""
+KEEPS_TYPED_NUMBERS = AIRFLOW >= (3, 2)
+"""Whether a number typed into that form is stored as a number; else it is text."""
+KEEPS_ADDRESS = AIRFLOW >= (3, 3)
+"""Whether the browser's address follows that of a plugin's page."""
+LINKS_OPEN = {(3, 1): "new tab", (3, 2): "same tab"}.get(AIRFLOW, "frame")
+"""Where the link of a task leads to: the page by itself, or in a frame of Airflow's."""
 
 SIGNATURE = re.compile(r"X-Goog-Signature|Signature=|%26Signature|Expires=", re.IGNORECASE)
 LOADING = ".chakra-spinner, .chakra-skeleton, [data-part=skeleton], .chakra-progress"
