@@ -55,6 +55,9 @@ _ENDED: Final = frozenset({"success", "failed", "upstream_failed", "skipped", "r
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
 """Text that JSON writes as it is."""
 
+_id: Final = XComModel.value["id"].as_string()
+"""Id of a manifest; null where the value is none, or is text of JSON."""
+
 _FACTS: Final[dict[str, ColumnElement[Any]]] = {
     **{name: XComModel.value[name] for name in ("id", "model", "credits_used")},
     # as text, which is quicker: nothing but the right text is a status or a time
@@ -279,7 +282,7 @@ class Source:
         if scope.since is not None:
             conditions.append(_active_since(scope.since))
         # the whole value, which is much slower to read, only where its fields cannot be read one by one
-        whole = case((self._read_safely(XComModel.value["id"].as_string()).is_(None), XComModel.value))
+        whole = case((self._read_safely(_id).is_(None), XComModel.value))
         facts_read = map(self._read_safely, _FACTS.values())
         columns = (XComModel.dag_run_id, DagRun.dag_id, TaskInstance.operator, _at, whole, *facts_read)
         statement = _select(*conditions).with_only_columns(*columns).order_by(XComModel.dag_run_id)
@@ -324,11 +327,16 @@ class Source:
     def _about(self, generation_ids: Iterable[str], *conditions: ColumnElement[bool]) -> list[Row]:
         found: dict[tuple[Any, ...], Row] = {}
         all_ids = list(dict.fromkeys(generation_ids))
+        an_id = self._read_safely(_id)
         for start in range(0, len(all_ids), IDS_AT_ONCE):
             ids = all_ids[start : start + IDS_AT_ONCE]
             mentioned = or_(*(_may_contain(each) for each in ids))
-            keyed = XComModel.key.in_((MANIFEST_KEY, RESULT_KEY))
-            for row in self._rows(_select(*conditions, keyed, mentioned)):
+            # in this order: to search the text of a manifest for each id takes long, and few have no id
+            named = or_(an_id.in_(ids), and_(an_id.is_(None), mentioned))
+            about = or_(
+                and_(XComModel.key == MANIFEST_KEY, named), and_(XComModel.key == RESULT_KEY, mentioned)
+            )
+            for row in self._rows(_select(*conditions, about)):
                 result = replace(row, key=STORED_URIS_KEY) if row.key == RESULT_KEY else row
                 if not set(ids).isdisjoint(result.generation_ids):
                     found[result.identity] = result
