@@ -55,6 +55,9 @@ _ENDED: Final = frozenset({"success", "failed", "upstream_failed", "skipped", "r
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
 """Text that JSON writes as it is."""
 
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+"""Half of a surrogate pair, which no text in UTF-8 contains."""
+
 _id: Final = XComModel.value["id"].as_string()
 """Id of a manifest; null where the value is none, or is text of JSON."""
 
@@ -332,7 +335,8 @@ class Source:
             ids = all_ids[start : start + IDS_AT_ONCE]
             mentioned = or_(*(_may_contain(each) for each in ids))
             # in this order: to search the text of a manifest for each id takes long, and few have no id
-            named = or_(an_id.in_(ids), and_(an_id.is_(None), mentioned))
+            sendable = [each for each in ids if not _SURROGATE.search(each)]
+            named = or_(an_id.in_(sendable), and_(an_id.is_(None), mentioned))
             about = or_(
                 and_(XComModel.key == MANIFEST_KEY, named), and_(XComModel.key == RESULT_KEY, mentioned)
             )
