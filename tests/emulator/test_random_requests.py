@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,7 @@ def response_to(url: str, request: bytes) -> bytes:
         received = b""
         while data := client.recv(65536):
             received += data
-    return received.removeprefix(b"HTTP/1.1 100 \r\n\r\n")
+    return re.sub(rb"^HTTP/1\.1 100 [^\r]*\r\n\r\n", b"", received)
 
 
 # Starlette leaves a file part open that has no end; it is closed as soon as nothing refers to it.

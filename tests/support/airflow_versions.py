@@ -35,17 +35,25 @@ needs_sensor_in_triggerer = pytest.mark.skipif(
 )
 
 _UPATH = "ignore:in a future version of UPath this will be set to None:PendingDeprecationWarning"
-_FORMS = "ignore:Unclosed file <tempfile.SpooledTemporaryFile:ResourceWarning"  # of a form that was cut
+_FORMS = (  # of forms that were cut
+    "ignore:Unclosed file <tempfile.SpooledTemporaryFile:ResourceWarning",
+    r"ignore:unclosed file <_io.FileIO name=\d+ mode='rb.':ResourceWarning",
+)
 _STATUS = "ignore:.HTTP_422_UNPROCESSABLE_ENTITY. is deprecated"
 LIBRARY_WARNINGS = {
     (3, 0): [
         _UPATH,
         "ignore:Using Connection.get_connection_from_secrets from .airflow.models.:DeprecationWarning",
         "ignore:The .airflow.models.abstractoperator.NotMapped. class is deprecated:DeprecationWarning",
-        _FORMS,
+        *_FORMS,
     ],
-    (3, 1): [_UPATH, _STATUS, _FORMS],
-    (3, 2): [_UPATH, _STATUS, "ignore:SelectableGroups dict interface is deprecated:DeprecationWarning"],
+    (3, 1): [_UPATH, _STATUS, *_FORMS],
+    (3, 2): [
+        _UPATH,
+        _STATUS,
+        "ignore:SelectableGroups dict interface is deprecated:DeprecationWarning",
+        *_FORMS,
+    ],
 }
 """What the libraries of an Airflow version say about that Airflow's own use of them."""
 
