@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import json
 import os
 import signal
@@ -14,9 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
-
-import httpx
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
@@ -134,8 +134,9 @@ def work(command: dict[str, Any]) -> None:
 
 async def prepare(api: InProcessExecutionAPI) -> None:
     """Let Airflow's API make its routes now, which takes seconds, not again in each worker."""
-    async with httpx.AsyncClient(transport=api.atransport, base_url="http://airflow") as client:
-        assert (await client.get("/nothing")).status_code == httpx.codes.NOT_FOUND
+    library: Any = importlib.import_module(type(api.atransport).__module__.partition(".")[0])
+    async with library.AsyncClient(transport=api.atransport, base_url="http://airflow") as client:
+        assert (await client.get("/nothing")).status_code == HTTPStatus.NOT_FOUND
 
 
 def main() -> None:
