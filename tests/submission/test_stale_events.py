@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_veo3.triggers.events import is_stale
+from tests.support.airflow_versions import next_try
 from tests.support.refusals import BACKOFF, Jumps
 from tests.support.runs import DEFER, TASK, accepted, paid_once, start, submissions, succeed
 from tests.support.waits import submit
@@ -24,7 +25,7 @@ def resume_again(run: Run, event: Any, method: str = "execute_complete", task_id
     run._change(
         task_id,
         -1,
-        try_number=lambda ti: ti.try_number + 1,
+        try_number=next_try,
         next_method=lambda _: method,
         next_kwargs=lambda _: {"event": event},
     )

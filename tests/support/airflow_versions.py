@@ -34,6 +34,9 @@ needs_sensor_in_triggerer = pytest.mark.skipif(
     AIRFLOW < (3, 3), reason="start_from_trigger: Airflow 3.3; else see test_start_in_worker"
 )
 
+XCOMS_PER_ATTEMPT = AIRFLOW >= (3, 4)
+"""Whether XComs are kept with their attempt: nobody can pull those of a task that waits for its retry."""
+
 _UPATH = "ignore:in a future version of UPath this will be set to None:PendingDeprecationWarning"
 _FORMS = (  # of forms that were cut
     "ignore:Unclosed file <tempfile.SpooledTemporaryFile:ResourceWarning",
@@ -199,6 +202,59 @@ def sdk_task_instance(ti: TaskInstance) -> Any:
     )
 
 
+def next_try(ti: TaskInstance) -> int:
+    """Return the number of a task instance's next attempt."""
+    # Airflow 3.4 makes the row of a retry, and numbers it, when the attempt before has failed
+    is_numbered = AIRFLOW >= (3, 4) and ti.state == "up_for_retry"
+    return ti.try_number if is_numbered else ti.try_number + 1
+
+
+def last_xcom(session: Any, ti: TaskInstance, key: str) -> Any:
+    """Return what the last attempt of a task instance pushed.
+
+    Since Airflow 3.4, an XCom is pulled from the retry as soon as the attempt before has failed.
+    """
+    if not XCOMS_PER_ATTEMPT:
+        return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index, session=session)
+    from airflow.models.xcom import XComModel
+
+    pushed = XComModel.get_many(
+        run_id=ti.run_id,
+        key=key,
+        task_ids=ti.task_id,
+        dag_ids=ti.dag_id,
+        map_indexes=ti.map_index,
+        try_number=next_try(ti) - 1,
+    )
+    found = session.execute(pushed).scalars().one_or_none()
+    return None if found is None else XComModel.deserialize_value(found)
+
+
+def rendered_fields(session: Any, run_id: str) -> list[Any]:
+    """Return the task ids of a run with the rendered fields that the UI shows of them."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    fields: Any = RenderedTaskInstanceFields
+    if AIRFLOW < (3, 4):
+        statement = select(fields.task_id, fields.rendered_fields).where(fields.run_id == run_id)
+    else:  # where they are an attempt's
+        attempt = fields.task_instance_id == TaskInstance.id
+        statement = select(TaskInstance.task_id, fields.rendered_fields).join(TaskInstance, attempt)
+        statement = statement.where(TaskInstance.run_id == run_id)
+    return list(session.execute(statement))
+
+
+def dags_of_the_api() -> dict[str, Any]:
+    """What the functions behind the public API take to find a task in its DAG, since Airflow 3.4."""
+    if AIRFLOW < (3, 4):
+        return {}
+    from airflow.models.dagbag import DBDagBag
+
+    return {"dag_bag": DBDagBag()}
+
+
 def set_xcom(session: Any, key: str, value: Any, **of: Any) -> None:
     """Store an XCom as the API server does for a task."""
     from airflow.models.xcom import XComModel
@@ -213,9 +269,25 @@ def set_xcom(session: Any, key: str, value: Any, **of: Any) -> None:
 
 def date_xcom(session: Any, at: datetime, key: str, **of: Any) -> None:
     """Change when an XCom was stored."""
+    from sqlalchemy import update
+
+    stored, conditions = _stored_xcoms(of)
+    session.execute(update(stored).where(*conditions, stored.key == key).values(timestamp=at))
+
+
+def delete_xcoms(session: Any, **of: Any) -> None:
+    """Delete XComs as Airflow does when an attempt begins."""
+    from sqlalchemy import delete
+
+    stored, conditions = _stored_xcoms(of)
+    session.execute(delete(stored).where(*conditions))
+
+
+def _stored_xcoms(of: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """Return the model of stored XComs, and the conditions for those of some current attempts."""
     from airflow.models import xcom
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select, update
+    from sqlalchemy import select
 
     stored: Any = xcom.XComModel
     owner: Any = stored
@@ -224,7 +296,7 @@ def date_xcom(session: Any, at: datetime, key: str, **of: Any) -> None:
     conditions = [getattr(owner, name) == given for name, given in of.items()]
     if owner is TaskInstance:
         conditions = [stored.task_instance_id.in_(select(TaskInstance.id).where(*conditions))]
-    session.execute(update(stored).where(*conditions, stored.key == key).values(timestamp=at))
+    return stored, conditions
 
 
 def supervisor() -> Any:

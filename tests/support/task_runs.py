@@ -23,6 +23,8 @@ from sqlalchemy import select
 from tests.support.airflow_versions import (
     dag_serialization,
     import_string,
+    last_xcom,
+    next_try,
     register,
     run_task,
     run_trigger,
@@ -122,7 +124,7 @@ class Run:
     def attempt(self, task_id: str, map_index: int = -1) -> Ended:
         """Run one attempt of a task instance, with its deferrals and reschedules, to its end."""
         ended = Ended(task_id, map_index, None, None, self._xcom_of(task_id, map_index))
-        self._change(task_id, map_index, try_number=lambda ti: ti.try_number + 1)
+        self._change(task_id, map_index, try_number=next_try)
         while True:
             ended.rounds += 1
             what = self._queue(task_id, map_index)
@@ -141,7 +143,7 @@ class Run:
     def start(self, task_id: str) -> Ended:
         """Start an attempt, and leave it where the task first ends, defers or is rescheduled."""
         ended = Ended(task_id, -1, None, None, self._xcom_of(task_id, -1))
-        self._change(task_id, -1, try_number=lambda ti: ti.try_number + 1)
+        self._change(task_id, -1, try_number=next_try)
         ended.error = run_task(self._queue(task_id, -1), self.dag.task_dict[task_id]).error
         ended.state = self.state(task_id)
         return ended
@@ -190,7 +192,7 @@ class Run:
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         with create_session() as session:
             ti = self._ti(session, task_id, map_index)
-            return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index, session=session)
+            return last_xcom(session, ti, key)
 
     def _xcom_of(self, task_id: str, map_index: int) -> Callable[..., Any]:
         return lambda key: self.xcom(task_id, key, map_index)
