@@ -58,20 +58,18 @@ def everything_logged(
 
 def rows(run: Any) -> str:
     """Return every unencrypted value of a run in the database."""
-    from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select, text
 
-    from tests.support.airflow_versions import AIRFLOW
+    from tests.support.airflow_versions import AIRFLOW, rendered_fields
 
     with create_session() as session:
         found = [
             (row.task_id, row.key, row.value)
             for row in session.scalars(select(XComModel).where(XComModel.run_id == run.run_id))
         ]
-        fields = select(RenderedTaskInstanceFields).where(RenderedTaskInstanceFields.run_id == run.run_id)
-        found += [(row.task_id, "rendered", row.rendered_fields) for row in session.scalars(fields)]
+        found += [(task_id, "rendered", fields) for task_id, fields in rendered_fields(session, run.run_id)]
         assert any(key == "rendered" for _, key, _ in found)
         state = session.execute(text("select * from task_state_store")).all() if AIRFLOW >= (3, 3) else []
         return json.dumps([*found, *map(str, state)], default=str)

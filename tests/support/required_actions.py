@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.airflow_versions import AIRFLOW
+from tests.support.airflow_versions import AIRFLOW, dags_of_the_api
 
 if TYPE_CHECKING:
     from tests.support.task_runs import Ended, Run
@@ -26,9 +26,12 @@ def required_action(run: Run, task_id: str, choice: str | None = None) -> Any:
     from airflow.utils.session import create_session
 
     where = {"dag_id": run.dag.dag_id, "dag_run_id": run.run_id, "task_id": task_id, "map_index": -1}
+    where |= dags_of_the_api()
     with create_session() as session:
         if choice is not None:
-            person = SimpleNamespace(get_id=lambda: "7", get_name=lambda: "Pat")
+            person = SimpleNamespace(
+                get_id=lambda: "7", get_name=lambda: "Pat", get_display_name=lambda: "Pat"
+            )
             payload = UpdateHITLDetailPayload(chosen_options=[choice], params_input={})
             hitl.update_hitl_detail(**where, update_hitl_detail_payload=payload, user=person, session=session)
         return hitl.get_hitl_detail(**where, session=session)
