@@ -422,7 +422,7 @@ def test_the_operator_can_be_mapped() -> None:
 
 def test_importing_the_operator_loads_no_http_library() -> None:
     code = (
-        "import sys, airflow.sdk; before = set(sys.modules);"
+        "import sys; from airflow.sdk import BaseOperator; before = set(sys.modules);"
         "import airflow_provider_veo3.operators.download;"
         "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}),"
         "[name for name in set(sys.modules) - before if name.startswith('airflow_provider_veo3')])"
