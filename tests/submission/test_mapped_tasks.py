@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
-from sqlalchemy import delete
 
 from airflow_provider_veo3.submission.claims import CLAIM_KEY
-from tests.support.airflow_versions import needs_task_state, set_xcom
+from tests.support.airflow_versions import XCOMS_PER_ATTEMPT, delete_xcoms, needs_task_state, set_xcom
 from tests.support.connections import use_connection
 from tests.support.fixtures import set_timings
 from tests.support.runs import DRAGON, TASK, accepted, change, lose_worker, start, succeed
@@ -28,9 +26,7 @@ CUT_BEFORE = {"kind": "disconnect_before", "endpoint": "text-to-video"}
 def begin_attempt(run: Run, map_index: int) -> None:
     """Delete a task's XComs, as Airflow does when an attempt begins."""
     with create_session() as session:
-        session.execute(
-            delete(XComModel).where(XComModel.run_id == run.run_id, XComModel.map_index == map_index)
-        )
+        delete_xcoms(session, run_id=run.run_id, map_index=map_index)
 
 
 def each_its_own(emulator: Emulator, *ids: str) -> None:
@@ -84,6 +80,25 @@ def test_one_whose_claim_was_wiped_gives_way_to_who_took_its_generation(
     second = succeed(run.attempt(TASK, 1))
     assert accepted(emulator) == [second]
     each_its_own(emulator, succeed(run.attempt(TASK, 0)), second)
+
+
+@needs_task_state
+def test_one_between_two_attempts_keeps_its_generation(emulator: Emulator) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(TWICE, wait_for_completion=True, deferrable=False, timeout=0.05)
+    assert run.attempt(TASK, 0).error_name == "Veo3GenerationTimeoutError"
+    emulator.inject(CUT_AFTER)
+    second = run.attempt(TASK, 1)
+    first_id, second_id = accepted(emulator)
+    if XCOMS_PER_ATTEMPT:
+        assert (second.error_name, second.manifest) == ("Veo3AmbiguousSubmissionError", None)
+        assert first_id in str(second.error)
+        assert second_id in str(second.error)
+    else:
+        assert (second.error_name, second.manifest["id"]) == ("Veo3GenerationTimeoutError", second_id)
+    emulator.force(first_id, "complete")
+    assert succeed(run.attempt(TASK, 0)) == first_id
+    assert accepted(emulator) == [first_id, second_id]
 
 
 def held_by_the_second(run: Run, generation_id: str) -> None:
