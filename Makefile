@@ -19,6 +19,9 @@ TYPED := airflow_provider_veo3 example_dags testbed demo chaos benchmarks
 # pre-release. Other pairs (Airflow 3.0 excludes Python 3.13): make test-matrix MATRIX="3.0-3.12 3.2-3.11"
 MATRIX ?= 3.0-3.11 3.1-3.12 3.2-3.13 3.3-3.11 3.3-3.14 3.4-3.13
 
+# Those of `make test-browser-matrix`, beside the newest.
+BROWSERS ?= 3.1-3.11 3.2-3.11 3.4-3.13
+
 # Object stores of `make test-storages`, each a local server.
 STORAGES ?= s3 azure gcs
 
@@ -31,7 +34,7 @@ CHAOS = $(PY) -m chaos $(if $(SEED),--seed=$(SEED)) --rounds=$(ROUNDS) --generat
 
 .PHONY: help demo ui check quick test lint format typecheck unit dags e2e coverage install constraints clean
 .PHONY: chaos chaos-embedded chaos-distributed bench dist sbom docs tests tests-without-e2e
-.PHONY: test-matrix test-oldest test-storages test-browser test-extras screenshots
+.PHONY: test-matrix test-oldest test-storages test-browser test-browser-matrix test-extras screenshots
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -91,6 +94,9 @@ test-oldest:  ## run the tests that need Airflow on Airflow 3.0 and the oldest i
 
 test-browser: .venv/.browser  ## test the connection form and the pages of a run in headless Chromium; needs chromium
 	@$(PY) -m pytest tests/browser
+
+test-browser-matrix:  ## run the tests of test-browser on other versions of Airflow
+	@.ci/matrix --browser $(BROWSERS)
 
 screenshots: .venv/.browser  ## run test-browser and update the pictures docs/images/ui-*.png
 	@$(PY) -m pytest tests/browser --update
