@@ -247,7 +247,7 @@ def rendered_fields(session: Any, run_id: str) -> list[Any]:
 
 
 def dags_of_the_api() -> dict[str, Any]:
-    """What the functions behind the public API take to find a task in its DAG, since Airflow 3.4."""
+    """Return the argument by which functions of the public API find DAGs since Airflow 3.4; none before."""
     if AIRFLOW < (3, 4):
         return {}
     from airflow.models.dagbag import DBDagBag
