@@ -76,8 +76,8 @@ class Veo3DownloadOperator(BaseOperator):
         prompt, options, credits and times of its generation, with the DAG, run and task that stored it; no
         link and no key. Default ``False``.
     :param max_concurrency: files downloaded at once, 1 to 16; default 4. An object store gets at most 3 at
-        once, which together take less than 40 MB of memory, whatever their size; on a disk, each about
-        2 MB, and 5 MB for a file of 2 GB.
+        once, which together take less than 40 MB of memory, whatever their size; on a disk, each 2
+        to 5 MB.
     :param veo3_conn_id: connection with the API key; default ``veo3_default``. (templated)
     :raises Veo3ValidationError: a parameter is not acceptable; nothing was requested or stored.
     :raises Veo3VideoNotReadyError: the generation has not finished; wait for it with the sensor.
