@@ -27,7 +27,7 @@ from airflow_provider_veo3.parameters import check_rendered, path_text
 from airflow_provider_veo3.storage.multipart import MAX_PARTS, MultipartSink, PartPool
 from airflow_provider_veo3.storage.response import FREE_RETRY
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE, LocalSink, RenamedSink, Sink
-from airflow_provider_veo3.storage.upload import PART_SIZE, UPLOADS
+from airflow_provider_veo3.storage.upload import PART_SIZE, UPLOADS, S3Upload
 from airflow_provider_veo3.storage.uri import (
     SERVED,
     ObjectUri,
@@ -155,6 +155,8 @@ class Destination:
         with _storage_errors(self.uri(name), "looked up"):
             try:
                 self._fs.invalidate_cache(posixpath.dirname(path))
+                if self._upload is S3Upload:
+                    return S3Upload.size(self._fs, path)
                 size: int | None = self._fs.info(path)["size"]
             except FileNotFoundError:
                 return None

@@ -73,6 +73,18 @@ class S3Upload:
         self._parts: dict[int, dict[str, Any]] = {}
         self._abandoned: AbandonedUploads | None = None
 
+    @staticmethod
+    def size(fs: AbstractFileSystem, path: str) -> int:
+        """Return the bytes of an existing object.
+
+        ``info`` of s3fs would list the folder too if there is none, which is slower and dearer.
+
+        :raises FileNotFoundError: there is no such object.
+        """
+        bucket, key, _ = fs.split_path(path)
+        size: int = fs.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"]
+        return size
+
     def put(self, body: bytes) -> None:
         """Store an object of a single part."""
         self._call("put_object", Body=body, ContentType=self._mime_type)

@@ -122,6 +122,11 @@ class BucketFileSystem(MemoryFileSystem):  # type: ignore[misc]
         response: dict[str, Any] = getattr(self, f"_{method}")(f"/{Bucket}/{Key}", **options)
         return response
 
+    def _head_object(self, path: str) -> dict[str, Any]:
+        if path not in self.bucket.objects:
+            raise FileNotFoundError(path)
+        return {"ContentLength": len(self.bucket.objects[path][0])}
+
     def _list_multipart_uploads(self, path: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
         return {}
 
