@@ -14,6 +14,7 @@ from openlineage.client.naming import dataset as naming
 
 from airflow_provider_veo3.operators._lineage import dataset_of
 from tests.support.connections import connection_to
+from tests.support.fixtures import renew
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def run(
     """Run of the DAG in a process whose Airflow writes lineage events to a file."""
     folder = tmp_path_factory.mktemp("lineage")
     log, results = folder / "events.json", folder / "results.json"
-    _one_emulator.reset()
+    renew(_one_emulator)
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # the tests' own helpers

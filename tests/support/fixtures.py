@@ -71,6 +71,14 @@ def _one_emulator() -> Iterator[Emulator]:
         yield emulator
 
 
+def renew(emulator: Emulator) -> None:
+    """Make an emulator as new, with its clock: a test may have advanced that by hours."""
+    from airflow_provider_veo3.emulator import Clock
+
+    emulator.reset()
+    emulator.clock = Clock()
+
+
 @pytest.fixture
 def emulator(
     _one_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, airflow_bundles: None
@@ -81,7 +89,7 @@ def emulator(
     """
     from airflow_provider_veo3.triggers.generation import Veo3GenerationTrigger
 
-    _one_emulator.reset()
+    renew(_one_emulator)
     know_quick_generations(monkeypatch)
     set_timings(monkeypatch)
     # the seconds after a deferral in which a trigger holds its event back
