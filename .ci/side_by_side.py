@@ -1,8 +1,9 @@
-"""Run make targets beside others; on either side they follow one another.
+"""Run lists of make targets side by side; the targets of a list follow one another.
 
-The output of the first side is printed at the end.
+The first failure ends all lists. The output of the last list is printed at once, that of the others at
+the end.
 
-Usage: side_by_side.py TARGET... -- TARGET...
+Usage: side_by_side.py TARGET... [-- TARGET...]...
 """
 
 from __future__ import annotations
@@ -13,78 +14,77 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import IO
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAKE = [os.environ.get("MAKE", "make"), "--no-print-directory"]
-LESS_PRIORITY = 5
-"""Niceness of the second side. The first mostly waits, and sets how long both of them take."""
+LAST = ["nice", "-n", "5"]
+"""Start of the command of the last list: the others wait more than they compute, and come first."""
 
 
-def start(targets: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start targets in a process group of their own, which Ctrl-C does not reach."""
-    return subprocess.Popen(
-        [*MAKE, *targets],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def interrupt(process: subprocess.Popen[bytes]) -> None:
-    """End targets as Ctrl-C does, so that their tests end the processes they have started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait()
-
-
-def run(targets: list[str]) -> int:
-    """Run targets one after another until one fails, and return its exit status, or 0."""
-    for target in targets:
-        process = subprocess.Popen([*MAKE, target])
+@contextmanager
+def running(targets: list[str], *, is_last: bool) -> Iterator[subprocess.Popen[bytes]]:
+    """Run targets, at most until the end of the block."""
+    with ExitStack() as stack:
+        output = None if is_last else stack.enter_context(tempfile.TemporaryFile())
+        process = subprocess.Popen(
+            [*(LAST if is_last else ()), *MAKE, *targets],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output and subprocess.STDOUT,
+            process_group=0,  # so that Ctrl-C reaches this process, which passes it on
+        )
         try:
-            status = process.wait()
-        except SystemExit:
-            process.terminate()  # make does the same to what it runs
-            raise
+            yield process
         finally:
-            process.wait()  # Ctrl-C has reached it too
-        if status:
-            return status
+            if process.poll() is None:
+                # as Ctrl-C does, so that tests end the processes they have started
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait()
+            if output is not None:
+                output.seek(0)
+                sys.stdout.buffer.write(f"make {' '.join(targets)}:\n".encode() + output.read())
+                sys.stdout.flush()
+
+
+def run(lists: list[list[str]]) -> int:
+    """Run lists until all have ended or one has failed, and return the exit status of that one, or 0."""
+    with ExitStack() as stack:
+        processes = {
+            " ".join(targets): stack.enter_context(running(targets, is_last=targets is lists[-1]))
+            for targets in lists
+        }
+        while processes:
+            for targets, process in list(processes.items()):
+                status = process.poll()
+                if status:
+                    print(f"make {targets}: FAILED with status {status}", flush=True)
+                    return status
+                if status == 0:
+                    del processes[targets]
+                    for other in processes:
+                        print(f"make {targets}: done; still running: make {other}", flush=True)
+            time.sleep(0.1)
     return 0
 
 
-def run_beside(beside: list[str], targets: list[str]) -> int:
-    """Run targets beside others, and return the status of the first failure.
-
-    A failure of the others ends those beside them.
-    """
-    with tempfile.TemporaryFile() as output:
-        process = start(beside, output)
-        try:
-            os.nice(LESS_PRIORITY)
-            status = run(targets)
-            if status:
-                return status
-            if process.poll() is None:
-                print(f"make {' '.join(beside)}: still running ...", flush=True)
-            return process.wait()
-        finally:
-            interrupt(process)
-            output.seek(0)
-            sys.stdout.buffer.write(f"make {' '.join(beside)}:\n".encode() + output.read())
-            sys.stdout.flush()
-
-
 def main(*args: str) -> int:
-    """Run the targets; one at a time with ``WORKERS=0``."""
+    """Run the lists; with ``WORKERS=0`` one after another."""
     begun = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    middle = args.index("--")
-    beside, targets = list(args[:middle]), list(args[middle + 1 :])
+    # a shell lets its background jobs ignore Ctrl-C, and what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    lists = [list(group) for is_end, group in groupby(args, "--".__eq__) if not is_end]
     one_by_one = os.environ.get("WORKERS") == "0"
-    status = run([*targets, *beside]) if one_by_one else run_beside(beside, targets)
-    print(f"make {' '.join([*targets, *beside])}: {time.monotonic() - begun:.0f} seconds", flush=True)
+    status = 0
+    for each in [[targets] for targets in reversed(lists)] if one_by_one else [lists]:
+        status = status or run(each)
+    every = " ".join(target for targets in reversed(lists) for target in targets)
+    print(f"make {every}: {time.monotonic() - begun:.0f} seconds", flush=True)
     return status
 
 

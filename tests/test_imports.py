@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import distributions
 from typing import Any
 
 import pytest
@@ -88,6 +89,12 @@ def test_a_dag_file_loads_only_our_modules_and_their_base_classes() -> None:
     assert [name for name in foreign if not name.startswith(bases)] == []
     assert len(foreign) <= 9, foreign
     assert len(new) - len(foreign) <= 12, new
+
+
+def test_no_tool_of_the_checkout_slows_airflow() -> None:
+    """Airflow loads it through ``jsonschema``, for more than a second, wherever it is installed."""
+    installed = {distribution.name for distribution in distributions()}
+    assert "rfc3987-syntax" not in installed, "an earlier `make sbom` has installed it: run make clean"
 
 
 def test_the_package_alone_loads_nothing() -> None:
