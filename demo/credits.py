@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from testbed.local_airflow import CHECKOUT, clean_environment
 
@@ -58,7 +58,16 @@ def price_of(model: str, environment: Mapping[str, str]) -> int:
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         raise DemoRefusedError(f"The price could not be requested: {done.stderr.strip()[-1000:]}")
-    result = json.loads(lines[-1])
+    return read_price(json.loads(lines[-1]), base_url)
+
+
+def read_price(result: Mapping[str, Any], base_url: str) -> int:
+    """Return the price that ``main`` printed.
+
+    :param result: the JSON.
+    :param base_url: base URL that was asked, for the error.
+    :raises DemoRefusedError: it is an error.
+    """
     if "price" in result:
         return int(result["price"])
     if result["kind"] == "Veo3AuthenticationError":

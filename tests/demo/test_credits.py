@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.credits import DemoRefusedError, confirm, price_of
+from demo.credits import DemoRefusedError, confirm, main, price_of, read_price
 from demo.run import CHEAPEST_MODEL, paid_conf
 from tests.support.pages import CHECKOUT
 
@@ -59,9 +61,28 @@ def test_the_price_comes_from_the_api(emulator: Emulator, account: dict[str, str
     assert paid_conf(account, ask=lambda _: "yes") == {"model": CHEAPEST_MODEL, "max_credits": 71}
 
 
-def test_a_model_without_a_price_is_refused(emulator: Emulator, account: dict[str, str]) -> None:
+Ask = Callable[..., int]
+
+
+@pytest.fixture
+def ask_in_process(
+    account: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ask:
+    """Request of a price without a process of its own, whose start takes two seconds."""
+
+    def ask(model: str, **variables: str) -> int:
+        environment = account | variables
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        main(model)
+        return read_price(json.loads(capsys.readouterr().out.splitlines()[-1]), environment["VEO3_BASE_URL"])
+
+    return ask
+
+
+def test_a_model_without_a_price_is_refused(ask_in_process: Ask) -> None:
     with pytest.raises(DemoRefusedError, match=r"gave no price.*veo-9.*Nothing was submitted or spent"):
-        price_of("veo-9", account)
+        ask_in_process("veo-9")
 
 
 @pytest.mark.parametrize("command", ["run", "ui"])
@@ -86,10 +107,10 @@ def test_a_wrong_key_ends_the_demo_before_airflow_starts(
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(
-    account: dict[str, str], variables: dict[str, str], message: str
+    ask_in_process: Ask, variables: dict[str, str], message: str
 ) -> None:
     with pytest.raises(DemoRefusedError, match=message):
-        price_of(CHEAPEST_MODEL, account | variables)
+        ask_in_process(CHEAPEST_MODEL, **variables)
 
 
 def test_without_a_terminal_nothing_is_spent(emulator: Emulator, account: dict[str, str]) -> None:
