@@ -186,7 +186,7 @@ class LocalAirflow:
                         on_task_change(dag_id, task)
                 if state in FINISHED_STATES:
                     ended[dag_id] = state
-            time.sleep(0.5)
+            time.sleep(1)  # two requests for each run: more of them would slow the tasks down
         return ended
 
     def task_log(self, dag_id: str, run_id: str, task: Mapping[str, Any], lines: int = 30) -> str:

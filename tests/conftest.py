@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,9 @@ LONGEST = (
 # The space is on purpose: people have them in their paths.
 HOME = Path(tempfile.mkdtemp(prefix="veo3 tests "))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+# In the folder of the process that starts the others, which inherit the variable.
+MIGRATED = Path(os.environ.setdefault("TESTS_MIGRATED_DATABASE", str(HOME / "migrated.db")))
 
 # Neither how quick the machine is nor what is drawn decides whether a test passes: the examples come from the
 # same seed in each run. To look for others: pytest --hypothesis-profile=others
@@ -72,10 +78,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database of SQLite, with what it has not yet written into its file."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as write:
+        read.backup(write)
+
+
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
-    """Airflow's tables, for tests that use ``dag.test()``, connections or XComs."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    """Airflow's tables, for tests that use ``dag.test()``, connections or XComs.
+
+    The first process makes them, and the others copy them.
+    """
+    ours = HOME / "airflow.db"
+    with MIGRATED.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if MIGRATED.exists():
+            shutil.copy(MIGRATED, ours)
+        else:
+            subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True
+            )
+            shutil.copy(ours, MIGRATED)
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 

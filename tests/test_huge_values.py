@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_veo3.emulator import Emulator
 
-LENGTH = 200_000
+LENGTH = 70_000  # more than a URL of Airflow's client can have
 HUGE: dict[str, Any] = {
     "text": "x" * LENGTH,
     "path": "/" + "folder/" * (LENGTH // 7),

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.emulator import EmulatorProcess
 from testbed.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from tests.support.airflow_versions import AIRFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def airflow(
         "AIRFLOW_CONN_VEO3_WATCHED": watched.connection(),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         # no file changes, but Airflow 3.0 starts watchers only when it parses a file again
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60" if AIRFLOW < (3, 1) else "3600",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",  # the most that a secret can be in
         # Airflow notices soon that a triggerer was killed
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",

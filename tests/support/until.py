@@ -23,5 +23,5 @@ def until(description: str, poll: Callable[[], T | None]) -> T:
     deadline = time.monotonic() + WAIT
     while (result := poll()) is None:
         assert time.monotonic() < deadline, f"{description}: not within {WAIT} seconds"
-        time.sleep(0.2)
+        time.sleep(0.5)  # each poll costs Airflow's API time that the event needs
     return result

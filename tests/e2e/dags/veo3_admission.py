@@ -13,7 +13,8 @@ RETRIES = {"retries": 2, "retry_delay": timedelta(hours=1)}  # a run with a retr
 WHOLE = {"wait_for_completion": True, "deferrable": True, **RETRIES}
 
 
-POOLED, UNPOOLED = 10, 7  # the second: more than the capacity of the vendor's queue and of a triggerer
+POOLED = 7  # more than the slots of the pool
+UNPOOLED = 7  # more than the vendor's queue, and than a triggerer has capacity for
 
 
 @task
