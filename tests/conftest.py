@@ -24,18 +24,22 @@ pytest_plugins = ["tests.support.fixtures", "tests.support.holding"]
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 LONGEST = (
-    "docs/test_snippets",
-    "operators/test_download_in_airflow",
     "example_dags/test_example_dags",
-    "cli/test_entry_points",
+    "docs/test_snippets",
     "operators/test_shapes",
-    "submission/test_endless_answers",
+    "submission/test_killed_workers",
+    "docs/test_backfill",
+    "operators/test_download_in_airflow",
     "submission/test_refusals",
+    "submission/test_endless_answers",
+    "test_huge_values",
+    "cli/test_entry_points",
+    "sensors/test_odd_waits",
+    "docs/test_campaigns",
+    "api/test_limits",
     "submission/test_lost_responses",
     "demo/test_credits",
-    "sensors/test_odd_waits",
-    "test_huge_values",
-    "submission/test_killed_workers",
+    "operators/test_lineage",
 )
 """Test modules that run for the most seconds. Several processes start with them, so that none ends late."""
 
