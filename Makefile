@@ -51,7 +51,7 @@ check: $(STAMP)  ## run the linter, the type checker and the quick tests, within
 	@echo 'make check: all passed; make test runs all tests'
 
 test: $(STAMP)  ## run the linter, the type checker and all tests, some of them side by side
-	@$(BESIDE) e2e -- lint typecheck -- tests-without-e2e
+	@$(BESIDE) e2e -- lint typecheck tests-without-e2e
 	@echo 'make test: all passed'
 
 lint: $(STAMP)  ## check rules and format with ruff

@@ -98,12 +98,12 @@ def airflow_db() -> None:
     with MIGRATED.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if MIGRATED.exists():
-            shutil.copy(MIGRATED, ours)
+            copy_database(MIGRATED, ours)
         else:
             subprocess.run(
                 [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True
             )
-            shutil.copy(ours, MIGRATED)
+            copy_database(ours, MIGRATED)
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 

@@ -42,10 +42,9 @@ def test_many_are_told_by_one_page(emulator: Emulator, order: str) -> None:
 
 def test_more_than_a_page_holds(emulator: Emulator) -> None:
     ids = submit_many(230)
-    events = wait_for_all(ids, poll_interval=1.0)
+    events = wait_for_all(ids, poll_interval=3.0)  # the first poll is to come after all waits have begun
     assert {event["ending"] for event in events} == {"completed"}
-    assert status_requests(emulator) == 0
-    assert 3 <= pages(emulator) <= 6  # three a poll; on a busy machine some waits begin after the first poll
+    assert (pages(emulator), status_requests(emulator)) == (3, 0)
 
 
 def test_failures_tell_their_reason(emulator: Emulator) -> None:
