@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# With this variable, which images for containers often set, each process would compile all of our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 STAMP := .venv/.installed
 # Test processes, which wait as much as they compute; the tests of a file run in the same one. Without any: make test WORKERS=0
 WORKERS ?= 4
@@ -51,7 +53,7 @@ check: $(STAMP)  ## run the linter, the type checker and the quick tests, within
 	@echo 'make check: all passed; make test runs all tests'
 
 test: $(STAMP)  ## run the linter, the type checker and all tests, some of them side by side
-	@$(BESIDE) e2e -- lint typecheck tests-without-e2e
+	@$(BESIDE) lint typecheck e2e -- tests-without-e2e
 	@echo 'make test: all passed'
 
 lint: $(STAMP)  ## check rules and format with ruff
