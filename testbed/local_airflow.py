@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from base64 import urlsafe_b64encode
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -80,7 +80,7 @@ class LocalAirflow:
     ) -> None:
         self.dags_folder = dags_folder
         self.pool_slots = pool_slots
-        self.components = components or {name: (name,) for name in COMPONENTS}
+        self.components = dict(components or {name: (name,) for name in COMPONENTS})
         self.python = python
         self.keep_home = keep_home
         self.user = "admin"
@@ -218,6 +218,15 @@ class LocalAirflow:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches this process only, which ends the components in order
         )
+
+    def kill_component(self, name: str) -> None:
+        """Kill a component and all processes that it has started."""
+        process = self.processes.pop(name)
+        family = [*process.children(recursive=True), process]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):  # it may have ended meanwhile
+                member.kill()
+        psutil.wait_procs(family)
 
     def stop(self) -> None:
         """End all processes that this object started, and their children, by process id."""

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.emulator import EmulatorProcess
-from testbed.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from testbed.local_airflow import COMPONENTS, EXAMPLE_DAGS, LocalAirflow
 from tests.support.airflow_versions import AIRFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DAGS = {"examples": EXAMPLE_DAGS, "watched": Path(__file__).parent / "watched"}
+DAGS = {"examples": EXAMPLE_DAGS, "ours": Path(__file__).parent / "dags"}
 POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
+CAPACITY = 6
+"""Triggers that a triggerer runs at once: one fewer than the tasks of a campaign."""
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +48,18 @@ def pool_slots() -> int:
 
 
 @pytest.fixture(scope="session")
+def triggerer() -> tuple[str, ...]:
+    """Arguments of ``airflow`` that start a triggerer."""
+    return ("triggerer", f"--capacity={CAPACITY}")
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    emulator: EmulatorProcess, watched: EmulatorProcess, destination: Path, pool_slots: int
+    emulator: EmulatorProcess,
+    watched: EmulatorProcess,
+    destination: Path,
+    pool_slots: int,
+    triggerer: tuple[str, ...],
 ) -> Iterator[LocalAirflow]:
     bundle = "airflow.dag_processing.bundles.local.LocalDagBundle"
     bundles = [
@@ -59,15 +71,17 @@ def airflow(
         # no file changes, but Airflow 3.0 starts watchers only when it parses a file again
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60" if AIRFLOW < (3, 1) else "3600",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",  # the most that a secret can be in
-        # Airflow notices soon that a triggerer was killed
-        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        # Airflow notices soon that a triggerer was killed, and takes no busy one for dead
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
         "VEO3_DESTINATION": f"file://{destination}",
         # a key in the user's own environment must not be used
         "VEO3_API_KEY": "veo3_not_this_one",
     }
-    with LocalAirflow(env, pool_slots=pool_slots) as airflow:
+    components = {name: (name,) for name in COMPONENTS} | {"triggerer": triggerer}
+    with LocalAirflow(env, pool_slots=pool_slots, components=components) as airflow:
         account = {"host": emulator.base_url, "password": emulator.api_key, "extra": {"poll_interval": 1}}
         airflow.api.create_connection("veo3_default", "veo3", **account)
-        airflow.wait_for_dags(["example_veo3_quickstart", "example_veo3_campaign", "watched_seldom"])
+        names = ["example_veo3_quickstart", "example_veo3_campaign", "watched_seldom", "from_trigger"]
+        airflow.wait_for_dags(names)
         assert airflow.api.import_errors() == []
         yield airflow

@@ -4,65 +4,63 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testbed.emulator import EmulatorProcess
-from testbed.local_airflow import COMPONENTS, LocalAirflow
 from tests.support.airflow_versions import AIRFLOW, needs_sensor_in_triggerer
 from tests.support.until import WAIT, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
-DAGS = ("pooled", "unpooled", "from_trigger")
 QUEUE = 5  # the vendor's, for a key
 IN_TRIGGERER = AIRFLOW >= (3, 3)
 """True if this Airflow can start a sensor in the triggerer, without a worker."""
-TASKS = 7
-"""Tasks of the campaign without a pool, beyond the capacity of queue and triggerer."""
 WAITING = ("wait", "template", "late", "mapped0")
-TRIGGERER = ("triggerer", f"--capacity={TASKS - 1}")
-TRIGGERERS = {name: (name,) for name in COMPONENTS} | {
-    "triggerer": TRIGGERER,
-    "triggerer-2": (*TRIGGERER, "--skip-serve-logs"),
-}
 
 
 @pytest.fixture(scope="module")
-def campaigns() -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[str, Any]]]]:
+def two_triggerers(airflow: LocalAirflow, triggerer: tuple[str, ...]) -> Iterator[LocalAirflow]:
+    """Airflow with a second triggerer beside the first."""
+    airflow.components["triggerer-2"] = (*triggerer, "--skip-serve-logs")
+    airflow.start_component("triggerer-2")
+    yield airflow
+    airflow.kill_component("triggerer-2")
+
+
+@pytest.fixture(scope="module")
+def campaigns(
+    two_triggerers: LocalAirflow,
+) -> Iterator[tuple[LocalAirflow, dict[str, str], dict[str, dict[str, Any]]]]:
     """Run all DAGs at once; return Airflow, the run ids, and the accounts' ledgers."""
+    airflow = two_triggerers
     with (
         EmulatorProcess(processing_seconds=3) as pooled,
         EmulatorProcess(processing_seconds=60) as unpooled,  # until the queue has been full
         EmulatorProcess(processing_seconds=36000) as alone,  # until the sensors wait
     ):
         emulators = {"veo3_pooled": pooled, "veo3_unpooled": unpooled, "veo3_alone": alone}
-        env = {
-            f"AIRFLOW_CONN_{name.upper()}": emulator.connection(poll_interval=2)
-            for name, emulator in emulators.items()
-        } | {
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no file changes
-            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300",  # no triggerer dies here
-        }
-        folder = Path(__file__).parent / "dags"
-        with LocalAirflow(env, dags_folder=folder, pool_slots=QUEUE, components=TRIGGERERS) as airflow:
-            airflow.wait_for_dags(DAGS)
-            assert airflow.api.import_errors() == []
-            runs = {"unpooled": airflow.api.trigger("unpooled")}
-            wait_for_full_queue(unpooled)
-            unpooled.configure(processing_seconds=1)
-            runs |= {dag_id: airflow.api.trigger(dag_id) for dag_id in ("pooled", "from_trigger")}
-            until("sensors wait in the triggerers", lambda: all_wait(airflow, runs["from_trigger"]) or None)
-            ((generation_id,),) = [[entry["id"] for entry in alone.ledger()["tasks"]]]
-            alone.complete(generation_id)
-            states = airflow.wait_for_runs(runs, timeout=WAIT)
-            assert states == {"pooled": "success", "unpooled": "success", "from_trigger": "failed"}
-            yield airflow, runs, {name: emulator.ledger() for name, emulator in emulators.items()}
+        for name, emulator in emulators.items():
+            account = {"host": emulator.base_url, "password": emulator.api_key, "extra": {"poll_interval": 2}}
+            airflow.api.create_connection(name, "veo3", **account)
+        airflow.api.create_pool("queue", QUEUE, include_deferred=True)
+        runs = {"unpooled": airflow.api.trigger("unpooled")}
+        wait_for_full_queue(unpooled)
+        unpooled.configure(processing_seconds=1)
+        runs |= {dag_id: airflow.api.trigger(dag_id) for dag_id in ("pooled", "from_trigger")}
+        until("sensors wait in the triggerers", lambda: all_wait(airflow, runs["from_trigger"]) or None)
+        ((generation_id,),) = [[entry["id"] for entry in alone.ledger()["tasks"]]]
+        alone.complete(generation_id)
+        states = airflow.wait_for_runs(runs, timeout=WAIT)
+        assert states == {"pooled": "success", "unpooled": "success", "from_trigger": "failed"}
+        yield airflow, runs, {name: emulator.ledger() for name, emulator in emulators.items()}
 
 
 def wait_for_full_queue(emulator: EmulatorProcess) -> None:
@@ -119,7 +117,9 @@ def test_without_a_pool_rate_limited_tasks_wait_and_use_no_retry(campaigns: Any)
     assert {task["try_number"] for task in tasks.values()} == {1}
     logs = "\n".join(path.read_text() for path in logs_of(airflow, "unpooled"))
     assert "without a worker until then" in logs
-    triggerers = {match for path in airflow.home.rglob("*.trigger.*") if (match := path.name.split(".")[-2])}
+    triggerers = {
+        path.name.split(".")[-2] for path in logs_of(airflow, "unpooled") if ".trigger." in path.name
+    }
     assert len(triggerers) == 2, "more tasks waited at once than one triggerer has capacity for"
 
 

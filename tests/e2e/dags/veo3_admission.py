@@ -31,7 +31,7 @@ def listed(value: str) -> list[str]:
 
 with DAG("pooled", schedule=None):
     Veo3TextToVideoOperator.partial(
-        task_id="generate", pool="veo3", veo3_conn_id="veo3_pooled", **WHOLE
+        task_id="generate", pool="queue", veo3_conn_id="veo3_pooled", **WHOLE
     ).expand(prompt=[f"Pooled {number}" for number in range(POOLED)])
 
 with DAG("unpooled", schedule=None):
