@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,10 @@ def room_of(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-FILES = {name_of(file): file for file in ROOT.rglob("*.py")}
-GRAPH = {module: set(imports(file)) for module, file in FILES.items()}
+@cache
+def graph() -> dict[str, set[str]]:
+    """Return the imports of each module of the package."""
+    return {name_of(file): set(imports(file)) for file in ROOT.rglob("*.py")}
 
 
 def test_the_map_shows_every_room() -> None:
@@ -63,7 +66,7 @@ def test_imports_run_downward() -> None:
     height[NAME] = -len(floors())
     upward = {
         f"{importer} imports {imported}"
-        for importer, found in GRAPH.items()
+        for importer, found in graph().items()
         for imported in found
         if ALONE not in (room_of(importer), room_of(imported))
         and height[room_of(imported)] >= height[room_of(importer)]
@@ -73,7 +76,7 @@ def test_imports_run_downward() -> None:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    left = {module: found - {module} for module, found in GRAPH.items()}
+    left = {module: found - {module} for module, found in graph().items()}
     while free := {module for module, found in left.items() if not found & left.keys()}:
         left = {module: found for module, found in left.items() if module not in free}
     assert left == {}

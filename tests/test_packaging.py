@@ -43,11 +43,31 @@ def python(installed: Path, *words: str) -> str:
     return run(sys.executable, *words, cwd=installed.parent, PYTHONPATH=str(installed))
 
 
-def airflow_json(installed: Path, *words: str) -> list[dict[str, Any]]:
-    printed = python(installed, "-m", "airflow", *words, "--output", "json")
+LIST = """
+import json, sys
+from airflow.cli.cli_parser import get_parser
+for command in json.loads(sys.argv[1]):
+    print(f"<{command}>")
+    arguments = get_parser().parse_args(["providers", *command.split(), "--output", "json"])
+    arguments.func(arguments)
+    sys.stdout.flush()
+"""
+
+
+@pytest.fixture(scope="module")
+def listed(installed: Path) -> dict[str, list[dict[str, Any]]]:
+    """What ``airflow providers`` prints with the installed wheel, by command; all in one process."""
+    commands = ("list", f"get {NAME}", "hooks", "links", "triggers")
+    printed = python(installed, "-c", LIST, json.dumps(commands))
+    return {command: rows_of(printed.partition(f"<{command}>")[2]) for command in commands}
+
+
+def rows_of(printed: str) -> list[dict[str, Any]]:
+    """Return the first list in JSON of a text."""
     begin = re.search(r"^\[\s*\{", printed, re.MULTILINE)  # Airflow 3.0 prints its log there too
     assert begin is not None, printed
-    rows: list[dict[str, Any]] = json.loads(printed[begin.start() :])
+    rows: list[dict[str, Any]]
+    rows, _ = json.JSONDecoder().raw_decode(printed, begin.start())
     return rows
 
 
@@ -133,21 +153,17 @@ for link in info["extra-links"]:
     assert len(files) == sum(len(entry["python-modules"]) for kind in kinds for entry in info[kind])
 
 
-def test_airflow_lists_the_provider(installed: Path) -> None:
-    listed = {row["package_name"]: row for row in airflow_json(installed, "providers", "list")}
-    assert listed[NAME]["version"] == __version__
-    (got,) = airflow_json(installed, "providers", "get", NAME)
+def test_airflow_lists_the_provider(listed: dict[str, list[dict[str, Any]]]) -> None:
+    rows = {row["package_name"]: row for row in listed["list"]}
+    assert rows[NAME]["version"] == __version__
+    (got,) = listed[f"get {NAME}"]
     assert got["Version"] == __version__
 
 
-def test_airflow_lists_hook_links_and_triggers(installed: Path) -> None:
-    hooks = {row["connection_type"]: row for row in airflow_json(installed, "providers", "hooks")}
+def test_airflow_lists_hook_links_and_triggers(listed: dict[str, list[dict[str, Any]]]) -> None:
+    hooks = {row["connection_type"]: row for row in listed["hooks"]}
     assert hooks["veo3"]["class"] == "airflow_provider_veo3.hooks.veo3.Veo3Hook"
     assert hooks["veo3"]["conn_id_attribute_name"] == "veo3_conn_id"
-    links = {row["extra_link_class_name"] for row in airflow_json(installed, "providers", "links")}
-    triggers = airflow_json(installed, "providers", "triggers")
-    info = json.loads(
-        python(installed, "-c", f"import json, {PACKAGE}; print(json.dumps({PACKAGE}.get_provider_info()))")
-    )
-    assert set(info["extra-links"]) <= links
-    assert [row for row in triggers if row["package_name"] == NAME] != []
+    links = {row["extra_link_class_name"] for row in listed["links"]}
+    assert set(get_provider_info()["extra-links"]) <= links
+    assert [row for row in listed["triggers"] if row["package_name"] == NAME] != []

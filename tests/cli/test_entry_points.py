@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -265,43 +265,46 @@ def test_ctrl_c_leaves_no_half_file(emulator: Emulator, tmp_path: Path) -> None:
 
 LOADED = """
 import json, sys
-{statement}
-print(json.dumps(sorted(sys.modules)))
+loaded = []
+for statement in {statements}:
+    exec(statement)
+    loaded.append(sorted(sys.modules))
+print(json.dumps(loaded))
 """
 
 
-def loaded_by(statement: str) -> Any:
+def loaded_by(*statements: str) -> list[set[str]]:
+    """Return the modules that a new process has loaded after each statement."""
     done = subprocess.run(
-        [sys.executable, "-c", LOADED.format(statement=statement)],
+        [sys.executable, "-c", LOADED.format(statements=statements)],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    return [set(names) for names in json.loads(done.stdout.splitlines()[-1])]
 
 
 def test_the_definitions_load_neither_airflow_nor_rich() -> None:
-    found = loaded_by("import airflow_provider_veo3.cli.definition")
-    ours = [name for name in found if name.startswith("airflow_provider_veo3")]
+    (found,) = loaded_by("import airflow_provider_veo3.cli.definition")
+    ours = sorted(name for name in found if name.startswith("airflow_provider_veo3"))
     assert ours == [
         "airflow_provider_veo3",
         "airflow_provider_veo3.cli",
         "airflow_provider_veo3.cli.definition",
     ]
-    assert {"airflow", "rich", "requests", "httpx"} & set(found) == set()
+    assert {"airflow", "rich", "requests", "httpx"} & found == set()
 
 
 @takes_commands
 def test_airflow_s_other_commands_load_only_the_definitions() -> None:
-    found = loaded_by("from airflow.cli.cli_parser import get_parser; get_parser()")
-    ours = [name for name in found if name.startswith("airflow_provider_veo3.")]
-    assert ours == ["airflow_provider_veo3.cli", "airflow_provider_veo3.cli.definition"]
+    (found,) = loaded_by("from airflow.cli.cli_parser import get_parser; get_parser()")
+    ours = {name for name in found if name.startswith("airflow_provider_veo3.")}
+    assert ours == {"airflow_provider_veo3.cli", "airflow_provider_veo3.cli.definition"}
 
 
 def test_no_module_of_the_commands_loads_rich() -> None:
     """Airflow may load it by itself, so that the difference counts."""
     without = "import airflow_provider_veo3.operators.download, airflow.configuration"
-    before = set(loaded_by(without))
-    after = set(loaded_by("import airflow_provider_veo3.cli.run"))
+    before, after = loaded_by(without, "import airflow_provider_veo3.cli.run")
     assert {name for name in after - before if name.partition(".")[0] == "rich"} == set()
