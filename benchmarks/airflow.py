@@ -34,11 +34,14 @@ WAYS: Final = {
 VIDEOS: Final = 20
 """Videos of each shape."""
 
-EVERY: Final = 8.0
-"""Seconds between the starts of two runs: a few videos are on their way at any time."""
+EVERY: Final = 12.0
+"""Seconds between the starts of two runs: with three videos on their way, no shape meets the rate limit."""
 
-PROCESSING: Final = "15-30"
-"""Seconds that a generation takes, uniformly distributed, so that completions fall anywhere between polls."""
+PROCESSING: Final = "30-40"
+"""Seconds that a generation takes, uniformly distributed, so that completions fall anywhere between polls.
+
+At least half of what the vendor publishes: before anything is learned, the first poll comes after that time.
+"""
 
 TIMEOUT: Final = 600.0
 """Seconds in which the runs of a shape must end after the last start."""
