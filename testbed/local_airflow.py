@@ -37,6 +37,17 @@ CHECKOUT: Final = Path(__file__).resolve().parent.parent
 EXAMPLE_DAGS: Final = CHECKOUT / "example_dags"
 POOL: Final = "veo3"
 
+LOCK_TIMEOUT: Final = 60
+"""Seconds that a process waits for a lock on the database file of SQLite, whose own default is 5: on a slow
+machine another process holds it longer, and the call would fail."""
+
+API_LOCK_TIMEOUT: Final = 10
+"""The same for the API server, whose callers repeat a call that fails.
+
+Its event loop writes to the log of actions. If one of its threads has the lock then, and needs the event loop
+to release it, all of Airflow stands still for this time.
+"""
+
 START_TIMEOUT: Final = 400.0
 """Seconds until all components must be healthy, and the DAG files parsed."""
 
@@ -209,9 +220,14 @@ class LocalAirflow:
 
     def start_component(self, name: str) -> None:
         """Start a component; its output is appended to its log."""
+        env = self.env
+        if self.components[name][0] == "api-server":
+            database = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+            shorter = env[database].replace(_lock_timeout(LOCK_TIMEOUT), _lock_timeout(API_LOCK_TIMEOUT))
+            env = env | {database: shorter}
         self.processes[name] = psutil.Popen(
             [self.python, "-m", "airflow", *self.components[name]],
-            env=self.env,
+            env=env,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
             stdout=self._open_log(name),
@@ -310,9 +326,7 @@ class LocalAirflow:
             "api.base_url": self.url,
             "api.secret_key": secrets.token_urlsafe(32),
             "api_auth.jwt_secret": secrets.token_urlsafe(32),
-            # Wait longer than SQLite's own 5 seconds for a lock on the database file: on a slow machine,
-            # another process holds it longer, and Airflow's API would respond 500.
-            "database.sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}?timeout=60",
+            "database.sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}{_lock_timeout(LOCK_TIMEOUT)}",
             "logging.colored_console_log": "False",
             "logging.worker_log_server_port": str(worker_log_port),
             "logging.trigger_log_server_port": str(trigger_log_port),
@@ -331,6 +345,11 @@ class LocalAirflow:
         }
         env = {"AIRFLOW_HOME": str(self.home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         return settings_as_env(settings) | env
+
+
+def _lock_timeout(seconds: int) -> str:
+    """Return the option of SQLite's URL for a lock timeout."""
+    return f"?timeout={seconds}"
 
 
 def settings_as_env(settings: Mapping[str, str]) -> dict[str, str]:

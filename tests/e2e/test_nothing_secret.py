@@ -51,7 +51,8 @@ def home(airflow: LocalAirflow, emulator: EmulatorProcess, tmp_path_factory: pyt
     assert airflow.wait_for_runs({QUICKSTART: not_awaited}, timeout=WAIT) == {QUICKSTART: "failed"}
     assert state_of(airflow, not_awaited, "wait") == "failed"
     until("its download failed", lambda: state_of(airflow, not_stored, "download") == "up_for_retry" or None)
-    airflow.api.call("PATCH", f"dags/{QUICKSTART}/dagRuns/{not_stored}", json={"state": "failed"})
+    run = f"dags/{QUICKSTART}/dagRuns/{not_stored}"
+    airflow.api.call("PATCH", run, json={"state": "failed"}, repeatable=True)
     emulator.clear_faults()
     return airflow.home
 
