@@ -178,8 +178,7 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Building .venv with $$("$$found" --version); this takes about a minute the first time ..."; \
 	"$$found" -m venv .venv || { \
 		echo "'$$found' cannot create a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
-	@$(PIP) -c constraints.txt pip # the pip of an older Python knows no dependency groups
-	@$(PIP) -c constraints.txt editables hatchling hatch-fancy-pypi-readme
+	@$(PIP) -c constraints.txt pip editables hatchling hatch-fancy-pypi-readme # an older pip knows no dependency groups
 	@$(PIP) -c constraints.txt --no-build-isolation --group dev -e '.[emulator]'
 	@touch $(STAMP)
 
