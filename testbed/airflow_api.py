@@ -145,6 +145,10 @@ class AirflowApi:
         """Return the state of a DAG run."""
         return str(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """Mark a DAG run as failed, with its tasks that wait for a retry."""
+        self.call("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}, repeatable=True)
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return all task instances of a DAG run, one entry per map index."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"

@@ -21,6 +21,7 @@ from tests.support.airflow_pages import (
     Runs,
     task_path,
 )
+from tests.support.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,8 +253,14 @@ def test_a_paid_video_that_is_not_stored_is_at_risk(pages: Pages, airflow: Local
     run_id = airflow.api.trigger(
         QUICKSTART, {"prompt": "A lost letter.", "destination": "file:///proc/nowhere"}, run_id="unstored"
     )
-    ended = airflow.wait_for_runs({QUICKSTART: run_id}, timeout=600)
-    assert ended == {QUICKSTART: "failed"}
+
+    def has_failed_once() -> bool | None:
+        tasks = {task["task_id"]: task["state"] for task in airflow.api.task_instances(QUICKSTART, run_id)}
+        return tasks["download"] == "up_for_retry" or None
+
+    until("the download has failed", has_failed_once)
+    airflow.api.fail_run(QUICKSTART, run_id)
+    assert airflow.wait_for_runs({QUICKSTART: run_id}, timeout=600) == {QUICKSTART: "failed"}
     frame = videos_page(pages, height=900)
     risky = frame.get_by_role("region", name="At risk")
     row = risky.get_by_role("listitem").filter(has_text="A lost letter.")

@@ -51,8 +51,7 @@ def home(airflow: LocalAirflow, emulator: EmulatorProcess, tmp_path_factory: pyt
     assert airflow.wait_for_runs({QUICKSTART: not_awaited}, timeout=WAIT) == {QUICKSTART: "failed"}
     assert state_of(airflow, not_awaited, "wait") == "failed"
     until("its download failed", lambda: state_of(airflow, not_stored, "download") == "up_for_retry" or None)
-    run = f"dags/{QUICKSTART}/dagRuns/{not_stored}"
-    airflow.api.call("PATCH", run, json={"state": "failed"}, repeatable=True)
+    airflow.api.fail_run(QUICKSTART, not_stored)
     emulator.clear_faults()
     return airflow.home
 

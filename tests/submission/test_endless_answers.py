@@ -56,7 +56,7 @@ def test_rows_that_were_not_asked_for_hide_no_lost_generation(
 
 
 @pytest.mark.parametrize(
-    "fault", [{"kind": "many_rows", "rows": 100_000}, {"kind": "huge_body", "bytes": BEYOND}], ids=str
+    "fault", [{"kind": "many_rows", "rows": 60_000}, {"kind": "huge_body", "bytes": BEYOND}], ids=str
 )
 def test_a_history_that_is_too_large_is_no_empty_one(fault: dict[str, Any], emulator: Emulator) -> None:
     emulator.inject(CUT_AFTER)
