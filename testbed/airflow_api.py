@@ -98,8 +98,8 @@ class AirflowApi:
         return response.json()
 
     def create_pool(self, name: str, slots: int, *, include_deferred: bool) -> None:
-        """Create a pool."""
-        self.call("POST", "pools", json={"name": name, "slots": slots, "include_deferred": include_deferred})
+        """Create a pool, unless there is one of this name."""
+        self._create("pools", {"name": name, "slots": slots, "include_deferred": include_deferred})
 
     def create_connection(
         self,
@@ -111,9 +111,9 @@ class AirflowApi:
         port: int | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """Create a connection."""
+        """Create a connection, unless there is one of this id."""
         body = {"connection_id": connection_id, "conn_type": conn_type, "host": host, "password": password}
-        self.call("POST", "connections", json=body | {"port": port, "extra": json.dumps(extra or {})})
+        self._create("connections", body | {"port": port, "extra": json.dumps(extra or {})})
 
     def dag_ids(self) -> set[str]:
         """Return the ids of the DAGs that the DAG processor has parsed so far."""
@@ -134,11 +134,7 @@ class AirflowApi:
         """
         run_id = run_id or f"run_{uuid.uuid4().hex[:12]}"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
-        try:
-            self.call("POST", f"dags/{dag_id}/dagRuns", json=body, repeatable=True)
-        except AirflowApiError as error:
-            if error.status != httpx.codes.CONFLICT:
-                raise
+        self._create(f"dags/{dag_id}/dagRuns", body)
         return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
@@ -146,7 +142,7 @@ class AirflowApi:
         return str(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def fail_run(self, dag_id: str, run_id: str) -> None:
-        """Mark a DAG run as failed, with its tasks that wait for a retry."""
+        """Mark a DAG run as failed; its tasks that wait for a retry are skipped."""
         self.call("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}, repeatable=True)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -165,3 +161,11 @@ class AirflowApi:
         """Return the XCom value of a task under a key."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.call("GET", path, params={"map_index": map_index, "stringify": False})["value"]
+
+    def _create(self, path: str, body: Mapping[str, Any]) -> None:
+        """Create what the body names, with as many requests as necessary, unless it exists."""
+        try:
+            self.call("POST", path, json=dict(body), repeatable=True)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise

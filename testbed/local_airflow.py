@@ -223,8 +223,9 @@ class LocalAirflow:
         env = self.env
         if self.components[name][0] == "api-server":
             database = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
-            shorter = env[database].replace(_lock_timeout(LOCK_TIMEOUT), _lock_timeout(API_LOCK_TIMEOUT))
-            env = env | {database: shorter}
+            url = env[database].removesuffix(_lock_timeout(LOCK_TIMEOUT))
+            if url != env[database]:
+                env = env | {database: url + _lock_timeout(API_LOCK_TIMEOUT)}
         self.processes[name] = psutil.Popen(
             [self.python, "-m", "airflow", *self.components[name]],
             env=env,
@@ -238,11 +239,13 @@ class LocalAirflow:
     def kill_component(self, name: str) -> None:
         """Kill a component and all processes that it has started."""
         process = self.processes.pop(name)
-        family = [*process.children(recursive=True), process]
+        family = [process]
+        with suppress(psutil.NoSuchProcess):  # it may have ended by itself
+            family += process.children(recursive=True)
         for member in family:
-            with suppress(psutil.NoSuchProcess):  # it may have ended meanwhile
+            with suppress(psutil.NoSuchProcess):
                 member.kill()
-        psutil.wait_procs(family)
+        psutil.wait_procs(family, timeout=10)
 
     def stop(self) -> None:
         """End all processes that this object started, and their children, by process id."""

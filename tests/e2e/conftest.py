@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DAGS = {"examples": EXAMPLE_DAGS, "ours": Path(__file__).parent / "dags"}
 POOL_SLOTS = 2  # below VEO3's limit of 5, so that it is the pool that limits
 CAPACITY = 6
-"""Triggers that a triggerer runs at once: one fewer than the tasks of a campaign."""
+"""Triggers that a triggerer runs at once: fewer than the tasks of the DAG ``unpooled``."""
 
 
 @pytest.fixture(scope="session")

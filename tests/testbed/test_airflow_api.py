@@ -19,22 +19,26 @@ if TYPE_CHECKING:
 TASKS = [f"task_{number}" for number in range(250)]
 
 
+NAMES = {"dagRuns": "dag_run_id", "pools": "name", "connections": "connection_id"}
+"""Field of the id of what is created, by the end of the path."""
+
+
 class Server(ThreadingHTTPServer):
     """API server whose next calls fail.
 
     :param failures: number of calls that fail with 500 before one succeeds.
-    :param fails_after_starting: whether a failing call starts its DAG run nevertheless.
+    :param fails_after_creating: whether a failing call creates what its body names nevertheless.
     :param calls: number of calls so far, without those for a token.
-    :param runs: ids of the DAG runs so far.
+    :param created: ids of the DAG runs, pools and connections so far.
     :param import_errors: stack traces of DAG files.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.failures = 0
-        self.fails_after_starting = False
+        self.fails_after_creating = False
         self.calls = 0
-        self.runs: list[str] = []
+        self.created: list[str] = []
         self.import_errors: list[str] = []
 
 
@@ -49,8 +53,9 @@ class Handler(BaseHTTPRequestHandler):
             failing = self.server.failures > 0
             self.server.failures -= failing
         status, body = 200, json.dumps(self._result()).encode()
-        if self.path.endswith("/dagRuns") and (not failing or self.server.fails_after_starting):
-            status = self._start_run(json.loads(sent)["dag_run_id"])
+        name = NAMES.get(self.path.rpartition("/")[2])
+        if name is not None and (not failing or self.server.fails_after_creating):
+            status = self._create(json.loads(sent)[name])
         if failing:
             status, body = 500, b"database is locked"
         self.send_response(status)
@@ -60,10 +65,10 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = _respond  # noqa: N815 - names of the library
 
-    def _start_run(self, run_id: str) -> int:
-        if run_id in self.server.runs:
+    def _create(self, name: str) -> int:
+        if name in self.server.created:
             return 409
-        self.server.runs.append(run_id)
+        self.server.created.append(name)
         return 200
 
     def _result(self) -> object:
@@ -122,26 +127,41 @@ def test_a_get_is_not_repeated_for_ever(api: AirflowApi, server: Server) -> None
 def test_a_post_may_have_been_carried_out_and_is_not_repeated(api: AirflowApi, server: Server) -> None:
     server.failures = 1
     with pytest.raises(AirflowApiError, match="POST pools"):
-        api.create_pool("veo3", 5, include_deferred=True)
+        api.call("POST", "pools", json={"name": "veo3"})
     assert server.calls == 1
+
+
+@pytest.mark.parametrize("is_created", [False, True])
+def test_a_pool_and_a_connection_are_created_once_although_the_first_response_is_an_error(
+    api: AirflowApi, server: Server, is_created: bool
+) -> None:
+    server.fails_after_creating = is_created
+    for create in (
+        lambda: api.create_pool("veo3", 5, include_deferred=True),
+        lambda: api.create_connection("veo3_default", "veo3", host="127.0.0.1", password="secret"),
+    ):
+        server.failures = 1
+        create()
+    assert server.created == ["veo3", "veo3_default"]
+    assert server.calls == 4
 
 
 def test_a_run_is_started_once_although_the_first_response_is_an_error(
     api: AirflowApi, server: Server
 ) -> None:
     server.failures = 1
-    server.fails_after_starting = True
-    assert server.runs == [api.trigger("one")]
+    server.fails_after_creating = True
+    assert server.created == [api.trigger("one")]
     assert server.calls == 2
-    assert api.trigger("one") not in server.runs[:1]
-    assert len(server.runs) == 2
+    assert api.trigger("one") not in server.created[:1]
+    assert len(server.created) == 2
 
 
 def test_a_run_that_cannot_be_started_is_an_error(api: AirflowApi, server: Server) -> None:
     server.failures = RETRIES + 1
     with pytest.raises(AirflowApiError, match="POST dags/one/dagRuns: 500"):
         api.trigger("one")
-    assert server.runs == []
+    assert server.created == []
 
 
 def test_all_pages_of_task_instances_are_read(api: AirflowApi, server: Server) -> None:
