@@ -239,7 +239,7 @@ class LocalAirflow:
     def kill_component(self, name: str) -> None:
         """Kill a component and all processes that it has started."""
         process = self.processes.pop(name)
-        family = [process]
+        family: list[psutil.Process] = [process]
         with suppress(psutil.NoSuchProcess):  # it may have ended by itself
             family += process.children(recursive=True)
         for member in family:
