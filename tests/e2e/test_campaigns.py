@@ -48,7 +48,7 @@ def campaigns(
     airflow = two_triggerers
     with (
         EmulatorProcess(processing_seconds=3) as pooled,
-        EmulatorProcess(processing_seconds=36000) as unpooled,  # until the queue has been full
+        EmulatorProcess(processing_seconds=60) as unpooled,  # until the queue has been full
         EmulatorProcess(processing_seconds=36000) as alone,  # until the sensors wait
     ):
         emulators = {"veo3_pooled": pooled, "veo3_unpooled": unpooled, "veo3_alone": alone}
@@ -57,11 +57,9 @@ def campaigns(
             airflow.api.create_connection(name, "veo3", **account)
         airflow.api.create_pool("queue", QUEUE, include_deferred=True)
         runs = {"unpooled": airflow.api.trigger("unpooled")}
-        until("the queue is full", lambda: is_rate_limited(unpooled) or None)
+        wait_for_full_queue(unpooled)
         until("both triggerers are needed", lambda: len(triggerers_of(airflow, runs)) == 2 or None)
         unpooled.configure(processing_seconds=1)
-        for entry in unpooled.ledger()["tasks"]:
-            unpooled.complete(entry["id"])
         runs |= {dag_id: airflow.api.trigger(dag_id) for dag_id in ("pooled", "from_trigger")}
         until("sensors wait in the triggerers", lambda: all_wait(airflow, runs["from_trigger"]) or None)
         ((generation_id,),) = [[entry["id"] for entry in alone.ledger()["tasks"]]]
@@ -71,9 +69,15 @@ def campaigns(
         yield airflow, runs, {name: emulator.ledger() for name, emulator in emulators.items()}
 
 
-def is_rate_limited(emulator: EmulatorProcess) -> bool:
-    """Return whether a submission was rate limited."""
-    return "429" in emulator.ledger()["requests"].get("text-to-video", {})
+def wait_for_full_queue(emulator: EmulatorProcess) -> None:
+    """Wait until a submission was rate limited, before the first generation completes."""
+
+    def rate_limited() -> bool | None:
+        ledger = emulator.ledger()
+        assert not ledger["totals"]["completed"], "too slow to fill the queue"
+        return "429" in ledger["requests"].get("text-to-video", {}) or None
+
+    until("the queue is full", rate_limited)
 
 
 def triggerers_of(airflow: LocalAirflow, runs: dict[str, str]) -> set[int]:
