@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import benchmarks
-from benchmarks.harness import MAX_BACKGROUND_LOAD, describe_machine, show_progress, wait_until_idle
+from benchmarks.harness import (
+    MAX_BACKGROUND_LOAD,
+    describe_machine,
+    show_progress,
+    wait_until_idle,
+    watch_standstills,
+)
 from testbed.processes import exit_on_sigterm
 from testbed.servers import POSTGRES_PROGRAMS, MissingServerError, check_installed
 
@@ -38,10 +44,13 @@ def measure(name: str, module: ModuleType) -> str:
     """Run a benchmark and return its part of the results."""
     show_progress(f"{name}: {module.TITLE}")
     busy = wait_until_idle()
-    text = module.run().strip()
+    with watch_standstills() as standstills:
+        text = module.run().strip()
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     load = f", others kept {busy:.1f} cores busy at the start" if busy > MAX_BACKGROUND_LOAD else ""
-    footer = f"*`python -m benchmarks {name}`, {when}{load}; {describe_machine()}.*"
+    seconds = ", ".join(f"{seconds:.1f}" for seconds in standstills)
+    still = f"; the machine stood still for {seconds} s" if standstills else ""
+    footer = f"*`python -m benchmarks {name}`, {when}{load}{still}; {describe_machine()}.*"
     return f"## {module.TITLE}\n\n{text}\n\n{footer}\n"
 
 

@@ -8,18 +8,23 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 REPOSITORY: Final = Path(__file__).parents[1]
 
 MAX_BACKGROUND_LOAD: Final = 0.3
 """Busy cores of other processes that do not disturb a measurement."""
+
+MIN_STANDSTILL: Final = 2.0
+"""Seconds for which the machine must stand still to be mentioned; a busy machine delays a process by less."""
 
 
 def run_module(
@@ -115,6 +120,32 @@ def _busy_ticks() -> int:
         int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]
     )
     return user + nice + system + irq + softirq
+
+
+@contextmanager
+def watch_standstills() -> Iterator[list[float]]:
+    """Collect the seconds for which the machine stood still, as virtual machines do when they are suspended.
+
+    A thread sleeps and compares its sleep with the clock. Every process has lost that time, not only ours.
+    """
+    standstills: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        before = time.time()
+        while not ended.wait(1.0):
+            lost = time.time() - before - 1.0
+            if lost >= MIN_STANDSTILL:
+                standstills.append(lost)
+            before = time.time()
+
+    watcher = threading.Thread(target=watch, name="standstills", daemon=True)
+    watcher.start()
+    try:
+        yield standstills
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def describe_machine() -> str:
