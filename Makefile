@@ -140,7 +140,7 @@ dist: $(STAMP)  ## build the wheel and the source distribution, and check them
 sbom: dist .sbom-venv/.installed  ## list the wheel and all that it needs, with versions, in dist/sbom.cdx.json (CycloneDX)
 	@rm -rf build/sbom
 	@$(PY) -m venv --without-pip build/sbom
-	@$(PY) -m pip --python build/sbom install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	@$(PY) -m pip --python build/sbom install --quiet --no-compile --disable-pip-version-check -c constraints.txt dist/*.whl
 	@sed "s/^dynamic = .*/version = \"$$($(PY) -m hatchling version)\"/" pyproject.toml >build/sbom.toml
 	@.sbom-venv/bin/cyclonedx-py environment build/sbom --pyproject build/sbom.toml --mc-type library --output-reproducible \
 		--output-file dist/sbom.cdx.json
@@ -150,7 +150,7 @@ sbom: dist .sbom-venv/.installed  ## list the wheel and all that it needs, with 
 .sbom-venv/.installed: $(STAMP)
 	@$(PY) -m venv --clear --without-pip .sbom-venv
 	@echo '*' >.sbom-venv/.gitignore
-	@$(PY) -m pip --python .sbom-venv install --quiet --disable-pip-version-check -c constraints.txt --group sbom
+	@$(PY) -m pip --python .sbom-venv install --quiet --no-compile --disable-pip-version-check -c constraints.txt --group sbom
 	@touch $@
 
 docs: .venv/.docs  ## build the docs and the API reference in build/docs, and check the links

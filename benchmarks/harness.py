@@ -124,9 +124,10 @@ def _busy_ticks() -> int:
 
 @contextmanager
 def watch_standstills() -> Iterator[list[float]]:
-    """Collect the seconds for which the machine stood still, as virtual machines do when they are suspended.
+    """Collect the seconds for which the machine stood still.
 
-    A thread sleeps and compares its sleep with the clock. Every process has lost that time, not only ours.
+    Virtual machines do so when they are suspended, and every process loses that time. A thread sleeps and
+    compares its sleep with the clock.
     """
     standstills: list[float] = []
     ended = threading.Event()
