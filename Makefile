@@ -104,7 +104,7 @@ screenshots: .venv/.browser  ## run test-browser and update the pictures docs/im
 	@$(PY) -m pytest tests/browser --update
 
 test-extras: $(STAMP)  ## resolve the provider beside Airflow's constraints, and its extras; needs a package index
-	@$(PY) -m pytest tests/extras
+	@$(PYTEST) tests/extras
 
 .venv/.browser: $(STAMP)
 	@command -v chromium >/dev/null || { \
