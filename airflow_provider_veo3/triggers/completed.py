@@ -32,9 +32,10 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
 
     In Airflow 3.3 and later a cursor is kept in the asset's state store: what completes while no triggerer
     runs is reported when one runs again, and nothing is reported twice, except by a triggerer that is ended
-    within 20 seconds of an event. Before, only completions while it runs are reported. A generation that the
-    API lists more than an hour after its completion is not reported. All trouble is waited out; a refused
-    key, until the connection has another.
+    within 20 seconds of an event. Before, only completions while it runs are reported, and also where several
+    assets have equal triggers, of which Airflow makes a single one: give each another ``poll_interval``, such
+    as 300 and 301. A generation that the API lists more than an hour after its completion is not reported.
+    All trouble is waited out; a refused key, until the connection has another.
 
     :param veo3_conn_id: Airflow connection of type ``veo3``. Default ``veo3_default``.
     :param poll_interval: seconds between two polls; the shortest of those on a connection holds. Default 300,
@@ -54,6 +55,7 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.veo3_conn_id = veo3_conn_id
         self.poll_interval = read_seconds("poll_interval", poll_interval)
+        self._store: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer needs to make this trigger again: nothing secret."""
@@ -68,6 +70,9 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         from airflow_provider_veo3.polling.account import watching
 
         began = time.time()
+        self._store = getattr(
+            self, "asset_state_store", None
+        )  # none before Airflow 3.3, or outside a watcher
         cursor = await self._load() or Cursor(began)
         async with watching(self.veo3_conn_id, cursor, self.poll_interval) as watcher:
             last_event = float("-inf")
@@ -98,34 +103,29 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         from airflow_provider_veo3.history.completed import Cursor
 
         pauses = list(self.state_pauses)
-        while True:
+        while self._store is not None:
             try:
-                stored = [await store.aget(self._key) for store in _state_stores(self)]
+                value = await self._store.aget(self._key)
+            except ValueError:  # the store of several assets wants to be told which, and has no list of them
+                self.log.warning(
+                    "No cursor is kept, since several assets have a trigger like this one: what completes "
+                    "while no triggerer runs is not reported. Give each trigger another poll_interval."
+                )
+                self._store = None
             except Exception as error:  # noqa: BLE001 - whatever stands between here and Airflow's database
                 self.log.warning("The cursor cannot be read (%s); trying again.", error)
                 await asyncio.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
-                continue
-            cursors = [cursor for value in stored if (cursor := Cursor.from_json(value)) is not None]
-            if len(cursors) < sum(value is not None for value in stored):
-                self.log.warning("The value stored under %s is no cursor; beginning now.", self._key)
-            return max(cursors, key=lambda cursor: cursor.floor or 0.0, default=None)
+            else:
+                cursor = Cursor.from_json(value)
+                if value is not None and cursor is None:
+                    self.log.warning("The value stored under %s is no cursor; beginning now.", self._key)
+                return cursor
+        return None
 
     async def _save(self, cursor: Cursor) -> None:
+        if self._store is None:
+            return
         try:
-            for store in _state_stores(self):
-                await store.aset(self._key, cursor.to_json())
+            await self._store.aset(self._key, cursor.to_json())
         except Exception as error:  # noqa: BLE001 - the next poll stores it too
             self.log.warning("The cursor cannot be stored (%s).", error)
-
-
-def _state_stores(trigger: BaseEventTrigger) -> list[Any]:
-    """Return the state store of each asset a trigger watches; none before Airflow 3.3, or outside a watcher.
-
-    Equal triggers of several assets are one to Airflow. Its accessors then want to be given the asset, but
-    neither they nor the trigger have a public way to list the assets (Airflow 3.3.2): hence private names.
-    """
-    accessors = getattr(trigger, "asset_state_store", None)
-    if accessors is None:
-        return []
-    by_asset = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
-    return by_asset or [accessors]

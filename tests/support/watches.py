@@ -22,8 +22,10 @@ A_WHILE = 2.0
 """Seconds that pass at the API, whose times are whole seconds: a younger generation may be taken for new."""
 
 
-def watcher(conn_id: str = "veo3_default") -> Veo3CompletedGenerationsTrigger:
-    return Veo3CompletedGenerationsTrigger(veo3_conn_id=conn_id, poll_interval=INTERVAL)
+def watcher(
+    conn_id: str = "veo3_default", poll_interval: float = INTERVAL
+) -> Veo3CompletedGenerationsTrigger:
+    return Veo3CompletedGenerationsTrigger(veo3_conn_id=conn_id, poll_interval=poll_interval)
 
 
 class Watch:

@@ -14,7 +14,7 @@ from airflow_provider_veo3.triggers.completed import Veo3CompletedGenerationsTri
 from tests.support.airflow_versions import AIRFLOW
 from tests.support.connections import connection_to
 from tests.support.waits import submit, until
-from tests.support.watches import A_WHILE, polled, watcher, watching
+from tests.support.watches import A_WHILE, INTERVAL, polled, watcher, watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def made_by_a_triggerer(name: str) -> tuple[int, Veo3CompletedGenerationsTrigger
 def test_after_a_restart_missed_completions_are_reported_and_none_twice(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
-    """With two assets on an equal trigger Airflow has one trigger, of both assets."""
+    """Two assets have triggers that differ, since equal ones are a single trigger to Airflow."""
     from airflow.models.asset import AssetEvent
     from airflow.models.trigger import Trigger
     from airflow.sdk import DAG, Asset, AssetWatcher
@@ -91,8 +91,10 @@ def test_after_a_restart_missed_completions_are_reported_and_none_twice(
 
     monkeypatch.setenv("AIRFLOW_CONN_VEO3_WATCHED", json.dumps(connection_to(emulator)))
     conn_id = "veo3_watched" if len(names) == 1 else "veo3_default"
+    triggers = [watcher(conn_id, INTERVAL + number / 100) for number, _ in enumerate(names)]
     assets = [
-        Asset(f"veo3_watched_{name}", watchers=[AssetWatcher("veo3", watcher(conn_id))]) for name in names
+        Asset(f"veo3_watched_{name}", watchers=[AssetWatcher("veo3", trigger)])
+        for name, trigger in zip(names, triggers, strict=True)
     ]
     with DAG(f"watching_{len(names)}", schedule=assets, is_paused_upon_creation=False) as dag:
         pass
@@ -122,10 +124,35 @@ def test_after_a_restart_missed_completions_are_reported_and_none_twice(
     assert (len(first), len(second), third) == (2, 2, [])
     assert second[0] == missed
     assert len(set(reported)) == 4
-    rows = select(AssetEvent).where(AssetEvent.asset.has(name=assets[-1].name)).order_by(AssetEvent.id)
+    rows = select(AssetEvent).where(AssetEvent.asset.has(name=assets[0].name)).order_by(AssetEvent.id)
     with create_session() as session:
         events = session.scalars(rows).all()
         assert [event.extra["payload"]["id"] for event in events] == reported
+
+
+@pytest.mark.skipif(
+    AIRFLOW < (3, 3), reason="asset state store: Airflow 3.3; else see test_before_there_is_a_state_store..."
+)
+def test_equal_triggers_of_several_assets_keep_no_cursor_and_say_so(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Airflow makes a single trigger of them, which cannot tell whose state to use."""
+    from airflow.sdk import Asset
+    from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+
+    async def run() -> None:
+        trigger = watcher()
+        trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("one"), Asset("other")])
+        async with watching(trigger) as (watch,):
+            await polled(emulator)
+            generation_id = await asyncio.to_thread(submit)
+            await until(lambda: watch.payloads)
+            await polled(emulator)
+            assert watch.ids == [generation_id]
+
+    asyncio.run(run())
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "cursor" in line]
+    assert "another poll_interval" in warning
 
 
 def test_before_there_is_a_state_store_only_completions_while_it_runs_are_reported(
