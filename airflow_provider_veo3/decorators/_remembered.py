@@ -9,15 +9,20 @@ import json
 import logging
 import re
 import textwrap
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_veo3.exceptions import Veo3StateError
+from airflow_provider_veo3.exceptions import Veo3StateError, shown
+from airflow_provider_veo3.links import PATIENCE, patiently
+from airflow_provider_veo3.parameters import OPTIONS
 from airflow_provider_veo3.submission.decisions import Step, first_step
 from airflow_provider_veo3.submission.store import RETENTION, Attempt, record_store
 
 if TYPE_CHECKING:
     from airflow_provider_veo3.airflow_names import Context
+    from airflow_provider_veo3.api.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,7 @@ class RememberedOptions:
     :param op_args: its arguments, rendered; options for other arguments are not reused.
     :param op_kwargs: its keyword arguments, likewise.
     :param durable: whether the options outlive the attempt.
+    :param patience: seconds for which they are read and written again while Airflow's API is away.
     """
 
     def __init__(
@@ -46,9 +52,12 @@ class RememberedOptions:
         op_kwargs: Mapping[str, Any],
         *,
         durable: bool,
+        clock: Clock = time,
+        patience: float = PATIENCE,
     ) -> None:
         self._context = context
         self._durable = durable
+        self._patiently = partial(patiently, clock=clock, patience=patience)
         self._state = context.get("task_state_store") if durable else None
         call = [_source(function), list(op_args), dict(op_kwargs)]
         self._identity = hashlib.sha256(_canonical(call).encode()).hexdigest()
@@ -63,9 +72,16 @@ class RememberedOptions:
         kept = self._read()
         if not isinstance(kept, Mapping) or kept.get("version") != 1:
             return None
-        options = kept.get("options")
-        if kept.get("identity") != self._identity or not isinstance(options, dict):
+        if kept.get("identity") != self._identity:
             return None
+        options = kept.get("options")
+        if not isinstance(options, dict) or "prompt" not in options or not options.keys() <= set(OPTIONS):
+            # a person can edit it, and must not reach other attributes of the operator by it
+            raise Veo3StateError(
+                f"The task's state {RETURNED_KEY!r} cannot be used: {shown(options)}. An earlier attempt may "
+                "have paid for a generation, so nothing was submitted. Find the generation in the account's "
+                "history, then delete the value."
+            )
         return options if after_backoff or self._may_have_been_accepted() else None
 
     def keep(self, options: Mapping[str, Any]) -> None:
@@ -94,9 +110,10 @@ class RememberedOptions:
     def _read(self) -> Any:
         if self._state is None:
             ti = self._context["ti"]
-            return ti.xcom_pull(task_ids=ti.task_id, key=RETURNED_KEY, map_indexes=ti.map_index)
+            pull = partial(ti.xcom_pull, task_ids=ti.task_id, key=RETURNED_KEY, map_indexes=ti.map_index)
+            return self._patiently(pull)
         try:
-            return self._state.get(RETURNED_KEY)
+            return self._patiently(partial(self._state.get, RETURNED_KEY))
         except Exception as error:
             raise Veo3StateError(
                 f"The task's state cannot be read ({error}), so it is not known what the function returned "
@@ -105,10 +122,10 @@ class RememberedOptions:
 
     def _write(self, value: dict[str, Any]) -> None:
         if self._state is None:
-            self._context["ti"].xcom_push(key=RETURNED_KEY, value=value)
+            self._patiently(partial(self._context["ti"].xcom_push, key=RETURNED_KEY, value=value))
             return
         try:
-            self._state.set(RETURNED_KEY, value, retention=RETENTION)
+            self._patiently(partial(self._state.set, RETURNED_KEY, value, retention=RETENTION))
         except Exception as error:
             raise Veo3StateError(
                 f"The task's state cannot be written ({error}); without it a retry could ask for another "

@@ -88,9 +88,16 @@ class _DecoratedTextToVideoOperator(DecoratedOperator, Veo3TextToVideoOperator):
 
     def _remembered(self, context: Context) -> RememberedOptions:
         from airflow_provider_veo3.decorators._remembered import RememberedOptions
+        from airflow_provider_veo3.submission.decisions import PRODUCTION
 
         return RememberedOptions(
-            context, self.python_callable, self.op_args, self.op_kwargs, durable=self.durable
+            context,
+            self.python_callable,
+            self.op_args,
+            self.op_kwargs,
+            durable=self.durable,
+            clock=self.clock,
+            patience=(self.timings or PRODUCTION).airflow_patience,
         )
 
     def _call(self, context: Context) -> Mapping[str, Any]:

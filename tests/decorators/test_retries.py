@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_veo3.decorators._remembered import RETURNED_KEY
+from airflow_provider_veo3.parameters import OPTIONS
 from tests.support.airflow_versions import needs_task_state
 from tests.support.decorated import REFUSED, RETRIES, WAIT, Writer, clear, decorated, prompts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_veo3.emulator import Emulator
+    from tests.support.task_runs import Run
+
+
+@contextmanager
+def edited_memory(run: Run) -> Iterator[dict[str, Any]]:
+    """Change what Airflow keeps of the function's return value, as a person can in its UI."""
+    import json
+
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        row = session.scalars(
+            select(TaskStateStoreModel).where(
+                TaskStateStoreModel.dag_id == run.dag.dag_id, TaskStateStoreModel.key == RETURNED_KEY
+            )
+        ).one()
+        is_text = isinstance(row.value, str)
+        memory = json.loads(row.value) if is_text else dict(row.value)
+        yield memory
+        row.value = json.dumps(memory) if is_text else memory
 
 
 def test_the_function_is_not_called_when_a_wait_is_over(emulator: Emulator) -> None:
@@ -51,6 +77,30 @@ def test_a_later_attempt_takes_up_the_video_although_the_function_would_say_some
     assert (ended.error, ended.value) == (None, made["id"])
     assert writer.calls == 1
     assert emulator.ledger()["totals"]["accepted"] == 1
+
+
+@needs_task_state
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize(
+    "edit", [{"veo3_conn_id": "another", "max_credits": None}, {"prompt": None}], ids=str
+)
+def test_what_a_person_has_made_of_the_memory_sets_nothing_but_options_of_the_video(
+    edit: dict[str, Any], emulator: Emulator
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    writer = Writer()
+    run = decorated(writer.write, **{**WAIT, "timeout": 0.05})
+    run.attempt("make")
+    with edited_memory(run) as memory:
+        memory["options"] = {
+            name: value
+            for name, value in {**memory["options"], **edit}.items()
+            if value or name not in OPTIONS
+        }
+    ended = run.attempt("make")
+    assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
+    assert "nothing was submitted" in str(ended.error)
+    assert (writer.calls, emulator.ledger()["totals"]["accepted"]) == (1, 1)
 
 
 @needs_task_state
