@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     )
 
 
-_HOLDING_THE_KEY: Final = frozenset({"settings", "_transport", "_log"})
-"""Attributes of a hook that hold the key, or cannot be pickled; each is made anew when it is needed."""
+_HOLDING_THE_KEY: Final = frozenset({"settings", "_transport"})
+"""Attributes of a hook that hold the key; each is made anew when it is needed."""
+
+_NOT_PICKLED: Final = _HOLDING_THE_KEY | {"_log"}
+"""With the logger, which cannot be pickled."""
 
 
 class Veo3Hook(BaseHook):
@@ -71,7 +74,7 @@ class Veo3Hook(BaseHook):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: no key, and no transport that holds it."""
-        return {name: value for name, value in vars(self).items() if name not in _HOLDING_THE_KEY}
+        return {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -109,6 +112,14 @@ class Veo3Hook(BaseHook):
         from airflow_provider_veo3.api.transport import SyncTransport
 
         return SyncTransport(self._endpoint(), metrics.requested, clock=self.clock)
+
+    def reconnect(self) -> bool:
+        """Read the connection again; return whether it has another key or base URL, which then serves."""
+        old = self.settings
+        self._transport.close()
+        for name in _HOLDING_THE_KEY:
+            vars(self).pop(name, None)
+        return (old.api_key, old.base_url) != (self.settings.api_key, self.settings.base_url)
 
     async def aget_conn(self) -> AsyncTransport:
         """Return a new transport for the event loop; the caller closes it."""

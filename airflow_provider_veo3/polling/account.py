@@ -14,10 +14,9 @@ from airflow_provider_veo3.api.retries import ONCE
 from airflow_provider_veo3.exceptions import Veo3ApiError
 from airflow_provider_veo3.history.completed import PollResult, lowest_floor, read_completed
 from airflow_provider_veo3.history.pages import HistoryReader, page_flow
-from airflow_provider_veo3.polling.schedule import LONGEST_HOLD
 from airflow_provider_veo3.polling.shared import Pollers, SharedPoller
 from airflow_provider_veo3.polling.trouble import Trouble, kind_of
-from airflow_provider_veo3.polling.wait import TROUBLE_EVERY, backoff
+from airflow_provider_veo3.polling.wait import LONGEST_HOLD, TROUBLE_EVERY, backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -35,6 +35,12 @@ _ERRORS: Final = {
 """Error classes of an ``ERROR``, by the name in the event."""
 
 
+_REFUSED_CONTENT: Final = re.compile(
+    r"(?=.*\bpolic(?:y|ies)\b)(?=.*\b(?:content|safety|usage|prohibited|violat))", re.IGNORECASE | re.DOTALL
+)
+"""Words of the vendor for refused content; a policy of retries or of an organization is another matter."""
+
+
 @dataclass(frozen=True)
 class WaitResult:
     """Result of a wait, sent from the triggerer to the task as an event.
@@ -119,7 +125,7 @@ def ended(generation: Generation) -> WaitResult:
         return WaitResult(generation.id, Ending.COMPLETED, message, manifest=manifest)
     why = generation.error or generation.error_code or "the API gives no reason"
     # the vendor documents this code for a refused request only; a failed generation may have just a text
-    refused = generation.error_code == CONTENT_POLICY or re.search(r"\bpolic(y|ies)\b", why, re.IGNORECASE)
+    refused = generation.error_code == CONTENT_POLICY or _REFUSED_CONTENT.search(why)
     advice = (
         "Change the prompt or the image: the same content would be refused again."
         if refused

@@ -31,9 +31,6 @@ JITTER: Final = 0.1
 SINGLES: Final = 5
 """Most status requests in a poll: at a poll every 5 s, the vendor's 60 requests a minute."""
 
-LONGEST_HOLD: Final = 900.0
-"""Most seconds for which the API is left alone: the unit of its hint, or its clock, may be another."""
-
 CLOSEST: Final = 1.0
 """Seconds between two polls when a deadline comes before the poll interval has passed."""
 
@@ -324,11 +321,8 @@ class Schedule:
         """Hold all requests as long as the API asks, or its trouble suggests."""
         self._failures += 1
         hint = error.retry_after if isinstance(error, errors.Veo3ApiError) else None
-        requested = backoff(self._failures, self._spacing(), hint)
-        pause = min(requested, LONGEST_HOLD)
+        pause = backoff(self._failures, self._spacing(), hint)
         self._hold = now + pause * (1 + min(self._spread, 10.0 / max(pause, 1.0)))
-        for waiter in self._waiters.values() if requested > pause else ():
-            waiter.due = min(waiter.due, self._hold)
 
     def _fail(self, waiters: Iterable[_Waiter], error: errors.Veo3Error, now: float) -> None:
         for waiter in list(waiters):

@@ -361,8 +361,7 @@ class GenerationPoller(SharedPoller):
                 if not pauses:
                     raise Veo3Error(
                         f"The Airflow connection {shown(self._conn_id)} cannot be read in the triggerer: "
-                        f"{shown_text(str(error), REASON_LENGTH)}. The generation goes on "
-                        "and no further credits are spent; a retry of the task waits for it again."
+                        f"{shown_text(str(error), REASON_LENGTH)}. No credits were spent by polling."
                     ) from error
                 log.warning("Cannot read the connection %s (%s); trying again.", self._conn_id, error)
             await asyncio.sleep(pauses.pop(0))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LONGEST_BACKOFF: Final = 60.0
 """Seconds between two polls while the API is in trouble and gives no time."""
 
+LONGEST_HOLD: Final = 900.0
+"""Most seconds for which the API is left alone at its request: the unit of its hint may be another."""
+
 LISTING_LAG: Final = 120.0
 """Seconds from its acceptance in which the API may not know a generation yet."""
 
@@ -135,10 +138,14 @@ class Wait:
         return pause
 
     def end_with(self, error: errors.Veo3Error) -> WaitResult:
-        """End the wait with a permanent error."""
-        return WaitResult(
-            self.generation_id, Ending.ERROR, str(error), type(error).__name__, self._manifest()
-        )
+        """End the wait with a permanent error, which may concern the whole connection."""
+        message = str(error)
+        if not isinstance(error, errors.Veo3GenerationNotFoundError):
+            message += (
+                f" Generation {self.generation_id} was paid for and goes on; the task waits for it when it "
+                "runs again."
+            )
+        return WaitResult(self.generation_id, Ending.ERROR, message, type(error).__name__, self._manifest())
 
     def time_out(self) -> WaitResult:
         """End the wait at its deadline."""
@@ -284,7 +291,7 @@ def backoff(failures: int, poll_interval: float, hint: float | None) -> float:
     :param hint: seconds the API asked to wait.
     """
     grown = min(LONGEST_BACKOFF, poll_interval * 2.0 ** min(failures - 1, 10))
-    return max(poll_interval, grown, hint or 0.0)
+    return max(poll_interval, grown, min(hint or 0.0, LONGEST_HOLD))
 
 
 def iso(moment: float) -> str:
