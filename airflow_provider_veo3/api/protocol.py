@@ -202,6 +202,9 @@ def error_of(request: ApiRequest, outcome: Outcome) -> errors.Veo3ApiError | Non
     )
 
 
+DOUBT: Final = "The submission may have been accepted and charged: check the history before submitting again."
+"""Sentence of an error after which it is not known whether a submission was accepted."""
+
 NOT_ACCEPTED: Final = (errors.Veo3RateLimitError, errors.Veo3PermanentApiError)
 """Errors after which a submission was not accepted, unless they say that it may have been."""
 
@@ -295,7 +298,7 @@ def _confirms_acceptance(response: ApiResponse) -> bool:
 
 def _no_response_error(request: ApiRequest, outcome: NoResponse) -> errors.Veo3ApiError:
     reason = f"{_call_name(request)}: no response from the VEO3 API ({outcome.reason})."
-    if outcome.advice:
+    if outcome.advice and not outcome.sent:
         unsent = "The request was never sent; no credits were spent."
         return errors.Veo3EnvironmentError(f"{reason} {unsent} {outcome.advice}")
     if not outcome.sent:
@@ -315,7 +318,7 @@ def _credits_sentence(request: ApiRequest, *, was_refused: bool = False) -> str:
         return "No credits were spent by this request."
     if was_refused:
         return "No credits were spent."
-    return "The submission may have been accepted and charged: check the history before submitting again."
+    return DOUBT
 
 
 def _call_name(request: ApiRequest) -> str:

@@ -77,6 +77,8 @@ class ConnectionSettings:
     file_fields: Mapping[str, str]
     key_source: str = ""
     """Place of the key, for messages."""
+    is_from_environment: bool = False
+    """Whether environment variables serve, as no connection was found."""
 
     def poll_interval_for(self, of_task: float | None) -> float:
         """Return the poll interval of a task; the connection's where the task sets none.
@@ -137,6 +139,7 @@ def _settings(
     return ConnectionSettings(
         conn_id=source.conn_id,
         key_source=source.place("password"),
+        is_from_environment=bool(source.variables),
         base_url=base_url,
         api_key=key,
         request_timeout=_number(source, extra, "request_timeout"),

@@ -259,6 +259,7 @@ class GeneratingOperator(BaseOperator):
         """
         from airflow_provider_veo3.polling.wait import iso
 
+        self._generation_id = generation.id  # a kill from here on names it
         # the API's response does not repeat the options
         options = {name: getattr(request, name) for name in OPTIONS}
         details = {

@@ -188,7 +188,16 @@ class RunClaims:
             # without map_indexes: the values of all instances
             pulled = self._patiently(partial(self._ti.xcom_pull, task_ids=task_id, key=key, **run))
             for value in pulled if isinstance(pulled, list) else [pulled]:
-                if isinstance(value, Mapping) and value.keys() >= fields:
-                    _, map_index = value.get("holder") or (task_id, value.get("map_index", -1))
-                    if run_id is not None or [task_id, map_index] != self._holder:
-                        yield (task_id, map_index), value
+                if not isinstance(value, Mapping) or not value.keys() >= fields:
+                    continue
+                map_index = value.get("map_index", -1)
+                if "holder" in fields:
+                    if not _is_holder(value["holder"]):  # a person has edited the XCom
+                        continue
+                    _, map_index = value["holder"]
+                if run_id is not None or [task_id, map_index] != self._holder:
+                    yield (task_id, map_index), value
+
+
+def _is_holder(value: object) -> bool:
+    return isinstance(value, list) and [type(each) for each in value] == [str, int]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from airflow_provider_veo3.exceptions import Veo3AmbiguousSubmissionError
 from airflow_provider_veo3.history.prompts import plain
+from airflow_provider_veo3.polling.wait import LISTING_LAG
 from airflow_provider_veo3.submission.record import Phase
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Timings:
     """Seconds that bound what cannot be known; tests shorten them.
 
     :param listing_lag: until an accepted generation is taken to be in the history.
+    :param status_lag: until the status of an accepted generation is taken to be known.
     :param acceptance_span: after sending, in which a slow API may still accept a request.
     :param quick_loss: within which a response is lost by an API that is no longer at work on the request.
     :param publishing: after sending, within which a task publishes the id; later, it claims the id as well.
@@ -40,6 +42,7 @@ class Timings:
     """
 
     listing_lag: float = 30.0
+    status_lag: float = LISTING_LAG
     acceptance_span: float = 180.0
     quick_loss: float = 1.0
     publishing: float = 20.0

@@ -52,6 +52,8 @@ class Record:
     :param generation_id: id of the accepted generation; ``None`` before.
     :param credits_remaining: balance of the account after the acceptance, which alone reports it.
     :param superseded: ids of earlier generations of this task, never to be adopted again.
+    :param from_environment: whether the account came from environment variables instead of a connection;
+        ``None`` if not known.
     """
 
     phase: Phase
@@ -62,6 +64,7 @@ class Record:
     generation_id: str | None = None
     credits_remaining: int | None = None
     superseded: tuple[str, ...] = ()
+    from_environment: bool | None = None
 
     def submitted(self, generation: Generation) -> Record:
         """Return the record once a generation is known to be this task's."""
@@ -98,7 +101,10 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as the store keeps it."""
-        return {"version": 1, **asdict(self), "superseded": list(self.superseded)}
+        fields = {"version": 1, **asdict(self), "superseded": list(self.superseded)}
+        if self.from_environment is None:
+            del fields[_OPTIONAL]
+        return fields
 
     @classmethod
     def from_json(cls, value: object) -> Record | None:
@@ -110,12 +116,12 @@ class Record:
             return None
         if (
             isinstance(value, Mapping)
-            and value.keys() == {"version", *_FIELDS}
+            and value.keys() | {_OPTIONAL} == {"version", *_FIELDS}
             and type(value["version"]) is int
             and value["version"] == 1
-            and all(fits(value[name]) for name, fits in _FIELDS.items())
+            and all(fits(value[name]) for name, fits in _FIELDS.items() if name in value)
         ):
-            fields = {name: value[name] for name in _FIELDS}
+            fields = {name: value[name] for name in _FIELDS if name in value}
             fields |= {"phase": Phase(value["phase"]), "superseded": tuple(value["superseded"])}
             record = cls(**fields)
             if (record.generation_id is not None) == (record.phase in (Phase.SUBMITTED, Phase.DELIVERED)):
@@ -127,7 +133,14 @@ class Record:
         )
 
 
-def intent(record: Record | None, fingerprint: str, max_tries: int, now: float) -> Record:
+def intent(
+    record: Record | None,
+    fingerprint: str,
+    max_tries: int,
+    now: float,
+    *,
+    from_environment: bool | None = None,
+) -> Record:
     """Return the record to store before a request is sent."""
     superseded = () if record is None else record.superseded
     since = now
@@ -135,7 +148,15 @@ def intent(record: Record | None, fingerprint: str, max_tries: int, now: float) 
         superseded = (*superseded, record.generation_id)
     elif record is not None and record.fingerprint == fingerprint and record.phase is Phase.INTENT:
         since = record.since
-    return Record(Phase.INTENT, fingerprint, since, now, max_tries, superseded=superseded[-KEPT_IDS:])
+    return Record(
+        Phase.INTENT,
+        fingerprint,
+        since,
+        now,
+        max_tries,
+        superseded=superseded[-KEPT_IDS:],
+        from_environment=from_environment,
+    )
 
 
 def _is_whole(value: object) -> bool:
@@ -155,5 +176,9 @@ _FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
     "generation_id": lambda value: value is None or _is_id(value),
     "credits_remaining": lambda value: value is None or _is_whole(value),
     "superseded": lambda value: isinstance(value, list) and all(map(_is_id, value)),
+    "from_environment": lambda value: isinstance(value, bool),
 }
 """Check of each field of a stored record."""
+
+_OPTIONAL: Final = "from_environment"
+"""Field that records of earlier versions do not have."""

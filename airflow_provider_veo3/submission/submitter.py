@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_veo3 import metrics
 from airflow_provider_veo3.api import flows
 from airflow_provider_veo3.api.models import Generation, Status
+from airflow_provider_veo3.api.protocol import DOUBT
 from airflow_provider_veo3.api.retries import ONCE, Retries, was_accepted, was_not_accepted
 from airflow_provider_veo3.exceptions import (
     Veo3AmbiguousSubmissionError,
@@ -121,6 +122,7 @@ class Submitter:
         """
         with self._decision.span(RECORD_KEY):
             record = self._record = self._store.load(self._fingerprint)
+            self._check_account(record)
             self._claims.announce(self._fingerprint, listed_identity_of(self._request))
             generation = None if record is None else self._reuse(record)
             if generation is None:
@@ -136,6 +138,22 @@ class Submitter:
     def mark_delivered(self, generation: Generation) -> None:
         """Record that the task is about to succeed with its generation."""
         mark_delivered(self._store, self._attempt, generation.id, self._record)
+
+    def _check_account(self, record: Record | None) -> None:
+        """Refuse to go on with the environment's account where an earlier attempt had a connection.
+
+        Airflow calls a connection missing also when it cannot read it for a moment.
+        """
+        is_from_environment = self._hook.settings.is_from_environment
+        if record is None or not is_from_environment or record.from_environment is not False:
+            return
+        paid = "" if record.generation_id is None else f" and paid for generation {record.generation_id}"
+        raise Veo3StateError(
+            f"An earlier attempt of this task used the Airflow connection {self._hook.veo3_conn_id!r}{paid}, "
+            "but the connection cannot be found now. Nothing was submitted with the key of the environment; "
+            f"a retry looks for the connection again. If it was removed for good, delete {RECORD_KEY!r} from "
+            "the task's state in the Airflow UI."
+        )
 
     def _reuse(self, record: Record) -> Generation | None:
         """Return the generation that an earlier attempt paid for; ``None`` to submit."""
@@ -169,7 +187,7 @@ class Submitter:
         if not self._claims.claim(recorded):
             return self._find_own(record)
         try:
-            generation = self._confirmed(recorded)
+            generation = self._confirmed(recorded, record.last)
         except Veo3GenerationNotFoundError as error:
             raise Veo3GenerationNotFoundError(
                 f"{error} An earlier attempt of this task paid for it, so nothing was submitted now. To pay "
@@ -185,14 +203,29 @@ class Submitter:
         log.info("Reusing generation %s, which an earlier attempt paid for.", generation.id)
         return replace(generation, credits_remaining=record.credits_remaining)
 
-    def _confirmed(self, generation_id: str) -> Generation:
-        """Return a generation; a failure only once a second, later response has confirmed it."""
-        flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
-        generation = self._hook.get_conn().run(flow)
+    def _confirmed(self, generation_id: str, accepted: float) -> Generation:
+        """Return a generation; a failure only once a second, later response has confirmed it.
+
+        :param accepted: Unix seconds of its acceptance; the API may not know it for some time after.
+        """
+        while True:
+            try:
+                generation = self._status(generation_id)
+            except Veo3GenerationNotFoundError as error:
+                if self._clock.time() - accepted >= self._timings.status_lag:
+                    raise
+                pause = self._timings.listing_lag
+                log.warning("%s It was accepted a short time ago; asking again in %.0f s.", error, pause)
+                self._clock.sleep(pause)
+            else:
+                break
         if generation.status is not Status.FAILED:
             return generation
         log.info("Generation %s is reported as failed; checking that again before paying.", generation_id)
         self._clock.sleep(self._timings.failure_confirmation)
+        return self._status(generation_id)
+
+    def _status(self, generation_id: str) -> Generation:
         flow = flows.get_generation(generation_id, self._hook.settings.base_url, self._retries)
         return self._hook.get_conn().run(flow)
 
@@ -231,6 +264,8 @@ class Submitter:
 
     def _accept(self, generation: Generation, record: Record) -> Generation | None:
         """Record and publish an accepted generation; ``None`` where another task has adopted it meanwhile."""
+        # before anything that an outage of Airflow's API would hold up
+        log.info("The API has accepted generation %s.", generation.id)
         record = record.submitted(generation)
         self._keep(record)
         warn_if_dearer(generation, self._max_credits)
@@ -261,6 +296,9 @@ class Submitter:
         adopted = self._search_after_lost_response(error, record)
         if adopted is None:
             self._check_may_pay_again(error)
+            if self._on_ambiguous != "resubmit":  # which goes on in doubt
+                settled = "The history does not list it, so no credits were spent."
+                error.args = (str(error).replace(DOUBT, settled),)
             return None
         metrics.submitted(self._request, adopted, self._hook.veo3_conn_id)
         self._publish_accepted(adopted)
@@ -323,7 +361,13 @@ class Submitter:
 
     def _record_intent(self) -> Record:
         """Record that a request is about to be sent; without the record it is not sent."""
-        record = intent(self._record, self._fingerprint, self._attempt.max_tries, self._clock.time())
+        record = intent(
+            self._record,
+            self._fingerprint,
+            self._attempt.max_tries,
+            self._clock.time(),
+            from_environment=self._hook.settings.is_from_environment,
+        )
         try:
             self._store.save(record)
         except Veo3StateError as error:

@@ -358,6 +358,16 @@ def test_the_error_without_a_response_says_whether_the_request_was_sent(
     assert may_repeat(request_, error) == (request_ is STATUS or not sent)
 
 
+def test_advice_about_a_setting_does_not_claim_that_a_sent_request_was_not() -> None:
+    unsent, sent = (
+        protocol.error_of(POST, NoResponse("ReadTimeout: too slow", sent, "Mend the certificates."))
+        for sent in (False, True)
+    )
+    assert isinstance(unsent, errors.Veo3EnvironmentError)
+    assert isinstance(sent, errors.Veo3NoAnswerError)
+    assert "may have been accepted and charged" in str(sent)
+
+
 KEY, SIGNED = "veo3_abcDEF123secret", "https://h/a.mp4?X-Goog-Date=1\\u0026X-Goog-Signature=cafebabe"
 LEAKS = [
     flat("INVALID_API_KEY", f"The key {KEY} is not active", details=f"see {SIGNED}"),

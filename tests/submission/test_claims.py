@@ -340,6 +340,16 @@ def test_only_generating_tasks_are_peers() -> None:
     assert sorted(ti.pulled) == sorted(itertools.product(("generate", "mapped"), keys))
 
 
+def test_an_edited_claim_is_passed_over_and_an_edited_manifest_still_counts() -> None:
+    tasks = Tasks(step=lambda: None)
+    for key, holder in ((CLAIM_KEY, 5), (CLAIM_KEY, ["generate"]), (REQUEST_KEY, None)):
+        edited = {"holder": holder, "id": "veo_2", "held": True, "fingerprint": "a", "listed": "x"}
+        tasks.xcoms[key, TASK_IDS[0], len(tasks.xcoms)] = edited
+    manifest = {"id": "veo_1", "map_index": "x"}
+    tasks.xcoms[MANIFEST_KEY, TASK_IDS[0], 0] = manifest
+    assert tasks.claims(TASK_IDS[1]).peers() == Peers(frozenset({"veo_1"}))
+
+
 def test_a_task_without_peers_reads_and_writes_no_claims() -> None:
     ti = Recording()  # which cannot push
     dag = type("Dag", (), {"tasks": [Generating(), Another()]})

@@ -324,6 +324,55 @@ def test_a_connection_to_another_account_pays_nothing_and_says_so(
     assert "veo3_submission" in str(ended.error)
 
 
+@needs_task_state
+def test_a_connection_that_is_missing_for_a_moment_is_not_replaced_by_the_environment(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    emulator.add_key("veo3_of_environment", credits=1000)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    emulator.force(accepted(emulator)[0], "complete")
+    with monkeypatch.context() as patch:
+        patch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
+        patch.setenv("VEO3_API_KEY", "veo3_of_environment")
+        patch.setenv("VEO3_BASE_URL", emulator.base_url.replace("127.0.0.1", "localhost"))
+        ended = run.attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
+    assert accepted(emulator)[0] in str(ended.error)
+    assert "Nothing was submitted" in str(ended.error)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert submissions(emulator) == 1
+
+
+def test_an_account_of_the_environment_is_used_again_by_a_retry(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
+    monkeypatch.setenv("VEO3_API_KEY", emulator.api_key)
+    monkeypatch.setenv("VEO3_BASE_URL", emulator.base_url)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    emulator.force(accepted(emulator)[0], "complete")
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert submissions(emulator) == 1
+
+
+@needs_task_state
+def test_an_id_that_the_api_does_not_know_yet_is_asked_for_again(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    emulator.force(accepted(emulator)[0], "complete")
+    rule = emulator.inject({"kind": "status", "status": 404, "endpoint": "status", "times": 2})
+    set_timings(monkeypatch, status_lag=600.0)
+    paid_once(emulator, succeed(run.attempt(TASK)))
+    assert [known["met"] for known in emulator.faults() if known["id"] == rule] == [2]
+
+
 def test_of_several_a_person_chooses(emulator: Emulator) -> None:
     run, ids = twice_lost(emulator)
     ended = run.attempt(TASK)

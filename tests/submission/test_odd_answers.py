@@ -126,6 +126,18 @@ def test_the_status_of_an_answer_is_not_that_of_a_generation(label: str, emulato
     paid_once(emulator, succeed(run.attempt(TASK)))
 
 
+def test_a_refusal_that_the_history_confirms_says_that_no_credits_were_spent(emulator: Emulator) -> None:
+    """A code that the vendor does not document is no proof by itself."""
+    body = {"success": False, "error": "INVALID_DURATION", "message": "Pick another duration"}
+    refusal = {"kind": "status", "status": 400, "endpoint": "text-to-video", "body": body}
+    emulator.inject({**refusal, "times": None})
+    ended = start().attempt(TASK)
+    assert (ended.error_name, ended.state) == ("Veo3BadRequestError", "failed")
+    assert "The history does not list it, so no credits were spent." in str(ended.error)
+    assert "may have been accepted" not in str(ended.error)
+    assert accepted(emulator) == []
+
+
 @needs_task_state
 def test_an_error_that_tells_of_a_failure_is_asked_about_again_before_anything_is_paid(
     emulator: Emulator,

@@ -66,15 +66,21 @@ def test_an_outage_of_airflows_api_burns_no_try(emulator: Emulator, monkeypatch:
     assert [outage.count > 2 for outage in outages] == [True, True]
 
 
-def test_an_acceptance_that_cannot_be_noted_is_found_by_a_retry(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+def test_an_acceptance_that_cannot_be_noted_is_logged_and_found_by_a_retry(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "airflow_provider_veo3")
     emulator.configure(processing_seconds=3600)
     run = start(wait_for_completion=True, deferrable=False, timeout=0.05)
     with monkeypatch.context() as patch:
         outage = Outage(patch, "set", lambda count: count > 1)
         assert run.attempt(TASK).error_name == "Veo3GenerationTimeoutError", "it went on and waited"
     assert outage.count == 2
+    said, noted = (
+        next(number for number, text in enumerate(caplog.messages) if part in text)
+        for part in (f"accepted generation {accepted(emulator)[0]}", "cannot be written")
+    )
+    assert said < noted
     emulator.force(accepted(emulator)[0], "complete")
     paid_once(emulator, succeed(run.attempt(TASK)))
     assert submissions(emulator) == 1

@@ -23,6 +23,7 @@ def set_timings(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
 
     short = {
         "listing_lag": 0.02,
+        "status_lag": 0.0,
         "acceptance_span": 0.2,
         "peer_patience": 0.03,
         "first_pause": 0.01,
