@@ -58,8 +58,8 @@ class HistoryQuery:
         """
         if rest.before is not None:
             is_full = self.limit is not None and found >= self.limit
-            return is_full or (self.since is not None and rest.before < self.since - SLACK)
-        return rest.after is not None and self.until is not None and rest.after > self.until + SLACK
+            return is_full or (self.since is not None and self.since - rest.before > SLACK)
+        return rest.after is not None and self.until is not None and rest.after - self.until > SLACK
 
 
 def created_at(generation: Generation) -> datetime | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def made(number: int, hours_ago: float | None, **more: Any) -> Generation:
@@ -66,12 +67,14 @@ A_DAY = [made(number, 100 - number) for number in range(100)]
         ("newest", HistoryQuery(until=NOON - 50 * HOUR, limit=5), range(45, 50), 6),
         ("newest", HistoryQuery(since=NOON - 3 * HOUR, limit=50), range(97, 100), 1),
         ("newest", HistoryQuery(since=NOON), [], 1),
+        ("newest", HistoryQuery(since=FIRST), range(100), 10),
         ("oldest", HistoryQuery(), range(100), 10),
         ("oldest", HistoryQuery(since=NOON - 24 * HOUR), range(76, 100), 10),
         ("oldest", HistoryQuery(since=NOON - 24 * HOUR, until=NOON - 20 * HOUR), range(76, 80), 9),
         ("oldest", HistoryQuery(until=NOON - 90 * HOUR), range(10), 2),
         ("oldest", HistoryQuery(limit=5), range(95, 100), 10),
         ("oldest", HistoryQuery(until=NOON - 90 * HOUR, limit=3), range(7, 10), 2),
+        ("oldest", HistoryQuery(until=LAST), range(100), 10),
         ("shuffled", HistoryQuery(since=NOON - 24 * HOUR), range(76, 100), 10),
         ("shuffled", HistoryQuery(limit=5), range(95, 100), 10),
         ("shuffled", HistoryQuery(until=NOON - 90 * HOUR), range(10), 10),
