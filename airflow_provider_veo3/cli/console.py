@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.request import SHORTEST_SECRET
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +19,8 @@ SHORTEST_TEXT: Final = 24
 class Console:
     """Output of a command: results on one stream, errors and notes on another.
 
-    Text from the API cannot control the terminal, and the API key is replaced wherever it would show.
+    Text from the API cannot control the terminal, and the API key is replaced wherever it would show,
+    unless it is so short that other texts have it by chance.
 
     :param results: stream of results; default standard output.
     :param notes: stream of errors, notes and progress; default standard error.
@@ -73,7 +76,8 @@ class Console:
         return " ".join(words).encode(encoding, "backslashreplace").decode(encoding)
 
     def _without_secret(self, text: str) -> str:
-        return text.replace(self.secret, "***") if self.secret else text
+        # a shorter one occurs by chance, and JSON without it may be no JSON
+        return text.replace(self.secret, "***") if len(self.secret) >= SHORTEST_SECRET else text
 
 
 class _Terminal:
