@@ -11,18 +11,12 @@ from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import check_generation_id
 from airflow_provider_veo3.cli.history import select_generations
 from airflow_provider_veo3.cli.progress import Progress
-from airflow_provider_veo3.exceptions import (
-    Veo3AuthenticationError,
-    Veo3EnvironmentError,
-    Veo3RateLimitError,
-    Veo3ValidationError,
-    counted,
-)
+from airflow_provider_veo3.exceptions import Veo3ValidationError, counted
 from airflow_provider_veo3.storage.destination import Destination
 from airflow_provider_veo3.storage.filename import FILENAME, name_file
 from airflow_provider_veo3.storage.listing import VideoLister, videos_of
 from airflow_provider_veo3.storage.provenance import Provenance, StoredVideo
-from airflow_provider_veo3.storage.store import VideoStore
+from airflow_provider_veo3.storage.store import ABOUT_ALL, VideoStore
 from airflow_provider_veo3.storage.transfer import StoppableClock
 
 if TYPE_CHECKING:
@@ -34,10 +28,6 @@ if TYPE_CHECKING:
 
 WINDOW: Final = ("since", "until", "model", "limit")
 """Options that select generations where no ids are given."""
-
-_SAME_FOR_ALL: Final = (Veo3AuthenticationError, Veo3EnvironmentError, Veo3RateLimitError)
-"""Errors that every other generation would meet too."""
-
 
 def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool:
     """Store the videos, and print the stored files; return whether every generation is stored."""
@@ -131,7 +121,7 @@ def _store_each(
             return None
         try:
             return store([generation_id])
-        except _SAME_FOR_ALL:
+        except ABOUT_ALL:
             refused.set()
             raise
 

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 MAX_CONCURRENCY: Final = 16
 """Most files downloaded at once."""
 
-_ABOUT_ALL: Final = (
+ABOUT_ALL: Final = (
     Veo3AuthenticationError,
     Veo3ConnectionConfigError,
     Veo3EnvironmentError,
@@ -153,7 +153,7 @@ class VideoStore:
             except Stopped:
                 failed[generation_id] = _stopped_error(generation_id)
                 break
-            except _ABOUT_ALL as error:
+            except ABOUT_ALL as error:
                 others = len(generation_ids) - number
                 failed[f"{generation_id} and {others} after it" if others else generation_id] = error
                 break
