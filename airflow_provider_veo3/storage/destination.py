@@ -27,7 +27,7 @@ from airflow_provider_veo3.parameters import check_rendered, path_text
 from airflow_provider_veo3.storage.multipart import MAX_PARTS, MultipartSink, PartPool
 from airflow_provider_veo3.storage.response import FREE_RETRY
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE, LocalSink, RenamedSink, Sink
-from airflow_provider_veo3.storage.upload import PART_SIZE, UPLOADS, S3Upload
+from airflow_provider_veo3.storage.upload import PART_SIZE, UPLOADS, size_by_info
 from airflow_provider_veo3.storage.uri import (
     SERVED,
     ObjectUri,
@@ -113,6 +113,7 @@ class Destination:
             ) from error
         protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
         self._upload = next((UPLOADS[store] for store in UPLOADS if store in protocols), None)
+        self._size_of = size_by_info if self._upload is None else self._upload.size
         self._pool = PartPool(PART_SIZE if self._upload is None else self._upload.part_size)
         self._is_local = isinstance(self._fs, LocalFileSystem)
         if self._upload and not given.authority:
@@ -155,12 +156,9 @@ class Destination:
         with _storage_errors(self.uri(name), "looked up"):
             try:
                 self._fs.invalidate_cache(posixpath.dirname(path))
-                if self._upload is S3Upload:
-                    return S3Upload.size(self._fs, path)
-                size: int | None = self._fs.info(path)["size"]
+                return self._size_of(self._fs, path)
             except FileNotFoundError:
                 return None
-        return size
 
     def read(self, name: str) -> Iterator[bytes]:
         """Yield a stored file in chunks."""

@@ -36,6 +36,13 @@ class Upload(Protocol):
 
     def __init__(self, fs: AbstractFileSystem, path: str, mime_type: str) -> None: ...
 
+    @staticmethod
+    def size(fs: AbstractFileSystem, path: str) -> int:
+        """Return the bytes of an existing object.
+
+        :raises FileNotFoundError: there is no such object.
+        """
+
     def put(self, body: bytes) -> None:
         """Store an object of a single part."""
 
@@ -51,6 +58,15 @@ class Upload(Protocol):
 
     def abort(self) -> None:
         """Remove what was sent; no part may be on its way."""
+
+
+def size_by_info(fs: AbstractFileSystem, path: str) -> int:
+    """Return the bytes of an existing file, as its file system describes it.
+
+    :raises FileNotFoundError: there is no such file.
+    """
+    size: int = fs.info(path)["size"]
+    return size
 
 
 class S3Upload:
@@ -141,6 +157,11 @@ class AzureUpload:
         self._mime_type = mime_type
         self._blocks: dict[int, str] = {}
 
+    @staticmethod
+    def size(fs: AbstractFileSystem, path: str) -> int:
+        """Return the bytes of an existing object."""
+        return size_by_info(fs, path)
+
     def put(self, body: bytes) -> None:
         """Store an object of a single part."""
         if body:
@@ -184,6 +205,11 @@ class GoogleUpload:
         self._path = path
         self._mime_type = mime_type
         self._file: Any = None
+
+    @staticmethod
+    def size(fs: AbstractFileSystem, path: str) -> int:
+        """Return the bytes of an existing object."""
+        return size_by_info(fs, path)
 
     def put(self, body: bytes) -> None:
         """Store an object of a single part."""
