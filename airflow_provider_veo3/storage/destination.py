@@ -73,10 +73,17 @@ class NamedSink:
         with _storage_errors(self._uri, "written"):
             self._sink.write(data)
 
-    def publish(self) -> None:
+    def publish(self, *, replace: bool = True) -> None:
         """Make the whole file visible."""
         with _storage_errors(self._uri, "written"):
-            self._sink.publish()
+            try:
+                self._sink.publish(replace=replace)
+            except FileExistsError as error:
+                raise Veo3StorageError(
+                    f"{shown_text(self._uri, REASON_LENGTH)} was not written: meanwhile another task stored a"
+                    f" file there, which was not replaced. {FREE_RETRY}. If `filename` is without"
+                    " {generation_id}, each generation has the same name, and only the first is stored."
+                ) from error
 
     def discard(self) -> None:
         """Remove every trace; an error here is only logged, since another one is being raised."""

@@ -43,7 +43,8 @@ class ExistingFile:
         self._name = name
         self._label = label
         self._has_own_name = has_own_name
-        self._is_protected = not (has_own_name or overwrite)
+        self.is_protected = not (has_own_name or overwrite)
+        """Whether a file under the name stays unless it has the bytes of the video."""
         self._pause = pause
         self.size = destination.size(name)
 
@@ -59,7 +60,7 @@ class ExistingFile:
         """
         if total is None or self.size is None:
             return False
-        if self._is_protected and total != self.size:
+        if self.is_protected and total != self.size:
             raise self._conflict()
         return self._has_own_name and total == self.size
 
@@ -68,7 +69,7 @@ class ExistingFile:
 
         :raises Veo3ValidationError: it is another video, which may not be replaced.
         """
-        if not self._is_protected:
+        if not self.is_protected:
             return False
         self.size = self._destination.size(self._name)  # another task may have stored it meanwhile
         if self.size is None:

@@ -89,7 +89,7 @@ class MultipartSink:
             if self._part.tell() == self._pool.part_size:
                 self._send(self._part)
 
-    def publish(self) -> None:
+    def publish(self, *, replace: bool = True) -> None:  # noqa: ARG002 - not every store can tell
         """Complete the upload."""
         if self._started == 0:
             part = self._take(self._part or self._pool.acquire())

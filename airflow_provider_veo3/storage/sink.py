@@ -1,16 +1,18 @@
 """Writers that make a file visible only when whole, for each kind of storage.
 
-* Local folders: a hidden file beside the target, flushed to disk and renamed over it.
+* Local folders: a hidden file beside the target, flushed to disk and renamed. Where no other file may be
+  replaced, a hard link decides between two writers of one name.
 * S3, Google Cloud Storage, Azure Blob Storage: an upload in parts, which the store shows only once it is
   completed; see :mod:`~airflow_provider_veo3.storage.upload`. Parts that a killed worker leaves are
   invisible, and its retry removes them when it has stored the file.
 * Everything else fsspec knows (SFTP, SMB, memory ...): a hidden file beside the target, moved over it; as
-  atomic as that storage's own move.
+  atomic as that storage's own move. Of two writers of one name, the last wins, as in the object stores.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import posixpath
@@ -36,6 +38,9 @@ STALE_SECONDS: Final = 3600.0
 _HIDDEN_PREFIX: Final = ".veo3-"
 _HIDDEN_SUFFIX: Final = ".part"
 
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of file systems without hard links."""
+
 
 class Sink(Protocol):
     """File being written, invisible under its name until it is published."""
@@ -43,8 +48,12 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None:
         """Append bytes."""
 
-    def publish(self) -> None:
-        """Make the whole file visible under its name, in place of an earlier one."""
+    def publish(self, *, replace: bool = True) -> None:
+        """Make the whole file visible under its name.
+
+        :param replace: whether it takes the place of another file of that name.
+        :raises FileExistsError: there is one, which may not be replaced; not every storage can tell.
+        """
 
     def discard(self) -> None:
         """Remove every trace of the file; may be repeated."""
@@ -69,18 +78,30 @@ class LocalSink:
         """Append bytes."""
         self._file.write(data)
 
-    def publish(self) -> None:
+    def publish(self, *, replace: bool = True) -> None:
         """Rename the file, once its bytes are on the disk."""
         self._file.flush()  # before the rename: a crash must not leave a short file under the name
         os.fsync(self._file.fileno())
         self._file.close()
-        self._hidden.replace(self._path)
+        if replace or not self._linked():
+            self._hidden.replace(self._path)
         with contextlib.suppress(OSError):  # not every file system can flush a folder
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+    def _linked(self) -> bool:
+        """Rename the file unless the name is taken; return false where the disk has no hard links."""
+        try:
+            os.link(self._hidden, self._path)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return False
+            raise
+        self._hidden.unlink()
+        return True
 
     def discard(self) -> None:
         """Remove the hidden file."""
@@ -108,12 +129,14 @@ class RenamedSink:
         """Append bytes."""
         self._file.write(data)
 
-    def publish(self) -> None:
-        """Move the hidden file to its target, in place of an earlier file."""
+    def publish(self, *, replace: bool = True) -> None:
+        """Move the hidden file to its target."""
         self._file.close()
         try:
             self._fs.mv(self._hidden, self._path)
         except FileExistsError:  # storage whose move does not replace, such as SMB
+            if not replace:
+                raise
             self._fs.rm_file(self._path)
             self._fs.mv(self._hidden, self._path)
 

@@ -254,7 +254,7 @@ class Transfer:
         file = StoredFile(self._progress.offset, self._hash.hexdigest(), mime_type)
         if self._existing.is_same(file.size, file.sha256):
             return None
-        sink.publish()
+        sink.publish(replace=not self._existing.is_protected)
         self._sink = None
         return file
 

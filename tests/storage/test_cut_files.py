@@ -81,7 +81,7 @@ class MemorySink:
     def write(self, data: bytes) -> None:
         self.data += data
 
-    def publish(self) -> None:
+    def publish(self, *, replace: bool = True) -> None:
         self.published.append(bytes(self.data))
 
     def discard(self) -> None:
@@ -89,7 +89,7 @@ class MemorySink:
 
 
 class NoFile:
-    is_own = False
+    is_own = is_protected = False
 
     def has_size(self, total: int | None) -> bool:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 
@@ -88,6 +89,32 @@ def test_a_video_that_another_task_stored_meanwhile_is_not_replaced(rig: StoreRi
     with pytest.raises(Veo3ValidationError, match="is another video"):
         rig.store(filename="latest.mp4")
     assert rig.visible == {"latest.mp4": ONE}
+    assert rig.hidden == []
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_video_that_another_task_stores_at_the_last_moment_is_not_replaced(
+    rig: StoreRig, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    """The other task stores its video while this one flushes its file to the disk."""
+    rig.offer(ONE)
+    other, flush = rig.folder / "latest.mp4", os.fsync
+
+    def flush_and_lose(file: int) -> None:
+        flush(file)
+        if not other.exists():
+            other.write_bytes(BIG)
+
+    monkeypatch.setattr(os, "fsync", flush_and_lose)
+    if overwrite:
+        rig.store(filename="latest.mp4", overwrite=True)
+        assert rig.visible == {"latest.mp4": ONE}
+        return
+    with pytest.raises(Veo3StorageError, match=r"latest\.mp4 was not written: .*was not replaced"):
+        rig.store(filename="latest.mp4")
+    with pytest.raises(Veo3ValidationError, match="is another video"):
+        rig.store(filename="latest.mp4")
+    assert rig.visible == {"latest.mp4": BIG}
     assert rig.hidden == []
 
 
