@@ -211,11 +211,14 @@ class SyncTransport(_Transport):
         if self._trouble is None:
             weakref.finalize(self, self._pool.close)
 
-    def run(self, flow: Flow[T], *, poll: bool = False) -> T:
+    def run(self, flow: Flow[T], *, poll: bool = False, pause: Callable[[float], None] | None = None) -> T:
         """Drive a flow to its result.
 
         :param poll: whether its requests are polls of a waiter, for the metrics.
+        :param pause: sits out a pause, also one of 0 seconds before each request, and ends the flow by an
+            exception; default the clock's sleep.
         """
+        pause = pause or self._clock.sleep
         limited = self._limited(flow, poll)
         outcome: Outcome | None = None
         while True:
@@ -225,7 +228,7 @@ class SyncTransport(_Transport):
                 result: T = done.value
                 return result
             if isinstance(step, Pause):
-                self._clock.sleep(step.seconds)
+                pause(step.seconds)
                 outcome = None
             else:
                 outcome = self._send(step)

@@ -14,7 +14,7 @@ from airflow_provider_veo3.cli.progress import Progress
 from airflow_provider_veo3.exceptions import Veo3ValidationError, counted
 from airflow_provider_veo3.storage.destination import Destination
 from airflow_provider_veo3.storage.filename import FILENAME, name_file
-from airflow_provider_veo3.storage.listing import VideoLister, videos_of
+from airflow_provider_veo3.storage.listing import VideoLister, generation_of, videos_of
 from airflow_provider_veo3.storage.provenance import Provenance, StoredVideo
 from airflow_provider_veo3.storage.store import ABOUT_ALL, VideoStore
 from airflow_provider_veo3.storage.transfer import StoppableClock
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WINDOW: Final = ("since", "until", "model", "limit")
 """Options that select generations where no ids are given."""
+
 
 def run(arguments: argparse.Namespace, hook: Veo3Hook, console: Console) -> bool:
     """Store the videos, and print the stored files; return whether every generation is stored."""
@@ -71,11 +72,11 @@ def _video_store(
     destination: Destination, filename: str, hook: Veo3Hook, progress: Progress, clock: StoppableClock
 ) -> VideoStore:
     """Return the store of one generation after the other, for several threads."""
-    get_videos = progress.get_videos(videos_of(hook))
+    get_videos = progress.get_videos(videos_of(hook, clock))
     return VideoStore(
         destination,
         filename=filename,
-        lister=VideoLister(get_videos, Provenance({}, hook.get_generation), clock),
+        lister=VideoLister(get_videos, Provenance({}, generation_of(hook, clock)), clock),
         open_file=progress.open_file(hook.open_file),
         max_concurrency=1,
         clock=clock,

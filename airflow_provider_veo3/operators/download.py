@@ -133,7 +133,7 @@ class Veo3DownloadOperator(BaseOperator):
         """Check every parameter, then store the files."""
         from airflow_provider_veo3.hooks.veo3 import Veo3Hook
         from airflow_provider_veo3.storage.destination import Destination
-        from airflow_provider_veo3.storage.listing import VideoLister, videos_of
+        from airflow_provider_veo3.storage.listing import VideoLister, generation_of, videos_of
         from airflow_provider_veo3.storage.provenance import Provenance
         from airflow_provider_veo3.storage.sidecar import Sidecar
         from airflow_provider_veo3.storage.store import VideoStore
@@ -143,8 +143,8 @@ class Veo3DownloadOperator(BaseOperator):
         self._generation_ids = read_generation_ids(self.generation_id)
         destination = Destination(self.destination)
         self._azure_account = destination.azure_account
-        provenance = Provenance(self._manifests(context), hook.get_generation)
-        lister = VideoLister(videos_of(hook), provenance, self._clock)
+        provenance = Provenance(self._manifests(context), generation_of(hook, self._clock))
+        lister = VideoLister(videos_of(hook, self._clock), provenance, self._clock)
         sidecar = None
         if self.sidecar:
             sidecar = Sidecar(destination, lister, provenance, _identity(context), self._clock)

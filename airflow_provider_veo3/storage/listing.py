@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_veo3.api import flows
-from airflow_provider_veo3.api.models import VideoList
+from airflow_provider_veo3.api.models import Generation, VideoList
 from airflow_provider_veo3.api.retries import Retries
 from airflow_provider_veo3.exceptions import (
     Veo3ApiError,
@@ -28,7 +28,6 @@ from airflow_provider_veo3.storage.response import LAG_PAUSE, PATIENCE, backoff_
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow_provider_veo3.api.models import Generation
     from airflow_provider_veo3.api.protocol import ApiRequest
     from airflow_provider_veo3.hooks.veo3 import Veo3Hook
     from airflow_provider_veo3.storage.provenance import Provenance
@@ -38,6 +37,9 @@ log = logging.getLogger(__name__)
 
 GetVideos = Callable[[str], VideoList]
 """Request to the API for the files of a generation."""
+
+GetGeneration = Callable[[str], Generation]
+"""Request to the API for the status of a generation."""
 
 _AWAY: Final = (Veo3NoAnswerError, Veo3ServerError, Veo3UnreadableAnswerError)
 """Errors of an API that does not work at the moment, whatever is requested."""
@@ -57,10 +59,17 @@ class LimitRetries(Retries):
         return super().pause_after(request, error, attempt)
 
 
-def videos_of(hook: Veo3Hook) -> GetVideos:
-    """Return the request for files that ``VideoLister`` repeats."""
+def videos_of(hook: Veo3Hook, clock: StoppableClock) -> GetVideos:
+    """Return the request for files that ``VideoLister`` repeats; the clock can stop it."""
     return lambda generation_id: hook.get_conn().run(
-        flows.get_videos(generation_id, hook.settings.base_url, LimitRetries())
+        flows.get_videos(generation_id, hook.settings.base_url, LimitRetries()), pause=clock.pause
+    )
+
+
+def generation_of(hook: Veo3Hook, clock: StoppableClock) -> GetGeneration:
+    """Return the request for a generation of ``Provenance``; the clock can stop it."""
+    return lambda generation_id: hook.get_conn().run(
+        flows.get_generation(generation_id, hook.settings.base_url, Retries()), pause=clock.pause
     )
 
 

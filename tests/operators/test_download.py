@@ -7,11 +7,9 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,13 +94,6 @@ def emulator() -> Iterator[Emulator]:
     )
     with Emulator(settings) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def no_api_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the hook's transport retry without pauses."""
-    clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=lambda seconds: None)
-    monkeypatch.setattr(Veo3Hook, "clock", clock)
 
 
 @pytest.fixture
@@ -333,7 +324,7 @@ def test_an_api_that_is_away_is_asked_a_dozen_times_in_two_minutes(account: Acco
     assert len(account.requests("download")) == REQUESTS_IN_TWO_MINUTES
 
 
-def test_a_rate_limit_is_waited_out_as_the_api_asks(account: Account, no_api_pauses: None) -> None:
+def test_a_rate_limit_is_waited_out_as_the_api_asks(account: Account) -> None:
     generation_id = account.generate()
     refusal = {"kind": "status", "status": 429, "headers": {"Retry-After": "60"}, "endpoint": "download"}
     account.emulator.inject({**refusal, "times": 3})

@@ -5,17 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_veo3.emulator import Fault
 from airflow_provider_veo3.exceptions import Veo3StorageError
+from airflow_provider_veo3.hooks.veo3 import Veo3Hook
+from airflow_provider_veo3.storage.listing import generation_of, videos_of
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE
+from airflow_provider_veo3.storage.transfer import StoppableClock, Stopped
 from tests.support.store_rig import BIG, Api, FakeClock, StoreRig
+from tests.support.until import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_veo3.api.models import Video
+    from airflow_provider_veo3.emulator import Emulator
 
 
 def test_a_stopped_task_leaves_nothing_behind(rig: StoreRig) -> None:
@@ -63,6 +73,21 @@ def test_a_task_ended_while_it_requests_links_says_so(rig: StoreRig) -> None:
     with pytest.raises(Veo3StorageError, match="veo_1 was not stored: the task was ended"):
         rig.store("veo_1", "veo_2")
     assert rig.api.requests == []
+
+
+@pytest.mark.parametrize("request_of", [videos_of, generation_of])
+def test_a_task_that_is_ended_sits_out_no_rate_limit(
+    emulator: Emulator, request_of: Callable[[Veo3Hook, StoppableClock], Callable[[str], object]]
+) -> None:
+    emulator.inject(Fault("status", status=429, headers={"Retry-After": "100"}, times=None))
+    clock = StoppableClock()
+    hook = Veo3Hook()
+    with closing(hook.get_conn()), ThreadPoolExecutor() as pool:
+        ended = pool.submit(request_of(hook, clock), "veo_1")
+        until("the refusal", lambda: emulator.ledger()["requests"] or None)
+        clock.stop()
+        with pytest.raises(Stopped):
+            ended.result(60)
 
 
 def test_a_full_disk_is_reported_and_leaves_nothing(rig: StoreRig) -> None:
