@@ -6,10 +6,13 @@ keeps no cookies.
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 import time
+import weakref
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -83,6 +86,8 @@ class _TimedStream(httpcore.NetworkStream):
 
     def __init__(self, plain: httpcore.NetworkStream) -> None:
         self._plain = plain
+        with _streams_lock:
+            _streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._plain.read(max(max_bytes, READ_SIZE), _time_left(timeout, httpcore.ReadTimeout))
@@ -103,6 +108,22 @@ class _TimedStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._plain.get_extra_info(info)
+
+
+_streams: Final[weakref.WeakSet[_TimedStream]] = weakref.WeakSet()
+"""Blocking connections of this process."""
+
+_streams_lock: Final = threading.Lock()
+
+
+def break_connections() -> None:
+    """Fail the reads and writes of all threads at once, for a process that ends."""
+    with _streams_lock:
+        streams = list(_streams)
+    for stream in streams:
+        with suppress(OSError):  # it is closed
+            # not the method of a TLS socket, which would drop the encryption under its reader
+            socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
 class TimedBackend(httpcore.NetworkBackend):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_veo3.api.connections import break_connections
 from airflow_provider_veo3.api.models import Status
 from airflow_provider_veo3.api.request import check_generation_id
 from airflow_provider_veo3.cli.history import select_generations
@@ -136,6 +137,7 @@ def _store_each(
         except BaseException:  # such as Ctrl-C: stop the transfers, so that no half file stays
             clock.stop()
             pool.shutdown(wait=False, cancel_futures=True)
+            break_connections()  # else a host that stalls is waited for
             raise
     outcome = _Outcome()
     for future, generation_id in futures.items():

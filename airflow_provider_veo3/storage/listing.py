@@ -103,6 +103,7 @@ class VideoLister:
                 with self._lock:
                     videos = self._get_videos(generation_id)
             except Veo3ApiError as caught:
+                self._clock.pause(0)  # a stop may be the cause of the error
                 error = caught
             left = self._patience_left(generation_id, videos, error)
             if left <= 0:

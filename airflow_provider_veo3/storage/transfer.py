@@ -275,6 +275,7 @@ class Transfer:
 
     def _recover(self, failure: Failure) -> None:
         """Prepare the next attempt, or raise the error of the transfer."""
+        self._clock.pause(0)  # a stop may be the cause of the failure
         self._count_attempt(failure)
         seconds = self._pause_before_next(failure)
         if seconds is None:

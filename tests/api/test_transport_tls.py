@@ -1,21 +1,26 @@
-"""TLS errors: whether a submission was sent before a failure."""
+"""TLS: whether a submission was sent before a failure, and connections that are broken."""
 
 from __future__ import annotations
 
 import socket
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_veo3 import exceptions as errors
 from airflow_provider_veo3.api import flows
+from airflow_provider_veo3.api.connections import break_connections
 from airflow_provider_veo3.api.request import GenerationRequest
 from airflow_provider_veo3.api.retries import Retries, is_transient, was_not_accepted
+from airflow_provider_veo3.api.transport import open_file
 from tests.support import samples
 from tests.support.raw_server import RawServer, reply, running_server
 from tests.support.samples import ID
 from tests.support.tls import self_signed
+from tests.support.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +89,34 @@ def test_after_a_tls_error_behind_the_request_it_may_have_been_accepted(
     assert caught.value.sent is True
     assert len(tls_server.received) == 1
     assert clock.pauses == []
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("is_encrypted", [True, False])
+@pytest.mark.parametrize("sent", [None, 3], ids=["no head", "half a body"])
+def test_broken_connections_end_a_read_at_once(
+    server: RawServer, tls_server: RawServer, is_encrypted: bool, sent: int | None
+) -> None:
+    host = tls_server if is_encrypted else server
+
+    def stall(connection: socket.socket) -> None:
+        if sent is not None:
+            reply(200, b"a video", cut=sent)(connection)
+        host.hang(connection)
+
+    def read() -> None:
+        with open_file(f"{host.url}/a.mp4", timeout=600) as response:
+            for _ in response.iter_bytes(1):
+                started.set()
+
+    host.script = [stall]
+    started = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        if sent is None:
+            until("the request", lambda: host.received or None)
+        else:
+            assert started.wait(60)
+        break_connections()
+        with pytest.raises(errors.Veo3NoAnswerError):
+            reading.result(30)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_veo3.emulator import Fault
-from airflow_provider_veo3.exceptions import Veo3StorageError
+from airflow_provider_veo3.exceptions import Veo3NoAnswerError, Veo3StorageError
 from airflow_provider_veo3.hooks.veo3 import Veo3Hook
 from airflow_provider_veo3.storage.listing import generation_of, videos_of
 from airflow_provider_veo3.storage.sink import CHUNK_SIZE
@@ -24,7 +24,7 @@ from tests.support.until import until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_veo3.api.models import Video
+    from airflow_provider_veo3.api.models import Video, VideoList
     from airflow_provider_veo3.emulator import Emulator
 
 
@@ -73,6 +73,20 @@ def test_a_task_ended_while_it_requests_links_says_so(rig: StoreRig) -> None:
     with pytest.raises(Veo3StorageError, match="veo_1 was not stored: the task was ended"):
         rig.store("veo_1", "veo_2")
     assert rig.api.requests == []
+
+
+def test_a_request_for_links_that_a_stop_breaks_off_is_not_announced_again(
+    rig: StoreRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    class BrokenApi(Api):
+        def get_videos(self, generation_id: str) -> VideoList:
+            rig.clock.stop()
+            raise Veo3NoAnswerError(f"no response about {generation_id}")
+
+    rig.api = BrokenApi()
+    with pytest.raises(Veo3StorageError, match="veo_1 was not stored: the task was ended"):
+        rig.store()
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("request_of", [videos_of, generation_of])
