@@ -236,18 +236,11 @@ class Source:
 
     def _read(self, scope: Scope, after: Position | None, bound: datetime | None) -> list[Row]:
         """Return the next rows of the runs that have not ended before a bound."""
-        conditions: list[ColumnElement[bool]] = [DagRun.dag_id.in_(scope.dag_ids)]
-        for column, value in (
-            (DagRun.run_id, scope.run_id),
-            (XComModel.task_id, scope.task_id),
-            (XComModel.map_index, scope.map_index),
-        ):
-            if value is not None:
-                conditions.append(column == value)
+        conditions = _in_scope(scope)
         if bound is not None:
             conditions.append(_active_since(bound))
         if scope.since is not None:
-            conditions += [_active_since(scope.since), _at >= scope.since]
+            conditions.append(_at >= scope.since)
         if scope.until is not None:
             conditions.append(_at < scope.until)
         if after is not None:
@@ -278,12 +271,7 @@ class Source:
 
     def reports(self, scope: Scope) -> Iterator[Report]:
         """Yield what the manifests of a scope report, run by run; a thousand are in memory at a time."""
-        conditions = [DagRun.dag_id.in_(scope.dag_ids), XComModel.key == MANIFEST_KEY]
-        for column, value in ((DagRun.run_id, scope.run_id), (XComModel.task_id, scope.task_id)):
-            if value is not None:
-                conditions.append(column == value)
-        if scope.since is not None:
-            conditions.append(_active_since(scope.since))
+        conditions = [*_in_scope(scope), XComModel.key == MANIFEST_KEY]
         # the whole value, which is much slower to read, only where its fields cannot be read one by one
         whole = case((self._read_safely(_id).is_(None), XComModel.value))
         facts_read = map(self._read_safely, _FACTS.values())
@@ -430,6 +418,21 @@ def _older_than(position: Position) -> ColumnElement[bool]:
     for column, value in reversed(pairs):
         condition = or_(column < value, and_(column == value, condition))
     return condition
+
+
+def _in_scope(scope: Scope) -> list[ColumnElement[bool]]:
+    """Return the conditions of a scope, with runs not ended before its time."""
+    conditions: list[ColumnElement[bool]] = [DagRun.dag_id.in_(scope.dag_ids)]
+    for column, value in (
+        (DagRun.run_id, scope.run_id),
+        (XComModel.task_id, scope.task_id),
+        (XComModel.map_index, scope.map_index),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if scope.since is not None:
+        conditions.append(_active_since(scope.since))
+    return conditions
 
 
 def _active_since(moment: datetime) -> ColumnElement[bool]:

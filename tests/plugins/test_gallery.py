@@ -564,6 +564,10 @@ def test_credits_by_day_dag_and_model() -> None:
     of_model = gallery().spend(scope_of("spending"), START - 30 * DAY, START + 2 * DAY, "lite")
     assert [row[2] for row in of_model.rows()] == [lite]
     assert gallery().spend(scope_of("spending"), START + 2 * DAY, START + 3 * DAY).rows() == []
+    of_instance = scope_of("spending", task_id="generate", map_index=1)
+    assert gallery().spend(of_instance, START - 30 * DAY, START + 2 * DAY).rows() == [
+        ("2026-03-01", "spending", lite, 1, 65, 0)
+    ]
 
 
 def test_no_text_of_the_csv_is_a_formula() -> None:
