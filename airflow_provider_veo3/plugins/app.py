@@ -101,7 +101,7 @@ class Filter(BaseModel):
 
     def card_filter(self) -> CardFilter:
         """Return the properties that a card must have."""
-        return CardFilter(self.status, self.model, tuple((self.words or "").casefold().split()))
+        return CardFilter(self.status, self.model, tuple((self.words or "").lower().split()))
 
     def after(self) -> Cursor | None:
         """Return the cursor that an earlier page gave.

@@ -166,7 +166,7 @@ class Card:
 
     def has_words(self, words: Sequence[str]) -> bool:
         """Return whether every word is in the prompt or the id, in any case."""
-        text = f"{self.prompt or ''} {self.id}".casefold()
+        text = f"{self.prompt or ''} {self.id}".lower()
         return all(word in text for word in words)
 
     def as_json(self) -> dict[str, Any]:

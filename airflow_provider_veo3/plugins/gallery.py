@@ -74,7 +74,7 @@ class CardFilter:
         """Return whether a row, by itself, has the text of the needle."""
         manifest = row.manifest
         if self.words:
-            text = f"{manifest.get('prompt') or ''} {manifest.get('id')}".casefold()
+            text = f"{manifest.get('prompt') or ''} {manifest.get('id')}".lower()
             return bool(manifest) and all(word in text for word in self.words)
         if self.model:
             return self.model in str(manifest.get("model") or "")

@@ -233,6 +233,8 @@ def test_each_status_by_what_is_known() -> None:
         ("grün", {"c"}),
         ("GRÜN", {"c"}),
         ("日本", {"c"}),
+        ("Straße", {"d"}),
+        ("straße", {"d"}),
         ('"quoted"', {"b"}),
         ("back\\slash", {"b"}),
         ("100%", {"b"}),
@@ -243,14 +245,14 @@ def test_each_status_by_what_is_known() -> None:
     ],
 )
 def test_words_of_the_prompt_in_any_order_and_case(words: str, fits: set[str]) -> None:
-    from airflow_provider_veo3.plugins.gallery import CardFilter
+    from airflow_provider_veo3.plugins.app import Filter
     from tests.support.video_rows import VideoRun
 
     prompts = {
         "a": "A red fox in the snow",
         "b": 'A Fox, "quoted", back\\slash, 100% Snow',
         "c": "Ein grüner Vogel in 日本",
-        "d": "One fox only",
+        "d": "One fox only, Straße",
     }
     dag_id = f"words_{abs(hash(words))}"
     run = VideoRun(dag_id, START)
@@ -258,7 +260,7 @@ def test_words_of_the_prompt_in_any_order_and_case(words: str, fits: set[str]) -
         run.generate(f"veo_words_{name}", START, map_index=index, prompt=prompt)
         run.generate(f"veo_words_{name}", START + MINUTE, task_id="wait", map_index=index)
         run.store([(f"veo_words_{name}", f"file:///v/{name}.mp4")], START + MINUTE, map_index=index)
-    card_filter = CardFilter(words=tuple(words.casefold().split()))
+    card_filter = Filter(words=words).card_filter()
     assert set(ids(page_of(dag_id, card_filter=card_filter))) == {f"veo_words_{name}" for name in fits}
 
 
