@@ -308,7 +308,7 @@ def _may_have_more(rows: Iterable[Row]) -> bool:
 
 def _overview(source: Source, dags: frozenset[str], now: datetime) -> Overview:
     rows = _by_generation(source.recent(dags, now - SPAN))
-    cards = [merge(generation_id, found, _anchor(found), now) for generation_id, found in rows.items()]
+    cards = [_shared_card(generation_id, found, now) for generation_id, found in rows.items()]
     in_flight = sorted(
         (card for card in cards if card.status is Status.IN_FLIGHT), key=lambda card: card.accepted_at
     )
@@ -321,6 +321,21 @@ def _overview(source: Source, dags: frozenset[str], now: datetime) -> Overview:
         if task is None or not task.is_pending or links_end - now < SOON:
             at_risk.append(AtRisk(card, task))
     return Overview(in_flight[:MOST_LISTED], at_risk[:MOST_LISTED], _usual(cards))
+
+
+def _shared_card(generation_id: str, rows: list[Row], now: datetime) -> Card:
+    """Return a card for all who may read its DAG, and perhaps no other DAG."""
+    anchor = _anchor(rows)
+    seen = [row if row.dag_id == anchor.dag_id else _ending(row) for row in rows]
+    return merge(generation_id, seen, anchor, now)
+
+
+def _ending(row: Row) -> Row:
+    """Return a row with only how and when its generations ended, and what is stored."""
+    manifest, files = row.manifest, [file for _, file in row.stored]
+    if manifest:
+        return replace(row, value={name: manifest.get(name) for name in ("id", "status", "completed_at")})
+    return replace(row, value=[{name: file[name] for name in ("generation_id", "uri")} for file in files])
 
 
 def _storing_task(tasks: Iterable[StoringTask], map_index: int) -> StoringTask | None:

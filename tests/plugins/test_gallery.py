@@ -481,6 +481,32 @@ def test_videos_at_risk_by_when_their_links_end_and_who_stores_them() -> None:
     assert overview_at(start + 27 * HOUR, "risky").at_risk == []
 
 
+def test_another_dag_tells_the_overview_no_more_than_how_a_generation_ended() -> None:
+    from tests.support.video_rows import VideoRun
+
+    start = datetime(2035, 1, 1, tzinfo=UTC)
+    edited = VideoRun("edits_xcoms", start).task("download", "skipped")
+    secret = VideoRun("secret_makes", start)
+    for number, status in enumerate(("pending", "completed")):
+        edited.push("generation", {"id": f"veo_secret_{number}"}, start, "generate", number)
+        secret.generate(f"veo_secret_{number}", start + MINUTE, map_index=number, status=status)
+    submits = VideoRun("submits", start).task("download", "skipped")
+    submits.generate("veo_apart", start, status="pending", credits_used=65)
+    VideoRun("waits_apart", start).generate("veo_apart", start + 2 * MINUTE, task_id="wait")
+
+    found = overview_at(start + 10 * MINUTE, "edits_xcoms", "submits")
+    (flying,), (completed, apart) = found.in_flight, (entry.card for entry in found.at_risk)
+    for card in (flying, completed):
+        assert card.dag_id == "edits_xcoms"
+        assert (card.prompt, card.model, card.credits_used, card.aspect_ratio) == (None, None, None, None)
+    assert (apart.id, apart.prompt, apart.credits_used) == ("veo_apart", "prompt of veo_apart", 65)
+    assert apart.completed_at == start + 3 * MINUTE
+
+    secret.store([("veo_secret_1", "file:///videos/secret.mp4")], start + 2 * MINUTE)
+    stored = overview_at(start + 10 * MINUTE, "edits_xcoms", "submits")
+    assert [entry.card.id for entry in stored.at_risk] == ["veo_apart"]
+
+
 def test_one_overview_serves_everybody_for_seconds() -> None:
     from airflow.utils.session import create_session
 
