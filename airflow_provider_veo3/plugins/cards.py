@@ -207,7 +207,7 @@ def merge(generation_id: str, rows: Iterable[Row], anchor: Row, now: datetime) -
         task_id=anchor.task_id,
         map_index=anchor.map_index,
         state=anchor.state,
-        status=_status({fact.get("status") for fact in manifests}, bool(stored), anchor, now - accepted),
+        status=_status([fact.get("status") for fact in manifests], bool(stored), anchor, now - accepted),
         type=first(as_text, facts, "type"),
         model=first(as_text, facts, "model"),
         prompt=first(as_text, facts, "prompt"),
@@ -225,7 +225,7 @@ def merge(generation_id: str, rows: Iterable[Row], anchor: Row, now: datetime) -
     )
 
 
-def _status(reported: set[Any], is_stored: bool, anchor: Row, age: timedelta) -> Status:
+def _status(reported: Sequence[Any], is_stored: bool, anchor: Row, age: timedelta) -> Status:
     if "failed" in reported:
         return Status.FAILED
     if "completed" in reported or is_stored:

@@ -338,6 +338,7 @@ def test_odd_fields_of_a_manifest_are_left_out() -> None:
     from tests.support.video_rows import VideoRun
 
     odd = {
+        "status": ["a list"],
         "prompt": ["a list"],
         "model": {"a": 1},
         "credits_used": "many",
