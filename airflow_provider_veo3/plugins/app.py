@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -22,7 +22,7 @@ from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from airflow_provider_veo3.airflow_names import conf
 from airflow_provider_veo3.plugins.gallery import CardFilter, Cursor, Gallery
@@ -69,7 +69,20 @@ KEPT: Final = "private, max-age=300"
 WINDOW: Final = timedelta(days=30)
 """Time whose credits are added up when no filter says another."""
 
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a time in UTC.
+
+    :raises HTTPException: its year leaves no room to calculate with it.
+    """
+    if moment.year in (MINYEAR, MAXYEAR):
+        raise HTTPException(400, "A time must be in the years 2 to 9998.")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 Identifier = Annotated[str, Field(max_length=250)]
+MapIndex = Annotated[int, Field(ge=-1, lt=2**31)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class Filter(BaseModel):
@@ -80,11 +93,11 @@ class Filter(BaseModel):
     dag_id: Identifier | None = None
     run_id: Identifier | None = None
     task_id: Identifier | None = None
-    map_index: Annotated[int, Field(ge=-1)] | None = None
+    map_index: MapIndex | None = None
     status: Literal["stored", "unstored", "in_flight", "failed", "unknown"] | None = None
     model: Annotated[str, Field(max_length=100)] | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     words: Annotated[str, Field(max_length=200)] | None = None
     before: Annotated[str, Field(max_length=2000)] | None = None
 
@@ -93,11 +106,6 @@ class Filter(BaseModel):
     def _without_empty(cls, fields: dict[str, Any]) -> dict[str, Any]:
         # Airflow leaves {MAP_INDEX} as it is where a task is not mapped
         return {name: value for name, value in fields.items() if value not in ("", "{MAP_INDEX}")}
-
-    @field_validator("since", "until")
-    @classmethod
-    def _in_utc(cls, moment: datetime | None) -> datetime | None:
-        return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
     def card_filter(self) -> CardFilter:
         """Return the properties that a card must have."""
@@ -111,24 +119,23 @@ class Filter(BaseModel):
         if self.before is None:
             return None
         try:
-            place, shown = json.loads(base64.urlsafe_b64decode(self.before))
-            position = None if place is None else _Place.model_validate(place).position()
-            return Cursor(position, int(shown))
-        except (ValueError, TypeError, RecursionError) as error:
+            place, shown = _CURSOR.validate_json(base64.urlsafe_b64decode(self.before))
+        except ValueError as error:
             raise HTTPException(400, "The cursor 'before' is none that this page gave.") from error
+        return Cursor(None if place is None else Position(**place.model_dump()), shown)
 
 
 class _Place(BaseModel):
     """Position in the list, as a cursor has it."""
 
-    at: datetime
-    dag_run_id: int
+    at: Moment
+    dag_run_id: Annotated[int, Field(ge=0, lt=2**63)]
     task_id: Identifier
-    map_index: int
+    map_index: MapIndex
     key: Identifier
 
-    def position(self) -> Position:
-        return Position(**self.model_dump())
+
+_CURSOR: Final[TypeAdapter[tuple[_Place | None, int]]] = TypeAdapter(tuple[_Place | None, int])
 
 
 class StoredPlace(BaseModel):
@@ -139,7 +146,7 @@ class StoredPlace(BaseModel):
     dag_id: Identifier
     run_id: Identifier
     task_id: Identifier
-    map_index: Annotated[int, Field(ge=-1)] = -1
+    map_index: MapIndex = -1
     number: Annotated[int, Field(ge=0)] = 0
 
 

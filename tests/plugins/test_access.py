@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -149,6 +150,11 @@ def test_doubled_and_odd_parameters_never_widen_access(seen: Seen, bob: httpx.Cl
             ] == []
 
 
+def cursor_at(**changes: Any) -> str:
+    place = {"at": "2026-01-01T00:00Z", "dag_run_id": 1, "task_id": "generate", "map_index": 0, "key": "k"}
+    return base64.urlsafe_b64encode(json.dumps([place | changes, 0]).encode()).decode()
+
+
 def test_an_odd_filter_is_refused(alice: httpx.Client) -> None:
     for params in (
         {"status": "anything"},
@@ -156,12 +162,37 @@ def test_an_odd_filter_is_refused(alice: httpx.Client) -> None:
         {"nothing": "like this"},
         {"words": "x" * 201},
         {"before": "x" * 2001},
+        {"map_index": 2**63},
     ):
         assert alice.get("/veo3/api/videos", params=params).status_code == 422, params
-    for cursor in ("x", "bnVsbA==", "WzEsMl0=", "WyJ7fSIsIDBd", "W251bGwsICJ4Il0=", "8J+YgA=="):
+    refused = ["x", "bnVsbA==", "WzEsMl0=", "WyJ7fSIsIDBd", "W251bGwsICJ4Il0=", "8J+YgA=="]
+    refused += [base64.urlsafe_b64encode(b"[null, Infinity]").decode(), cursor_at(key="\ud800")]
+    refused += [
+        cursor_at(at="0001-01-01T00:00+14:00"),
+        cursor_at(dag_run_id=2**63),
+        cursor_at(map_index=2**63),
+    ]
+    for cursor in refused:
         assert alice.get("/veo3/api/videos", params={"before": cursor}).status_code == 400, cursor
-    for params in ({"status": ""}, {"map_index": "{MAP_INDEX}"}, {"since": "2026-01-01T00:00"}):
+    zoneless = "2026-01-01T00:00"
+    for params in (
+        {"status": ""},
+        {"map_index": "{MAP_INDEX}"},
+        {"since": zoneless},
+        {"before": cursor_at(at=zoneless)},
+    ):
         assert alice.get("/veo3/api/videos", params=params).status_code == 200, params
+
+
+@pytest.mark.parametrize("moment", ["0001-01-15", "0001-01-01T00:00+14:00", "9999-12-31T23:59-05:00"])
+def test_a_time_that_cannot_be_calculated_with_is_refused(alice: httpx.Client, moment: str) -> None:
+    for path in LISTS:
+        for name in ("since", "until"):
+            response = alice.get(path, params={name: moment})
+            assert (response.status_code, response.json()) == (
+                400,
+                {"detail": "A time must be in the years 2 to 9998."},
+            ), (path, name)
 
 
 @pytest.mark.parametrize(
