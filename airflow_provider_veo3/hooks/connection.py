@@ -80,6 +80,15 @@ class ConnectionSettings:
     is_from_environment: bool = False
     """Whether environment variables serve, as no connection was found."""
 
+    def replaces(self, old: ConnectionSettings) -> bool:
+        """Return whether the key or base URL of the same account has changed.
+
+        Settings of the environment are another account's: Airflow calls a connection missing also when it
+        cannot read it for a moment.
+        """
+        is_same_account = self.is_from_environment == old.is_from_environment
+        return is_same_account and (self.api_key, self.base_url) != (old.api_key, old.base_url)
+
     def poll_interval_for(self, of_task: float | None) -> float:
         """Return the poll interval of a task; the connection's where the task sets none.
 

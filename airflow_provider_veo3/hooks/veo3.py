@@ -37,11 +37,8 @@ if TYPE_CHECKING:
     )
 
 
-_HOLDING_THE_KEY: Final = frozenset({"settings", "_transport"})
-"""Attributes of a hook that hold the key; each is made anew when it is needed."""
-
-_NOT_PICKLED: Final = _HOLDING_THE_KEY | {"_log"}
-"""With the logger, which cannot be pickled."""
+_HOLDING_THE_KEY: Final = frozenset({"settings", "_transport", "_log"})
+"""Attributes of a hook that hold the key, or cannot be pickled; each is made anew when it is needed."""
 
 
 class Veo3Hook(BaseHook):
@@ -74,7 +71,7 @@ class Veo3Hook(BaseHook):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: no key, and no transport that holds it."""
-        return {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
+        return {name: value for name, value in vars(self).items() if name not in _HOLDING_THE_KEY}
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -115,11 +112,17 @@ class Veo3Hook(BaseHook):
 
     def reconnect(self) -> bool:
         """Read the connection again; return whether it has another key or base URL, which then serves."""
-        old = self.settings
+        try:
+            settings = Veo3Hook(self.veo3_conn_id).settings
+        except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
+            self.log.warning("Cannot read the connection %s again: %s", self.veo3_conn_id, error)
+            return False
+        if not settings.replaces(self.settings):
+            return False
         self._transport.close()
-        for name in _HOLDING_THE_KEY:
-            vars(self).pop(name, None)
-        return (old.api_key, old.base_url) != (self.settings.api_key, self.settings.base_url)
+        del self._transport
+        self.settings = settings
+        return True
 
     async def aget_conn(self) -> AsyncTransport:
         """Return a new transport for the event loop; the caller closes it."""

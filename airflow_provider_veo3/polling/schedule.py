@@ -17,7 +17,7 @@ from airflow_provider_veo3.api.protocol import HISTORY_PAGE_LIMIT
 from airflow_provider_veo3.history.pages import End, Page
 from airflow_provider_veo3.polling.listing import Listing
 from airflow_provider_veo3.polling.result import WaitResult
-from airflow_provider_veo3.polling.wait import Line, Wait, backoff, will_pass
+from airflow_provider_veo3.polling.wait import LONGEST_HOLD, Line, Wait, backoff, will_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -321,7 +321,7 @@ class Schedule:
         """Hold all requests as long as the API asks, or its trouble suggests."""
         self._failures += 1
         hint = error.retry_after if isinstance(error, errors.Veo3ApiError) else None
-        pause = backoff(self._failures, self._spacing(), hint)
+        pause = min(backoff(self._failures, self._spacing(), hint), LONGEST_HOLD)
         self._hold = now + pause * (1 + min(self._spread, 10.0 / max(pause, 1.0)))
 
     def _fail(self, waiters: Iterable[_Waiter], error: errors.Veo3Error, now: float) -> None:

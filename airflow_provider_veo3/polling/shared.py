@@ -192,7 +192,7 @@ class SharedPoller(ABC):
             log.warning("Cannot read the connection %s again: %s", self._conn_id, error)
             return False
         old = self._connection[0] if self._connection else None
-        if old is not None and (old.api_key, old.base_url) == (settings.api_key, settings.base_url):
+        if old is not None and not settings.replaces(old):
             await transport.close()
             return False
         log.info("The connection %s has changed; polling with the new key.", self._conn_id)

@@ -142,8 +142,9 @@ class Wait:
         message = str(error)
         if not isinstance(error, errors.Veo3GenerationNotFoundError):
             message += (
-                f" Generation {self.generation_id} was paid for and goes on; the task waits for it when it "
-                "runs again."
+                f" Generation {self.generation_id} was paid for and may go on. Wait for it "
+                "with Veo3GenerationSensor, or store it with Veo3DownloadOperator within 24 hours of its "
+                "completion."
             )
         return WaitResult(self.generation_id, Ending.ERROR, message, type(error).__name__, self._manifest())
 

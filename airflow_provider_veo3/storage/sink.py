@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import posixpath
@@ -37,9 +36,6 @@ STALE_SECONDS: Final = 3600.0
 
 _HIDDEN_PREFIX: Final = ".veo3-"
 _HIDDEN_SUFFIX: Final = ".part"
-
-_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""Errors of file systems without hard links."""
 
 
 class Sink(Protocol):
@@ -96,10 +92,10 @@ class LocalSink:
         """Rename the file unless the name is taken; return false where the disk has no hard links."""
         try:
             os.link(self._hidden, self._path)
-        except OSError as error:
-            if error.errno in _NO_LINKS:
-                return False
+        except FileExistsError:
             raise
+        except OSError:  # what else is wrong with the disk also fails the rename
+            return False
         self._hidden.unlink()
         return True
 

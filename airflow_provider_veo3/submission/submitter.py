@@ -140,19 +140,21 @@ class Submitter:
         mark_delivered(self._store, self._attempt, generation.id, self._record)
 
     def _check_account(self, record: Record | None) -> None:
-        """Refuse to go on with the environment's account where an earlier attempt had a connection.
+        """Check that an earlier attempt had the account of the same place: connection or environment.
 
         Airflow calls a connection missing also when it cannot read it for a moment.
         """
-        is_from_environment = self._hook.settings.is_from_environment
-        if record is None or not is_from_environment or record.from_environment is not False:
+        now = self._hook.settings.is_from_environment
+        if record is None or record.phase not in (Phase.INTENT, Phase.SUBMITTED):
             return
+        if record.from_environment in (None, now):
+            return
+        account = f"the Airflow connection {self._hook.veo3_conn_id!r}", "the key of the environment"
         paid = "" if record.generation_id is None else f" and paid for generation {record.generation_id}"
         raise Veo3StateError(
-            f"An earlier attempt of this task used the Airflow connection {self._hook.veo3_conn_id!r}{paid}, "
-            "but the connection cannot be found now. Nothing was submitted with the key of the environment; "
-            f"a retry looks for the connection again. If it was removed for good, delete {RECORD_KEY!r} from "
-            "the task's state in the Airflow UI."
+            f"An earlier attempt of this task used {account[not now]}{paid}; this attempt finds only "
+            f"{account[now]}, perhaps for a moment. Nothing was submitted; a retry looks again. If the "
+            f"account has changed for good, delete {RECORD_KEY!r} from the task's state in the Airflow UI."
         )
 
     def _reuse(self, record: Record) -> Generation | None:
@@ -208,13 +210,15 @@ class Submitter:
 
         :param accepted: Unix seconds of its acceptance; the API may not know it for some time after.
         """
+        # the clock of an earlier worker may have been ahead
+        known_by = min(accepted, self._clock.time()) + self._timings.status_lag
         while True:
             try:
                 generation = self._status(generation_id)
             except Veo3GenerationNotFoundError as error:
-                if self._clock.time() - accepted >= self._timings.status_lag:
+                pause = min(self._timings.listing_lag, known_by - self._clock.time())
+                if pause <= 0:
                     raise
-                pause = self._timings.listing_lag
                 log.warning("%s It was accepted a short time ago; asking again in %.0f s.", error, pause)
                 self._clock.sleep(pause)
             else:

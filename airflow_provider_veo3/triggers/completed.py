@@ -106,13 +106,16 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         while self._store is not None:
             try:
                 value = await self._store.aget(self._key)
-            except ValueError:  # the store of several assets wants to be told which, and has no list of them
-                self.log.warning(
-                    "No cursor is kept, since several assets have a trigger like this one: what completes "
-                    "while no triggerer runs is not reported. Give each trigger another poll_interval."
-                )
-                self._store = None
             except Exception as error:  # noqa: BLE001 - whatever stands between here and Airflow's database
+                # the store of several assets wants to be told which, and has no list of them
+                if type(error) is ValueError:
+                    self.log.warning(
+                        "No cursor is kept, since several assets have a trigger like this one: what "
+                        "completes while no triggerer runs is not reported. Give each trigger another "
+                        "poll_interval."
+                    )
+                    self._store = None
+                    return None
                 self.log.warning("The cursor cannot be read (%s); trying again.", error)
                 await asyncio.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
             else:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(3600)  # with the start of Airflow; a busy machine is no failure
 
-NAMES = ("often", "equally", "seldom")
-INTERVAL = 2  # poll interval of the first two watchers; the third has hours
-TRIGGERS = 2  # Airflow runs equal triggers once
+NAMES = ("often", "also", "seldom")
+INTERVAL = 2  # poll interval of the first watcher; the last has hours
+TRIGGERS = 3
 HAS_STATE_STORE = AIRFLOW >= (3, 3)  # for assets
 
 

@@ -219,7 +219,7 @@ def test_trouble_that_stays_ends_the_wait_at_once_as_what_it_is(
     assert (result.ending, result.reason) == (Ending.ERROR, type(error).__name__)
     assert result.message.startswith(str(error))
     is_known = not isinstance(error, errors.Veo3GenerationNotFoundError)
-    assert (f"{result.generation_id} was paid for and goes on" in result.message) is is_known
+    assert (f"{result.generation_id} was paid for and may go on" in result.message) is is_known
     for sensor in (False, True):
         with pytest.raises(AirflowFailException, match=str(error)) as caught:
             WaitResult.from_event(result.to_event(), ID).manifest_or_raise(sensor=sensor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from airflow_provider_veo3.storage.sink import STALE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 MIME = "video/mp4"
@@ -97,7 +97,7 @@ def test_two_writers_of_one_name_do_not_mix(tmp_path: Path) -> None:
     assert visible(tmp_path) == ["a.mp4"]
 
 
-@pytest.mark.parametrize("lacking", [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("lacking", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV])
 def test_a_disk_without_hard_links_gets_its_files_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: int
 ) -> None:
@@ -113,10 +113,11 @@ def test_a_disk_without_hard_links_gets_its_files_too(
 
 
 def test_another_error_of_the_disk_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os, "link", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     sink = Destination(str(tmp_path)).open("a.mp4", MIME)
     with pytest.raises(Veo3StorageError, match=r"a\.mp4 could not be written: OSError"):
         sink.publish(replace=False)

@@ -325,23 +325,29 @@ def test_a_connection_to_another_account_pays_nothing_and_says_so(
 
 
 @needs_task_state
+@pytest.mark.parametrize("missing", [1, 2], ids=["at the first attempt", "at the second attempt"])
 def test_a_connection_that_is_missing_for_a_moment_is_not_replaced_by_the_environment(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
     emulator.configure(processing_seconds=3600)
     emulator.add_key("veo3_of_environment", credits=1000)
     run = start(timeout=0.05, **WAIT)
-    run.attempt(TASK)
+
+    def attempt(number: int) -> Any:
+        with monkeypatch.context() as patch:
+            if number == missing:
+                patch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
+                patch.setenv("VEO3_API_KEY", "veo3_of_environment")
+                patch.setenv("VEO3_BASE_URL", emulator.base_url.replace("127.0.0.1", "localhost"))
+            return run.attempt(TASK)
+
+    attempt(1)
     emulator.force(accepted(emulator)[0], "complete")
-    with monkeypatch.context() as patch:
-        patch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
-        patch.setenv("VEO3_API_KEY", "veo3_of_environment")
-        patch.setenv("VEO3_BASE_URL", emulator.base_url.replace("127.0.0.1", "localhost"))
-        ended = run.attempt(TASK)
+    ended = attempt(2)
     assert (ended.error_name, ended.state) == ("Veo3StateError", "up_for_retry")
     assert accepted(emulator)[0] in str(ended.error)
     assert "Nothing was submitted" in str(ended.error)
-    paid_once(emulator, succeed(run.attempt(TASK)))
+    paid_once(emulator, succeed(attempt(1)))
     assert submissions(emulator) == 1
 
 

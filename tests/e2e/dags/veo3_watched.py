@@ -35,7 +35,7 @@ with DAG("watched_often", schedule=[completed]):
         veo3_conn_id=ACCOUNT,
     )
 
-# one with an equal trigger, and one with an interval longer than the tests
-for name, interval in (("equally", 2), ("seldom", 36000)):
+# another with a trigger of its own, and one with an interval longer than the tests
+for name, interval in (("also", 3), ("seldom", 36000)):
     with DAG(f"watched_{name}", schedule=[watched(name, interval)]):
         EmptyOperator(task_id="nothing")
