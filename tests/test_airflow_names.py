@@ -68,3 +68,17 @@ def test_nothing_imports_the_compatibility_provider() -> None:
     }
     found |= {str(block): [COMPAT] for block in blocks() if COMPAT in block.text}
     assert {file: names for file, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(CHECKOUT).as_posix())
+def test_no_private_name_is_looked_up_by_its_text(path: Path) -> None:
+    """The linter finds private names only where they are written as attributes."""
+    looked_up = [
+        node.args[1].value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(("getattr", "hasattr", "setattr"))
+        and len(node.args) > 1
+        and isinstance(node.args[1], ast.Constant)
+    ]
+    assert [name for name in looked_up if name.startswith("_") and not name.endswith("__")] == []

@@ -299,9 +299,9 @@ class _FromEnd(_Walk):
     def __init__(self, skip: int, page_size: int, before: _Walk | None = None) -> None:
         super().__init__(skip)
         self._proves_end = before is not None
-        self._earlier = None if before is None else before._order.newest
+        self._earlier = None if before is None else before._order.newest  # noqa: SLF001 - its own class
         if before is not None:
-            self._seen = before._seen
+            self._seen = before._seen  # noqa: SLF001
         self._page_size = page_size
         self._begin = skip
         self._unread = skip

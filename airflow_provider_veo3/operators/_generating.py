@@ -169,7 +169,6 @@ class GeneratingOperator(BaseOperator):
             if not self.deferrable:
                 raise
             self._defer_backoff(context, backoff, error)
-        self._generation_id = generation.id
         if not self.wait_for_completion:
             submitter.mark_delivered(generation)
             return generation.id

@@ -383,7 +383,7 @@ def _select(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def _row(found: Any) -> Row:
-    fields = found._mapping
+    fields = found._mapping  # noqa: SLF001 - documented by SQLAlchemy
     return Row(**{**fields, "value": _parsed(fields["value"])})
 
 

@@ -70,9 +70,8 @@ class Veo3CompletedGenerationsTrigger(BaseEventTrigger):
         from airflow_provider_veo3.polling.account import watching
 
         began = time.time()
-        self._store = getattr(
-            self, "asset_state_store", None
-        )  # none before Airflow 3.3, or outside a watcher
+        # none before Airflow 3.3, or outside a watcher
+        self._store = getattr(self, "asset_state_store", None)
         cursor = await self._load() or Cursor(began)
         async with watching(self.veo3_conn_id, cursor, self.poll_interval) as watcher:
             last_event = float("-inf")

@@ -36,6 +36,7 @@ from tests.support.runs import (
 if TYPE_CHECKING:
     from airflow_provider_veo3.emulator import Emulator
     from tests.support.holding import Hold
+    from tests.support.task_runs import Run
 
 
 HINT_0 = {"X-RateLimit-Retry-After": "0"}
@@ -54,6 +55,14 @@ NOT_ACCEPTED = {
     "503": {"kind": "status", "status": 503, "endpoint": "text-to-video"},
     "429": {"kind": "status", "status": 429, "headers": HINT_0, "endpoint": "text-to-video"},
 }
+
+
+def start_and_time_out(emulator: Emulator) -> Run:
+    """Start a run whose first attempt pays, and gives up waiting."""
+    emulator.configure(processing_seconds=3600)
+    run = start(timeout=0.05, **WAIT)
+    run.attempt(TASK)
+    return run
 
 
 @each_shape
@@ -286,9 +295,7 @@ def test_what_no_retry_can_mend_is_sent_once(
 
 
 def test_an_edited_prompt_is_a_new_video(emulator: Emulator) -> None:
-    emulator.configure(processing_seconds=3600)
-    run = start(timeout=0.05, **WAIT)
-    run.attempt(TASK)
+    run = start_and_time_out(emulator)
     change(run, "A small dragon", **SUBMIT_ONLY)
     second = succeed(run.attempt(TASK))
     assert accepted(emulator)[1:] == [second]
@@ -296,9 +303,7 @@ def test_an_edited_prompt_is_a_new_video(emulator: Emulator) -> None:
 
 
 def test_a_rotated_key_re_attaches(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    emulator.configure(processing_seconds=3600)
-    run = start(timeout=0.05, **WAIT)
-    run.attempt(TASK)
+    run = start_and_time_out(emulator)
     account = emulator.ledger()["accounts"][0]["account"]
     emulator.add_key("veo3_new_key", account=account)
     emulator.add_key(emulator.api_key, disabled=True)
@@ -311,9 +316,7 @@ def test_a_rotated_key_re_attaches(emulator: Emulator, monkeypatch: pytest.Monke
 def test_a_connection_to_another_account_pays_nothing_and_says_so(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emulator.configure(processing_seconds=3600)
-    run = start(timeout=0.05, **WAIT)
-    run.attempt(TASK)
+    run = start_and_time_out(emulator)
     emulator.add_key("veo3_other_account", credits=1000)
     use_connection(monkeypatch, emulator, password="veo3_other_account")
     ended = run.attempt(TASK)
@@ -354,12 +357,10 @@ def test_a_connection_that_is_missing_for_a_moment_is_not_replaced_by_the_enviro
 def test_an_account_of_the_environment_is_used_again_by_a_retry(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emulator.configure(processing_seconds=3600)
     monkeypatch.delenv("AIRFLOW_CONN_VEO3_DEFAULT")
     monkeypatch.setenv("VEO3_API_KEY", emulator.api_key)
     monkeypatch.setenv("VEO3_BASE_URL", emulator.base_url)
-    run = start(timeout=0.05, **WAIT)
-    run.attempt(TASK)
+    run = start_and_time_out(emulator)
     emulator.force(accepted(emulator)[0], "complete")
     paid_once(emulator, succeed(run.attempt(TASK)))
     assert submissions(emulator) == 1
@@ -369,9 +370,7 @@ def test_an_account_of_the_environment_is_used_again_by_a_retry(
 def test_an_id_that_the_api_does_not_know_yet_is_asked_for_again(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emulator.configure(processing_seconds=3600)
-    run = start(timeout=0.05, **WAIT)
-    run.attempt(TASK)
+    run = start_and_time_out(emulator)
     emulator.force(accepted(emulator)[0], "complete")
     rule = emulator.inject({"kind": "status", "status": 404, "endpoint": "status", "times": 2})
     set_timings(monkeypatch, status_lag=600.0)
